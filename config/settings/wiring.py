@@ -1,0 +1,58 @@
+"""The one place that names a right-hand app to a left-hand one, as dotted strings in plain tuples."""
+
+from celery.schedules import schedule
+
+# (name, handler, kinds of event). One pending row per consumer and event is written with the event.
+EVENT_CONSUMERS = (
+    ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
+    ("rollbacks.automation", "rollbacks.consumers.consider_rollback", ("incident.breached",)),
+    ("comms.routing", "comms.consumers.route_event", ("incident.", "rollback.", "monitor.", "outbox.")),
+)
+
+# Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
+INCIDENT_PANELS = (
+    ("centre", "rollbacks.panels.incident_rollback"),
+    ("right", "rollbacks.panels.suspect_releases"),
+    ("left", "comms.panels.who_was_told"),
+)
+NOW_PANELS = ()
+
+# Banners on every page: function() -> tuple of Banner.
+BANNERS = (
+    "core.health.banners",
+    "rollbacks.panels.automation_banner",
+)
+
+# Playbook sections: (name, file or folder, pydantic model).
+PLAYBOOK_SECTIONS = (
+    ("roles", "roles.yaml", "incidents.playbook.Roles"),
+    ("severities", "severities.yaml", "incidents.playbook.Severities"),
+    ("security_levels", "security_levels.yaml", "incidents.playbook.SecurityLevels"),
+    ("thresholds", "thresholds.yaml", "incidents.playbook.Thresholds"),
+    ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
+    ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
+    ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
+    ("channels", "channels.yaml", "comms.playbook.Channels"),
+    ("routing", "routing.yaml", "comms.playbook.Routing"),
+)
+# Checks across sections, run when all of them are loaded: function(playbook) -> iterable of (file, field path, message).
+PLAYBOOK_CHECKS = (
+    "incidents.playbook.check_references",
+    "rollbacks.playbook.check_references",
+    "comms.playbook.check_references",
+)
+
+# Work with a due time: (task, function(*, now) -> number handled, seconds between sweeps).
+# Beat wakes each; the watchdog runs the same functions when due work is overdue.
+SWEEPS = (
+    ("core.sweep_outbox", "core.outbox.deliver_pending", 2.0),
+    ("incidents.sweep_monitors", "incidents.polling.run_due_checks", 1.0),
+    ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
+    ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
+    ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
+    ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
+)
+CELERY_BEAT_SCHEDULE = {
+    task: {"task": task, "schedule": schedule(seconds), "options": {"expires": max(seconds * 2, 5)}}
+    for task, _function, seconds in SWEEPS
+}

@@ -1,0 +1,30 @@
+"""The one module that decides what an account level may do; everything not allowed here is denied."""
+
+from core.actors import Actor, Level
+from core.errors import NotAllowed
+
+# What a level may do at the least. Authority over a rollback is narrower: see rollbacks.rules.
+REQUIRED = {
+    "read": Level.VIEWER,
+    "respond": Level.RESPONDER,  # declare, acknowledge, note, update, resolve, take a granted role
+    "command": Level.COMMANDER,  # assign roles to others, restrict an incident
+    "record_release": Level.RESPONDER,
+    "configure": Level.COMMANDER,  # services, monitors
+    "request_rollback": Level.RESPONDER,
+    "decide_rollback": Level.RESPONDER,  # and the role that the authority rule asks for
+    "disarm": Level.RESPONDER,
+    "arm": Level.COMMANDER,
+    "administer": Level.ADMINISTRATOR,
+}
+
+
+def may(actor: Actor, action: str) -> bool:
+    """Whether the actor's level allows `action`, one of REQUIRED's keys."""
+    return actor.level >= REQUIRED[action]
+
+
+def require(actor: Actor, action: str) -> None:
+    """Raise NotAllowed unless the actor's level allows `action`."""
+    if not may(actor, action):
+        needed = REQUIRED[action].label
+        raise NotAllowed(f"This needs the account level {needed}; {actor.label} has {actor.level.label}.")

@@ -1,0 +1,69 @@
+"""Who does something: a frozen fact that enters at the door and travels down to the event."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.models import ApiToken, User
+
+
+class Level(enum.IntEnum):
+    """Account levels, each including those below it. Source: rulings, People and authority."""
+
+    NONE = 0
+    VIEWER = 1
+    RESPONDER = 2
+    COMMANDER = 3
+    ADMINISTRATOR = 4
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class ActorKind(enum.StrEnum):
+    USER = "user"
+    TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    SYSTEM = "system"
+    AUTOMATION = "automation"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person, a person's token, Firebreak itself, or its automation.
+
+    `user_id` is the account behind a person or a token; a token acts with its owner's level but is
+    never a person: it cannot approve, arm or confirm.
+    """
+
+    kind: ActorKind
+    label: str
+    level: Level
+    user_id: int | None = None
+    token_id: str | None = None
+
+    @property
+    def is_person(self) -> bool:
+        return self.kind is ActorKind.USER
+
+    @property
+    def is_machine(self) -> bool:
+        return self.kind in (ActorKind.SYSTEM, ActorKind.AUTOMATION)
+
+
+SYSTEM = Actor(ActorKind.SYSTEM, "Firebreak", Level.ADMINISTRATOR)
+AUTOMATION = Actor(ActorKind.AUTOMATION, "Automation", Level.NONE)
+
+
+def actor_for_user(user: User) -> Actor:
+    """The signed-in person as an actor (one query for the account's level)."""
+    return Actor(ActorKind.USER, user.get_username(), user.level, user_id=user.pk)
+
+
+def actor_for_token(token: ApiToken) -> Actor:
+    """A token as an actor: its owner's level, never a person."""
+    label = f"{token.user.get_username()} (token {token.name})"
+    return Actor(ActorKind.TOKEN, label, token.user.level, user_id=token.user_id, token_id=token.pk)

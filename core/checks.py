@@ -1,0 +1,35 @@
+"""System checks: what must be right before Firebreak starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from core.playbook import PlaybookError, get_playbook
+
+
+@register()
+def playbook_is_valid(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A wrong playbook stops the start with file, line and field."""
+    try:
+        get_playbook()
+    except PlaybookError as error:
+        return [Error(f"playbook {problem}", id="firebreak.E001") for problem in error.problems]
+    return []
+
+
+@register(Tags.database, deploy=True)
+def timeline_has_another_owner(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """The application's own database user must not own the timeline."""
+    if settings.DATABASES["default"].get("USER") == settings.DATABASES["owner"].get("USER"):
+        return [
+            Warning(
+                "The application connects as the owner of the timeline's tables.",
+                hint="Give DATABASE_OWNER_URL a role that owns the tables and DATABASE_URL one that does not.",
+                id="firebreak.W001",
+            )
+        ]
+    return []

@@ -1,0 +1,18 @@
+"""The foundation's tables, one module per aggregate."""
+
+from core.models.accounts import ApiToken, User
+from core.models.counters import ReferenceCounter
+from core.models.events import Event, PendingEvent, Stream
+from core.models.heartbeats import Heartbeat
+from core.models.idempotency import IdempotentAnswer
+
+__all__ = [
+    "ApiToken",
+    "Event",
+    "Heartbeat",
+    "IdempotentAnswer",
+    "PendingEvent",
+    "ReferenceCounter",
+    "Stream",
+    "User",
+]

@@ -1,0 +1,71 @@
+"""Accounts and their API tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from functools import cached_property
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from core.actors import Level
+
+TOKEN_PREFIX = "fb"  # noqa: S105 - marks our tokens for secret scanners
+SCOPES = ("read", "write", "rollback", "ingest")
+
+
+class User(AbstractUser):
+    """An account. Its level is the highest of its groups; no group means no access."""
+
+    class Meta(AbstractUser.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(models.functions.Lower("username"), name="username_unique_ignoring_case")
+        ]
+
+    @cached_property
+    def level(self) -> Level:
+        """The account level (one query, then remembered on the instance)."""
+        if not self.is_active:
+            return Level.NONE
+        if self.is_superuser:
+            return Level.ADMINISTRATOR
+        known = {level.label: level for level in Level}
+        names = self.groups.values_list("name", flat=True)
+        return max((known[name] for name in names if name in known), default=Level.NONE)
+
+
+class ApiToken(models.Model):
+    """A named key of an account: `fb_<id>_<secret>`, shown once; only the secret's SHA-256 is kept."""
+
+    id = models.CharField(primary_key=True, max_length=12, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    scopes = ArrayField(models.CharField(max_length=20, choices=[(s, s) for s in SCOPES]))
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pk})"
+
+    def is_usable(self, now: dt.datetime) -> bool:
+        return self.revoked_at is None and self.expires_at > now and self.user.is_active
+
+    @classmethod
+    def issue(cls, *, user: User, name: str, scopes: list[str], expires_at: dt.datetime) -> tuple[ApiToken, str]:
+        """Create a token; returns it with the secret text, which cannot be had again."""
+        secret, ident = secrets.token_urlsafe(32), secrets.token_hex(6)
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        token = cls.objects.create(
+            id=ident, digest=digest, user=user, name=name, scopes=scopes, expires_at=expires_at
+        )
+        return token, f"{TOKEN_PREFIX}_{ident}_{secret}"

@@ -1,0 +1,1 @@
+"""A small real storefront that Firebreak watches, breaks and rolls back."""

@@ -1,0 +1,22 @@
+"""Doors for events: what this app does about what happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from core.models import Event
+from incidents.services.breaches import answer_level_change
+
+
+def declare_for_breach(event: Event, now: dt.datetime) -> None:
+    """A monitor's level changed: open the service's incident or tell the open one.
+
+    Idempotent: the outbox row and this transaction end together.
+    """
+    answer_level_change(
+        monitor_id=event.data["monitor"],
+        level=event.data["to"],
+        cause=event.summary,
+        event_id=event.pk,
+        now=now,
+    )

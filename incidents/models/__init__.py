@@ -1,0 +1,8 @@
+"""The tables of this app, one module per aggregate."""
+
+from incidents.models.grants import RoleGrant
+from incidents.models.incidents import Incident, IncidentHold, Responder
+from incidents.models.monitors import Monitor, Sample
+from incidents.models.services import Release, Service
+
+__all__ = ["Incident", "IncidentHold", "Monitor", "Release", "Responder", "RoleGrant", "Sample", "Service"]

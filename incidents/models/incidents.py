@@ -1,0 +1,150 @@
+"""Incidents, the people on them, and what holds them open."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from core.actors import Actor, Level
+from core.models import Stream
+from incidents.models.services import Service
+from incidents.states import OPEN_STATUSES, IncidentKind, IncidentSource, IncidentStatus, Role, Severity
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    """Verbs of reading incidents; every selector starts with `visible_to`."""
+
+    def visible_to(self, actor: Actor) -> IncidentQuerySet:
+        """Need to know: restricted incidents only for commanders and those who work on them."""
+        if actor.level >= Level.COMMANDER:
+            return self
+        if actor.level < Level.VIEWER:
+            return self.none()
+        involved = Responder.objects.filter(incident=OuterRef("pk"), user_id=actor.user_id, until__isnull=True)
+        return self.filter(Q(restricted=False) | Exists(involved))
+
+    def open(self) -> IncidentQuerySet:
+        return self.filter(status__in=OPEN_STATUSES)
+
+
+class Incident(models.Model):
+    """An incident. `incidents.transitions` alone writes `status`."""
+
+    ref = models.CharField(max_length=24, unique=True)
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    impact = models.TextField(blank=True)
+    kind = models.CharField(max_length=12, choices=IncidentKind.choices, default=IncidentKind.OPERATIONAL)
+    severity = models.CharField(max_length=2, choices=Severity.choices)
+    security_level = models.PositiveSmallIntegerField(null=True, blank=True)
+    status = models.CharField(max_length=20, choices=IncidentStatus.choices, default=IncidentStatus.INVESTIGATING)
+    version = models.PositiveIntegerField(default=1)
+    restricted = models.BooleanField(default=False)
+    drill = models.BooleanField(default=False)
+    services = models.ManyToManyField(Service, related_name="incidents", blank=True)
+    origin = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="The service whose monitor opened this incident.",
+    )  # fmt: skip
+    source = models.CharField(max_length=10, choices=IncidentSource.choices)
+    declared_at = models.DateTimeField()
+    declared_by = models.CharField(max_length=200)
+    started_at = models.DateTimeField()
+    response_due_at = models.DateTimeField()
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    response_breached_at = models.DateTimeField(null=True)
+    next_update_due_at = models.DateTimeField(null=True)
+    next_steps = models.TextField(blank=True)
+    resolved_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    resolution = models.TextField(blank=True)
+    root_cause = models.TextField(blank=True)
+    stream = models.OneToOneField(Stream, on_delete=models.PROTECT, related_name="+")
+
+    objects = IncidentQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-declared_at", "-pk"]
+        indexes: ClassVar = [
+            models.Index(fields=["-declared_at", "-id"], name="incidents_newest_first"),
+            models.Index(
+                fields=["response_due_at"],
+                condition=Q(acknowledged_at__isnull=True, response_breached_at__isnull=True, status__in=OPEN_STATUSES),
+                name="incidents_response_due",
+            ),
+            models.Index(fields=["status"], condition=Q(status__in=OPEN_STATUSES), name="incidents_open"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(status__in=IncidentStatus.values), name="incident_status_is_known"),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="incident_severity_is_known"),
+            models.CheckConstraint(
+                condition=Q(security_level__isnull=True) | Q(security_level__in=(1, 2, 3)),
+                name="security_level_is_1_to_3",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=("resolved", "closed")) | Q(resolved_at__isnull=False),
+                name="resolved_incident_says_when",
+            ),
+            models.UniqueConstraint(
+                fields=["origin"], condition=Q(status__in=OPEN_STATUSES), name="one_open_monitor_incident_per_service"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ref} {self.title}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN_STATUSES
+
+
+class Responder(models.Model):
+    """A person on an incident, in a role or without one; handing over ends one row and starts the next."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="responders")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(max_length=24, choices=Role.choices, blank=True)
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    added_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["since", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["incident", "role"],
+                condition=Q(until__isnull=True) & ~Q(role=""),
+                name="one_holder_per_role_and_incident",
+            ),
+            models.UniqueConstraint(
+                fields=["incident", "user", "role"], condition=Q(until__isnull=True), name="one_open_row_per_responder"
+            ),
+            models.CheckConstraint(condition=Q(role__in=["", *Role.values]), name="responder_role_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.incident_id}"
+
+
+class IncidentHold(models.Model):
+    """Something that keeps an incident from being resolved, placed by an app to the right."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="holds")
+    kind = models.CharField(max_length=20)
+    reference = models.CharField(max_length=40)
+    reason = models.CharField(max_length=200)
+    placed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "reference"], name="one_hold_per_thing")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.incident_id} held by {self.reference}"

@@ -1,0 +1,63 @@
+"""Monitors and their samples."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from incidents.models.services import Service
+from incidents.states import MonitorLevel, SampleOutcome
+
+
+class Monitor(models.Model):
+    """One metric of one service, measured at an interval and judged by a policy's thresholds."""
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="monitors")
+    metric = models.CharField(max_length=60)
+    source = models.JSONField(help_text='{"type": "http_json", "url": "…", "path": "error_rate"}')
+    interval_seconds = models.PositiveIntegerField(
+        default=60, validators=[MinValueValidator(1), MaxValueValidator(86_400)]
+    )
+    thresholds = models.JSONField(null=True, blank=True, help_text="Overrides the policy's: {warning?, high?, critical?}.")
+    policy = models.CharField(max_length=60, default="rollback_triggers")
+    on_monitoring_failure = models.CharField(max_length=20, default="page", choices=[("page", "Page people")])
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+    level = models.CharField(max_length=10, choices=MonitorLevel.choices, default=MonitorLevel.OK, editable=False)
+    level_since = models.DateTimeField(null=True, editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False)
+    last_value = models.FloatField(null=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+    next_check_due_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["service", "metric", "pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(level__in=MonitorLevel.values), name="monitor_level_is_known"),
+            models.CheckConstraint(condition=Q(interval_seconds__range=(1, 86_400)), name="monitor_interval_is_a_day_at_most"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_check_due_at"], condition=Q(enabled=True), name="monitors_due")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} of {self.service_id}"
+
+
+class Sample(models.Model):
+    """One measurement. `value` is null when there was no data or no answer."""
+
+    monitor = models.ForeignKey(Monitor, on_delete=models.CASCADE, related_name="samples")
+    at = models.DateTimeField()
+    outcome = models.CharField(max_length=8, choices=SampleOutcome.choices)
+    value = models.FloatField(null=True)
+    level = models.CharField(max_length=10, choices=MonitorLevel.choices)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["monitor", "-at"], name="samples_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.monitor_id} {self.at:%H:%M:%S} {self.value}"

@@ -1,0 +1,46 @@
+"""Reading this app's part of the playbook for one decision."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from core.playbook import get_playbook
+from incidents.playbook import Authority, Limits, RoleDuties, SecurityLevel, SeverityLevel, Thresholds
+from incidents.rules.response import response_seconds
+from incidents.states import Metric, Role, Severity
+
+
+def severity_level(severity: str) -> SeverityLevel:
+    return cast(SeverityLevel, get_playbook()["severities"].root[Severity(severity)])
+
+
+def security_level(level: int | None) -> SecurityLevel | None:
+    return None if level is None else cast(SecurityLevel, get_playbook()["security_levels"].root[level])
+
+
+def role_duties(role: str) -> RoleDuties:
+    return cast(RoleDuties, get_playbook()["roles"].root[Role(role)])
+
+
+def thresholds() -> Thresholds:
+    return cast(Thresholds, get_playbook()["thresholds"])
+
+
+def response_target_seconds(severity: str, level: int | None) -> float:
+    """Seconds until the first response is due, for a severity and a security level."""
+    security = security_level(level)
+    return response_seconds(severity_level(severity).response_time, security.response_time if security else None)
+
+
+def rollback_authority(severity: str, level: int | None) -> Authority:
+    """Who may decide a rollback: the security level's authority replaces the severity's."""
+    security = security_level(level)
+    return security.rollback_authority if security else severity_level(severity).rollback_authority
+
+
+def limits_for(metric: str, policy: str, own: dict[str, float] | None) -> Limits | None:
+    """A monitor's thresholds: its own, else its policy's; None when nothing judges the metric."""
+    if own:
+        return Limits(**own)
+    known = thresholds().policies.get(policy)
+    return known.metrics.get(Metric(metric)) if known and metric in Metric.values else None

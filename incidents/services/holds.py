@@ -1,0 +1,17 @@
+"""Holds: what keeps an incident from being resolved. Offered to the apps on the right."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from incidents.models import Incident, IncidentHold
+
+
+def place_hold(*, incident: Incident, kind: str, reference: str, reason: str, now: dt.datetime) -> None:
+    """Keep the incident open while `reference` (such as RB-…) runs. Call it in the change's transaction."""
+    IncidentHold.objects.create(incident=incident, kind=kind, reference=reference, reason=reason, placed_at=now)
+
+
+def release_hold(*, kind: str, reference: str) -> None:
+    """The thing has ended."""
+    IncidentHold.objects.filter(kind=kind, reference=reference).delete()

@@ -1,0 +1,96 @@
+"""The words of this app and the moves between states. Source: seed and rulings, States."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import models
+
+
+class IncidentStatus(models.TextChoices):
+    INVESTIGATING = "investigating", "Investigating"
+    ROLLBACK_INITIATED = "rollback_initiated", "Rollback initiated"
+    MONITORING = "monitoring", "Monitoring"
+    RESOLVED = "resolved", "Resolved"
+    CLOSED = "closed", "Closed"
+
+
+_S = IncidentStatus
+OPEN_STATUSES = (_S.INVESTIGATING, _S.ROLLBACK_INITIATED, _S.MONITORING)
+MOVES: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
+    _S.INVESTIGATING: frozenset({_S.ROLLBACK_INITIATED, _S.MONITORING, _S.RESOLVED}),
+    _S.ROLLBACK_INITIATED: frozenset({_S.MONITORING, _S.INVESTIGATING}),
+    _S.MONITORING: frozenset({_S.RESOLVED, _S.INVESTIGATING, _S.ROLLBACK_INITIATED}),
+    _S.RESOLVED: frozenset({_S.CLOSED, _S.INVESTIGATING}),
+    _S.CLOSED: frozenset(),
+}
+
+
+class Severity(models.TextChoices):
+    P0 = "P0", "P0 Critical"
+    P1 = "P1", "P1 High"
+    P2 = "P2", "P2 Medium"
+    P3 = "P3", "P3 Low"
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst."""
+        return int(self.value[1])
+
+
+class IncidentKind(models.TextChoices):
+    OPERATIONAL = "operational", "Operational"
+    SECURITY = "security", "Security"
+    PERFORMANCE = "performance", "Performance"
+
+
+class IncidentSource(models.TextChoices):
+    PERSON = "person", "Person"
+    API = "api", "API"
+    MONITOR = "monitor", "Monitor"
+
+
+class Role(models.TextChoices):
+    """Roles on an incident; engineering manager is held by grant alone and only approves."""
+
+    INCIDENT_COMMANDER = "incident_commander", "Incident Commander"
+    TECHNICAL_LEAD = "technical_lead", "Technical Lead"
+    SECURITY_LEAD = "security_lead", "Security Lead"
+    COMMUNICATIONS_LEAD = "communications_lead", "Communications Lead"
+    DEVELOPMENT_LEAD = "development_lead", "Development Lead"
+    ENGINEERING_MANAGER = "engineering_manager", "Engineering Manager"
+
+
+INCIDENT_ROLES = tuple(role for role in Role if role is not Role.ENGINEERING_MANAGER)
+
+
+class Metric(models.TextChoices):
+    """The metrics that the seed's thresholds know, with their units."""
+
+    ERROR_RATE = "error_rate", "Error rate"  # ratio 0..1
+    RESPONSE_TIME = "response_time", "Response time"  # milliseconds
+    SECURITY_EVENTS = "security_events", "Security events"  # count in five minutes
+    MEMORY_USAGE = "memory_usage", "Memory usage"  # ratio 0..1
+    CPU_USAGE = "cpu_usage", "CPU usage"  # ratio 0..1
+
+
+class MonitorLevel(models.TextChoices):
+    OK = "ok", "OK"
+    WARNING = "warning", "Warning"
+    HIGH = "high", "High"
+    CRITICAL = "critical", "Critical"
+    UNKNOWN = "unknown", "No answer"
+
+
+class SampleOutcome(models.TextChoices):
+    OK = "ok", "Measured"
+    NO_DATA = "no_data", "No data"
+    ERROR = "error", "Error"
+
+
+class ReleaseState(models.TextChoices):
+    LIVE = "live", "Live"
+    GOOD = "good", "Good"
+    SUPERSEDED = "superseded", "Superseded"
+    QUARANTINED = "quarantined", "Quarantined"
+    ROLLED_BACK = "rolled_back", "Rolled back"

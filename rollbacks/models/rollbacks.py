@@ -1,0 +1,156 @@
+"""Rollbacks with their steps and approvals."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from core.actors import Actor
+from incidents.models import Incident, Service
+from rollbacks.states import (
+    LIVE_STATES,
+    RUNNING_STATES,
+    ApprovalDecision,
+    Phase,
+    RollbackState,
+    StepKind,
+    StepState,
+    Trigger,
+)
+
+
+class RollbackQuerySet(models.QuerySet["Rollback"]):
+    """Verbs of reading rollbacks; every selector starts with `visible_to`."""
+
+    def visible_to(self, actor: Actor) -> RollbackQuerySet:
+        """Who may see the incident may see its rollbacks."""
+        seen = Incident.objects.visible_to(actor).filter(pk=OuterRef("incident_id"))
+        return self.filter(Exists(seen))
+
+    def live(self) -> RollbackQuerySet:
+        return self.filter(state__in=LIVE_STATES)
+
+
+class Rollback(models.Model):
+    """One rollback of one service. `rollbacks.transitions` alone writes `state`.
+
+    `plan_digest` covers procedure, target and parameters: an approval is bound to it.
+    `lease_until` and `fence` say which worker may write; `due_at` is when a worker should look.
+    """
+
+    ref = models.CharField(max_length=24, unique=True)
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="+")
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
+    procedure = models.CharField(max_length=60)
+    procedure_digest = models.CharField(max_length=64)
+    plan_digest = models.CharField(max_length=64)
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    state = models.CharField(max_length=20, choices=RollbackState.choices, default=RollbackState.REQUESTED)
+    version = models.PositiveIntegerField(default=1)
+    from_version = models.CharField(max_length=100)
+    target_version = models.CharField(max_length=100)
+    parameters = models.JSONField(default=dict)
+    reason = models.TextField()
+    expected_duration_seconds = models.PositiveIntegerField()
+    expected_impact = models.TextField(blank=True)
+    drill = models.BooleanField(default=False)
+    requested_by = models.CharField(max_length=200)
+    requested_by_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    requested_by_token = models.BooleanField(default=False)
+    requested_at = models.DateTimeField()
+    approved_at = models.DateTimeField(null=True)
+    approval_expires_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    mutated_at = models.DateTimeField(null=True, help_text="When the first changing step began.")
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by = models.CharField(max_length=200, blank=True)
+    attention = models.TextField(blank=True, help_text="Why a person must decide.")
+    outcome = models.TextField(blank=True)
+    due_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    lease_owner = models.CharField(max_length=200, blank=True)
+    fence = models.PositiveBigIntegerField(default=0)
+
+    objects = RollbackQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at", "-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["service"],
+                condition=Q(state__in=LIVE_STATES, drill=False),
+                name="one_live_rollback_per_service",
+            ),
+            models.CheckConstraint(condition=Q(state__in=RollbackState.values), name="rollback_state_is_known"),
+            models.CheckConstraint(
+                condition=~Q(target_version=models.F("from_version")), name="rollback_leaves_the_version"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="rollbacks_due"),
+            models.Index(fields=["lease_until"], condition=Q(state__in=RUNNING_STATES), name="rollbacks_leased"),
+            models.Index(fields=["-requested_at", "-id"], name="rollbacks_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return self.ref
+
+
+class RollbackStep(models.Model):
+    """One step of a rollback, copied from the procedure when it was requested.
+
+    The step's command is not here: it is read from the worker's own playbook when it runs.
+    """
+
+    rollback = models.ForeignKey(Rollback, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    phase = models.CharField(max_length=10, choices=Phase.choices)
+    key = models.CharField(max_length=60)
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=10, choices=StepKind.choices)
+    mutating = models.BooleanField(default=False)
+    state = models.CharField(max_length=12, choices=StepState.choices, default=StepState.PENDING)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True, help_text="When a waiting step is over.")
+    exit_code = models.SmallIntegerField(null=True)
+    output_tail = models.TextField(blank=True)
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["rollback", "position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rollback", "position"], name="one_step_per_position"),
+            models.CheckConstraint(condition=Q(state__in=StepState.values), name="step_state_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rollback_id}#{self.position} {self.key}"
+
+
+class Approval(models.Model):
+    """What one person decided about one plan."""
+
+    rollback = models.ForeignKey(Rollback, on_delete=models.CASCADE, related_name="approvals")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    decision = models.CharField(max_length=10, choices=ApprovalDecision.choices)
+    role = models.CharField(max_length=24)
+    reason = models.TextField(blank=True)
+    plan_digest = models.CharField(max_length=64)
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["decided_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rollback", "user"], name="one_decision_per_person_and_rollback")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.decision}"

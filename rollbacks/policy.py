@@ -1,0 +1,74 @@
+"""Reading this app's part of the playbook for one decision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from core.errors import FirebreakError, Invalid
+from core.playbook import get_playbook
+from rollbacks.playbook import Automation, Command, CommandStep, Procedure, SoakStep, procedure_digest
+from rollbacks.states import Phase
+
+
+class ProcedureChanged(FirebreakError):
+    """This worker's playbook is not the one the rollback was requested with."""
+
+    code = "procedure_changed"
+    status = 409
+
+
+def automation() -> Automation:
+    return cast(Automation, get_playbook()["automation"])
+
+
+def procedure(key: str) -> Procedure:
+    """Raises Invalid naming the field `procedure`."""
+    found = get_playbook()["procedures"].get(key)
+    if found is None:
+        raise Invalid({"procedure": f"The playbook has no procedure {key}."})
+    return cast(Procedure, found)
+
+
+def digest(key: str) -> str:
+    return procedure_digest(get_playbook(), key)
+
+
+def command(key: str) -> Command:
+    return cast(Command, get_playbook()["commands"].root[key])
+
+
+def steps_of(key: str) -> list[tuple[Phase, CommandStep | SoakStep]]:
+    return list(procedure(key).steps())
+
+
+def plan_digest(*, procedure_digest: str, service: str, target_version: str, parameters: Mapping[str, str]) -> str:
+    """What an approval is bound to."""
+    body = [procedure_digest, service, target_version, dict(sorted(parameters.items()))]
+    return hashlib.sha256(json.dumps(body).encode()).hexdigest()
+
+
+def checked_parameters(key: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The procedure's parameters with defaults; raises Invalid naming each wrong one."""
+    declared = procedure(key).parameters
+    wrong = {f"parameters/{name}": "The procedure has no such parameter." for name in given if name not in declared}
+    values = {}
+    for name, parameter in declared.items():
+        value = given.get(name, parameter.default)
+        if value is None:
+            wrong[f"parameters/{name}"] = "This parameter is required."
+        elif not isinstance(value, str) or not is_safe_word(value) or not re.fullmatch(parameter.pattern, value):
+            wrong[f"parameters/{name}"] = f"Must match {parameter.pattern} and not begin with a hyphen."
+        else:
+            values[name] = value
+    if wrong:
+        raise Invalid(wrong)
+    return values
+
+
+def is_safe_word(value: str) -> bool:
+    """Fit to be one word of an argv: no leading hyphen, no control characters."""
+    return bool(value) and not value.startswith("-") and value.isprintable() and len(value) <= 500

@@ -1,0 +1,83 @@
+"""The ways out of `needs_attention`, each decided by a named person with a reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import transaction
+
+from core import hints
+from core.access import require
+from core.actors import Actor
+from core.errors import Conflict, Invalid, NotAllowed
+from incidents import policy as incident_policy
+from incidents.services.incidents import follow_rollback
+from incidents.states import IncidentStatus
+from rollbacks import policy
+from rollbacks.models import Rollback, RollbackStep
+from rollbacks.selectors.decisions import person_on_incident
+from rollbacks.services.endings import end_rollback, lock_rollback
+from rollbacks.states import PHASE_STATE, UNSETTLED_STEPS, Phase, RollbackState, StepState
+from rollbacks.timeline import record_on_rollback
+from rollbacks.transitions import move_rollback, move_step
+
+
+@transaction.atomic
+def mark_step_done(*, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime) -> Rollback:
+    """A person has made sure that the step's effect is there: the rollback goes on after it."""
+    rollback, step = _lock_for_decision(rollback_id, position, reason, actor)
+    move_step(step, StepState.SUCCEEDED, note=f"marked done by {actor.label}: {reason}"[:500], finished_at=now)
+    record_on_rollback(
+        rollback,
+        "rollback.step_marked_done",
+        f"{step.name} marked done by {actor.label}: {reason}",
+        actor=actor,
+        now=now,
+        data={"position": step.position, "reason": reason},
+    )
+    move_rollback(rollback, PHASE_STATE[Phase(step.phase)], attention="", due_at=now)
+    follow_rollback(
+        incident_id=rollback.incident_id,
+        to=IncidentStatus.ROLLBACK_INITIATED,
+        summary=f"{rollback.ref} goes on",
+        actor=actor,
+        now=now,
+    )
+    hints.wake("rollbacks.run_due")
+    return rollback
+
+
+@transaction.atomic
+def abort_rollback(*, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime) -> Rollback:
+    """A person takes over outside Firebreak: the rollback ends as resolved by hand."""
+    rollback, step = _lock_for_decision(rollback_id, position, reason, actor)
+    end_rollback(
+        rollback,
+        RollbackState.RESOLVED_BY_HAND,
+        f"aborted at {step.name} by {actor.label}: {reason}",
+        actor=actor,
+        now=now,
+    )
+    return rollback
+
+
+def _lock_for_decision(rollback_id: int, position: int, reason: str, actor: Actor) -> tuple[Rollback, RollbackStep]:
+    require(actor, "decide_rollback")
+    if not actor.is_person:
+        raise NotAllowed("Only a person decides this, never a token.")
+    if not reason.strip():
+        raise Invalid({"reason": "Say why."})
+    rollback = lock_rollback(rollback_id, actor)
+    incident = rollback.incident
+    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
+    wanted = {*authority.roles, *policy.automation().approvers}
+    if not wanted & person_on_incident(actor, incident).roles:
+        raise NotAllowed(
+            "This is for " + " or ".join(sorted(role.label for role in wanted)) + f" of {incident.ref}."
+        )
+    if rollback.state != RollbackState.NEEDS_ATTENTION:
+        raise Conflict(f"{rollback.ref} is {rollback.state}: there is nothing to decide.", state=rollback.state)
+    step = rollback.steps.filter(position=position).first()
+    if step is None or step.state not in UNSETTLED_STEPS:
+        raise Conflict(f"Step {position} of {rollback.ref} does not wait for a decision.", state=rollback.state)
+    return rollback, step

@@ -1,0 +1,70 @@
+"""Finding rollbacks whose worker died, and requests that nobody approved in time."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import connection, transaction
+
+from core.actors import SYSTEM
+from rollbacks.models import Rollback
+from rollbacks.services.endings import ask_for_a_person, end_rollback, lock_rollback
+from rollbacks.states import BUSY_STEPS, RUNNING_STATES, RollbackState, StepState
+from rollbacks.transitions import move_step
+
+
+def flag_lost_rollbacks(*, now: dt.datetime) -> int:
+    """Move rollbacks whose worker died in mid-step to `needs_attention`, and expire stale requests.
+
+    The lease is judged by the database's clock. A rollback whose worker died between two steps is
+    not lost: `run_due` takes it up again. Returns how many were found.
+    """
+    lost = Rollback.objects.filter(state__in=RUNNING_STATES, steps__state__in=BUSY_STEPS).distinct()
+    stale = Rollback.objects.filter(state=RollbackState.AWAITING_APPROVAL)
+    found = 0
+    for rollback_id in lost.extra(where=[_LEASE_OVER]).values_list("pk", flat=True):
+        found += _flag_lost(rollback_id, now)
+    for rollback_id in stale.extra(where=["approval_expires_at <= clock_timestamp()"]).values_list("pk", flat=True):
+        found += _expire(rollback_id, now)
+    return found
+
+
+_LEASE_OVER = '("rollbacks_rollback"."lease_until" IS NULL OR "rollbacks_rollback"."lease_until" <= clock_timestamp())'
+
+
+@transaction.atomic
+def _flag_lost(rollback_id: int, now: dt.datetime) -> bool:
+    rollback = lock_rollback(rollback_id, SYSTEM)
+    if rollback.state not in RUNNING_STATES or not _lease_is_over(rollback):
+        return False
+    step = rollback.steps.filter(state__in=BUSY_STEPS).first()
+    if step is None:
+        return False
+    move_step(step, StepState.UNKNOWN, finished_at=now, note="The worker died while this step ran.")
+    # A higher fence first: the lost worker, should it wake, can write nothing any more.
+    Rollback.objects.filter(pk=rollback.pk).update(fence=rollback.fence + 1)
+    rollback.refresh_from_db()
+    ask_for_a_person(
+        rollback,
+        f"the worker died while “{step.name}” ran: nobody knows whether it took effect",
+        actor=SYSTEM,
+        now=now,
+    )
+    return True
+
+
+@transaction.atomic
+def _expire(rollback_id: int, now: dt.datetime) -> bool:
+    rollback = lock_rollback(rollback_id, SYSTEM)
+    if rollback.state != RollbackState.AWAITING_APPROVAL:
+        return False
+    end_rollback(rollback, RollbackState.EXPIRED, "nobody approved in time", actor=SYSTEM, now=now)
+    return True
+
+
+def _lease_is_over(rollback: Rollback) -> bool:
+    if rollback.lease_until is None:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s <= clock_timestamp()", [rollback.lease_until])
+        return bool(cursor.fetchone()[0])

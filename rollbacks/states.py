@@ -1,0 +1,101 @@
+"""The words of this app and the moves between states. Source: architecture and rulings, States."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import models
+
+
+class RollbackState(models.TextChoices):
+    REQUESTED = "requested", "Requested"
+    AWAITING_APPROVAL = "awaiting_approval", "Awaiting approval"
+    APPROVED = "approved", "Approved"
+    VALIDATING = "validating", "Validating"
+    EXECUTING = "executing", "Executing"
+    VERIFYING = "verifying", "Verifying"
+    NEEDS_ATTENTION = "needs_attention", "Needs attention"
+    SUCCEEDED = "succeeded", "Succeeded"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"
+    CANCELLED = "cancelled", "Cancelled"
+    FAILED = "failed", "Failed, nothing changed"
+    HANDED_OVER = "handed_over", "Handed over"
+    RESOLVED_BY_HAND = "resolved_by_hand", "Resolved by hand"
+
+
+_R = RollbackState
+RUNNING_STATES = (_R.VALIDATING, _R.EXECUTING, _R.VERIFYING)
+LIVE_STATES = (_R.REQUESTED, _R.AWAITING_APPROVAL, _R.APPROVED, *RUNNING_STATES, _R.NEEDS_ATTENTION)
+END_STATES = tuple(state for state in _R if state not in LIVE_STATES)
+MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
+    _R.REQUESTED: frozenset({_R.AWAITING_APPROVAL, _R.APPROVED, _R.CANCELLED}),
+    _R.AWAITING_APPROVAL: frozenset({_R.APPROVED, _R.REJECTED, _R.EXPIRED, _R.CANCELLED}),
+    _R.APPROVED: frozenset({_R.VALIDATING, _R.CANCELLED, _R.EXPIRED, _R.FAILED}),
+    _R.VALIDATING: frozenset({_R.EXECUTING, _R.FAILED, _R.CANCELLED, _R.NEEDS_ATTENTION}),
+    _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED}),
+    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION}),
+    _R.NEEDS_ATTENTION: frozenset(
+        {_R.VALIDATING, _R.EXECUTING, _R.VERIFYING, _R.RESOLVED_BY_HAND, _R.HANDED_OVER, _R.FAILED}
+    ),
+    **{end: frozenset() for end in END_STATES},
+}
+
+
+class StepState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    STARTING = "starting", "Starting"
+    RUNNING = "running", "Running"
+    WAITING = "waiting", "Waiting"
+    SUCCEEDED = "succeeded", "Succeeded"
+    SKIPPED = "skipped", "Skipped"
+    FAILED = "failed", "Failed"
+    TIMED_OUT = "timed_out", "Timed out"
+    CANCELLED = "cancelled", "Cancelled"
+    UNKNOWN = "unknown", "Nobody knows"
+
+
+_T = StepState
+STEP_MOVES: Mapping[StepState, frozenset[StepState]] = {
+    _T.PENDING: frozenset({_T.STARTING, _T.WAITING, _T.CANCELLED, _T.SKIPPED}),
+    _T.STARTING: frozenset({_T.RUNNING, _T.FAILED, _T.UNKNOWN, _T.PENDING}),
+    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.UNKNOWN}),
+    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.CANCELLED}),
+    # A person may settle what a machine could not: mark done.
+    _T.FAILED: frozenset({_T.SUCCEEDED}),
+    _T.TIMED_OUT: frozenset({_T.SUCCEEDED}),
+    _T.CANCELLED: frozenset({_T.SUCCEEDED}),
+    _T.UNKNOWN: frozenset({_T.SUCCEEDED}),
+    _T.SUCCEEDED: frozenset(),
+    _T.SKIPPED: frozenset(),
+}
+UNSETTLED_STEPS = (_T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.UNKNOWN)
+BUSY_STEPS = (_T.STARTING, _T.RUNNING)
+
+
+class Phase(models.TextChoices):
+    VALIDATE = "validate", "Validate"
+    EXECUTE = "execute", "Execute"
+    VERIFY = "verify", "Verify"
+
+
+PHASE_STATE: Mapping[Phase, RollbackState] = {
+    Phase.VALIDATE: _R.VALIDATING,
+    Phase.EXECUTE: _R.EXECUTING,
+    Phase.VERIFY: _R.VERIFYING,
+}
+
+
+class Trigger(models.TextChoices):
+    AUTOMATED = "automated", "Automated"
+    MANUAL = "manual", "Manual"
+
+
+class StepKind(models.TextChoices):
+    COMMAND = "command", "Command"
+    SOAK = "soak", "Soak"
+
+
+class ApprovalDecision(models.TextChoices):
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"

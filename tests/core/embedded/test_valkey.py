@@ -1,0 +1,54 @@
+"""The embedded Valkey carries Celery's messages and keeps them when it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from kombu import Connection
+
+from core.embedded.valkey import EmbeddedValkey, broker_url, broker_url_from, url
+
+
+@pytest.fixture
+def server(var_dir: Path) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey(var_dir)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_message_survives_a_killed_server(server: EmbeddedValkey) -> None:
+    with Connection(broker_url(server.var_dir)) as broker:
+        broker.SimpleQueue("hints").put({"id": 7})
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    while server.alive():
+        time.sleep(0.01)
+    server.start()
+    with Connection(broker_url(server.var_dir)) as broker:
+        assert broker.SimpleQueue("hints").get(timeout=10).payload == {"id": 7}
+
+
+def test_both_spellings_mean_the_same_database(server: EmbeddedValkey) -> None:
+    with Connection(broker_url(server.var_dir)) as broker:
+        broker.SimpleQueue("hints").put("hello")
+    assert redis.Redis.from_url(url(server.var_dir)).llen("hints") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("unix:///run/v.sock?db=3", "redis+socket:///run/v.sock?virtual_host=3"),
+        ("unix:///run/v.sock", "redis+socket:///run/v.sock?virtual_host=0"),
+        ("unix://:secret@/run/v.sock", "redis+socket://:secret@/run/v.sock?virtual_host=0"),
+        ("rediss://cache.example/1?ssl_cert_reqs=required",) * 2,
+    ],
+)
+def test_celery_spells_only_sockets_differently(given: str, expected: str) -> None:
+    assert broker_url_from(given) == expected
