@@ -13,14 +13,12 @@ from psycopg import sql
 
 from core.embedded.folders import private_dir, socket_dir
 from core.embedded.processes import wait_until_gone
-from core.embedded.server import EmbeddedServer, ServerFailed, package_dir
+from core.embedded.server import DYING_SECONDS, EmbeddedServer, ServerFailed, package_dir
 
 MAJOR_VERSION = "18"
 OWNER = "firebreak_owner"
 APP = "firebreak_app"
 DATABASE = "firebreak"
-# How long a predecessor that was told to stop may take for its last checkpoint.
-DYING_SECONDS = 30.0
 
 OPTIONS = {
     "listen_addresses": "",

@@ -15,6 +15,10 @@ from core.embedded.folders import private_dir, socket_dir
 from core.embedded.processes import die_with_parent
 
 
+# How long a predecessor that was told to stop may take to write its last data.
+DYING_SECONDS = 30.0
+
+
 class ServerFailed(RuntimeError):
     """An embedded server cannot start; the message says why and where to look."""
 

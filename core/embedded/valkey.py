@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from core.embedded.folders import private_dir, socket_dir
 from core.embedded.processes import wait_until_gone
-from core.embedded.server import EmbeddedServer, ServerFailed, package_dir
+from core.embedded.server import DYING_SECONDS, EmbeddedServer, ServerFailed, package_dir
 
 SOCKET = "valkey.sock"
 
@@ -45,7 +45,7 @@ class EmbeddedValkey(EmbeddedServer):
         new one's socket.
         """
         private_dir(self.data)
-        if left := wait_until_gone(self.data, "valkey-server", seconds=30):
+        if left := wait_until_gone(self.data, "valkey-server", DYING_SECONDS):
             raise ServerFailed(f"Another Valkey (pid {left[0].pid}) works in {self.data}: stop it.")
 
     def command(self) -> list[str]:

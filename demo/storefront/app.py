@@ -140,8 +140,9 @@ def _log_to(path: Path) -> None:
 
 def _die_with_parent() -> None:
     # The parent holds the other end of our standard input: however it dies, the pipe closes.
+    # Not through sys.stdin, whose lock held by a waiting thread aborts the interpreter's exit.
     def wait_for_end() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)
         os._exit(1)
 
     threading.Thread(target=wait_for_end, daemon=True).start()

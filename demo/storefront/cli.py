@@ -17,7 +17,6 @@ from demo.storefront.serve import serve
 from demo.storefront.site import SLOTS, Site, StorefrontError
 from demo.storefront.webhook_receiver import WebhookReceiver
 
-
 SITE_VERBS: dict[str, tuple[Callable[[Site], None], str]] = {
     "health-check": (checks.health_check, "is there a live stack to act on"),
     "backup-config": (rollback.back_up_config, "copy the configuration to config/backups"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,13 +63,14 @@ def test_a_pid_file_naming_a_living_stranger_does_not_stop_the_start(
     server: EmbeddedPostgres,
 ) -> None:
     _write_row(server)
-    pid_file = server.data / "postmaster.pid"
-    content = pid_file.read_text().split("\n")
+    locks = [server.data / "postmaster.pid", server.sockets / ".s.PGSQL.5432.lock"]
+    contents = [lock.read_text().partition("\n")[2] for lock in locks]
     server.stop()
-    pid_file.write_text("\n".join([str(os.getppid()), *content[1:]]))
-    lock = server.sockets / ".s.PGSQL.5432.lock"
-    lock.write_text("\n".join([str(os.getppid()), *content[1:]]))
-    server.start()
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        for lock, content in zip(locks, contents, strict=True):
+            lock.write_text(f"{stranger.pid}\n{content}")
+        server.start()
+        stranger.kill()
     assert _row(server) == (42,)
 
 
@@ -163,7 +165,8 @@ def test_a_socket_folder_prepared_by_somebody_else_is_refused(var_dir: Path, tra
         server.sockets.mkdir()
         server.sockets.chmod(0o777)
     else:
-        server.sockets.symlink_to("/var/tmp")
+        (var_dir / "elsewhere").mkdir(mode=0o700)
+        server.sockets.symlink_to(var_dir / "elsewhere")
     with pytest.raises(NotPrivate):
         server.start()
 

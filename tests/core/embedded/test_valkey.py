@@ -12,6 +12,8 @@ import pytest
 import redis
 from kombu import Connection
 
+from core.embedded import valkey
+from core.embedded.server import ServerFailed
 from core.embedded.valkey import EmbeddedValkey, broker_url, broker_url_from, url
 
 
@@ -33,6 +35,15 @@ def test_a_message_survives_a_killed_server(server: EmbeddedValkey) -> None:
     server.start()
     with Connection(broker_url(server.var_dir)) as broker:
         assert broker.SimpleQueue("hints").get(timeout=10).payload == {"id": 7}
+
+
+def test_a_server_of_somebody_else_in_the_folder_is_left_alone(
+    server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey, "DYING_SECONDS", 0.2)
+    with pytest.raises(ServerFailed, match=rf"Another Valkey \(pid {server.pid}\)"):
+        EmbeddedValkey(server.var_dir).start()
+    assert server.is_ready()
 
 
 def test_both_spellings_mean_the_same_database(server: EmbeddedValkey) -> None:

@@ -1,0 +1,32 @@
+"""E-mail through Django's backend: SMTP when EMAIL_URL is set, else files under VAR_DIR."""
+
+from __future__ import annotations
+
+import smtplib
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+from comms.facts import NotSent, Outgoing, Sent
+from comms.playbook import EmailChannel, WebhookChannel
+
+
+def send(message: Outgoing, channel: EmailChannel | WebhookChannel) -> Sent:
+    """One message to one address; a refused recipient is not tried again, everything else is."""
+    mail = EmailMessage(
+        subject=" ".join(message.subject.split()),
+        body=message.body,
+        from_email=settings.DEFAULT_FROM_EMAIL,
+        to=[message.recipient],
+        headers={"Message-ID": f"<{message.key}@firebreak>", "Auto-Submitted": "auto-generated"},
+    )
+    try:
+        mail.send()
+    except smtplib.SMTPRecipientsRefused as error:
+        code = next((reply[0] for reply in error.recipients.values()), 550)
+        raise NotSent(f"recipient refused ({code})", retry=code < 500) from error
+    except smtplib.SMTPResponseException as error:
+        raise NotSent(f"SMTP {error.smtp_code}", retry=error.smtp_code < 500) from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise NotSent(f"{type(error).__name__}: {error}") from error
+    return Sent(receipt=f"<{message.key}@firebreak>")

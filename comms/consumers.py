@@ -1,0 +1,13 @@
+"""Doors for events: who is told what about what happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from comms.services.messages import queue_messages
+from core.models import Event
+
+
+def route_event(event: Event, now: dt.datetime) -> None:
+    """Queue the messages that the playbook's routing asks for; idempotent by (event, template)."""
+    queue_messages(event=event, now=now)

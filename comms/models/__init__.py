@@ -1,0 +1,6 @@
+"""The tables of this app, one module per aggregate."""
+
+from comms.models.contacts import Contact
+from comms.models.messages import Delivery, Message
+
+__all__ = ["Contact", "Delivery", "Message"]

@@ -1,0 +1,50 @@
+"""The words of this app and the moves between states. Source: architecture, State machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import models
+
+
+class MessageState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Failed"
+    SUPERSEDED = "superseded", "Superseded"
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending", "Waiting"
+    SENDING = "sending", "Sending"
+    SENT = "sent", "Sent"
+    RETRYING = "retrying", "Trying again"
+    DEAD = "dead", "Given up"
+    SUPERSEDED = "superseded", "Superseded"
+
+
+_D = DeliveryState
+DUE_STATES = (_D.PENDING, _D.RETRYING, _D.SENDING)
+DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
+    _D.PENDING: frozenset({_D.SENDING, _D.SUPERSEDED}),
+    _D.RETRYING: frozenset({_D.SENDING, _D.SUPERSEDED}),
+    # A sender that died in mid-send: at least once means that it is sent again.
+    _D.SENDING: frozenset({_D.SENT, _D.RETRYING, _D.DEAD, _D.SENDING, _D.SUPERSEDED}),
+    _D.SENT: frozenset(),
+    _D.DEAD: frozenset(),
+    _D.SUPERSEDED: frozenset(),
+}
+
+
+class Template(models.TextChoices):
+    """The messages of this version. Source: seed, Communication Protocols; rulings, Templates."""
+
+    INCIDENT_ALERT = "incident_alert", "Incident alert"
+    RESPONSE_OVERDUE = "response_overdue", "Response overdue"
+    ROLLBACK_NOTICE = "rollback_notice", "Rollback notice"
+    APPROVAL_REQUESTED = "approval_requested", "Approval requested"
+    ATTENTION_PAGE = "attention_page", "A rollback needs a person"
+    RECOVERY = "recovery", "Recovery"
+    INCIDENT_UPDATE = "incident_update", "Update"
+    INCIDENT_RESOLVED = "incident_resolved", "Resolved"
+    ALARM = "alarm", "Alarm of Firebreak itself"

@@ -1,0 +1,89 @@
+"""The fail-safe outside Celery and Redis: does overdue work itself, by the same functions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
+
+from core import heartbeats, shutdown
+from core.clock import utcnow
+from core.sweeps import sweep_function
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 2.0
+OVERDUE_SECONDS = 10.0
+_NEVER = 1e9
+
+
+class Watchdog:
+    """Looks every two seconds; a sweep that nobody has run for ten seconds is run here.
+
+    Each rescued sweep has a thread of its own, so that a long rollback holds up nothing else. With
+    Celery healthy it only reads.
+    """
+
+    def __init__(self) -> None:
+        self._rescues: dict[str, threading.Thread] = {}
+
+    def run(self) -> None:
+        """Watch until the process is asked to stop, then let running rescues end."""
+        while not shutdown.requested():
+            try:
+                close_old_connections()
+                heartbeats.beat("watchdog")
+                self.look()
+            except DatabaseError as error:
+                logger.warning("the database is away: %s", error)
+                connection.close()
+            time.sleep(LOOK_EVERY_SECONDS)
+        for rescue in self._rescues.values():
+            rescue.join()
+
+    def look(self) -> list[str]:
+        """Start a rescue for every overdue sweep; returns their names."""
+        overdue = [name for name in self._overdue() if not self._is_running(name)]
+        for name in overdue:
+            thread = threading.Thread(target=_rescue, args=(name,), name=f"rescue {name}")
+            self._rescues[name] = thread
+            thread.start()
+        return overdue
+
+    def _overdue(self) -> list[str]:
+        ages = _ages()
+        return [
+            name
+            for name, _function, seconds in settings.SWEEPS
+            if ages.get(f"sweep:{name}", _NEVER) > max(OVERDUE_SECONDS, seconds * 4)
+        ]
+
+    def _is_running(self, name: str) -> bool:
+        thread = self._rescues.get(name)
+        return thread is not None and thread.is_alive()
+
+
+def _ages() -> dict[str, float]:
+    """Seconds since each component last worked on any host."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT component, extract(epoch FROM clock_timestamp() - max(beat_at))::float"
+            " FROM core_heartbeat GROUP BY component"
+        )
+        return dict(cursor.fetchall())
+
+
+def _rescue(name: str) -> None:
+    try:
+        handled = sweep_function(name)(now=utcnow())
+        if handled:
+            heartbeats.beat("watchdog.rescue")
+            logger.warning("did overdue work: %s (%s)", name, handled)
+    except Exception:
+        logger.exception("rescue of %s failed", name)
+    finally:
+        connection.close()

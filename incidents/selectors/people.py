@@ -1,0 +1,12 @@
+"""Who is on an incident."""
+
+from __future__ import annotations
+
+from incidents.models import Incident
+from incidents.states import Role
+
+
+def role_holders(incident: Incident) -> dict[Role, str]:
+    """The account name of each role's holder; roles nobody holds are missing (one query)."""
+    rows = incident.responders.filter(until__isnull=True).exclude(role="").values_list("role", "user__username")
+    return {Role(role): username for role, username in rows}
