@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 APPEND_ONLY = ("core_event",)
 
 
-def grant_application_role(owner_alias: str) -> bool:
-    """Grant reading and writing to the application's role, and on events only appending.
-
-    Returns False, and does nothing, when owner and application are the same role.
-    """
-    role = settings.DATABASES["default"].get("USER")
-    owner = connections[owner_alias]
-    if not role or role == owner.settings_dict.get("USER"):
-        return False
+def grant_application_role(owner: BaseDatabaseWrapper, role: str) -> None:
+    """Grant `role` reading and writing, and on events only appending; `owner` owns the tables."""
     with owner.cursor() as cursor:
         for statement in (
             "GRANT USAGE ON SCHEMA public TO {role}",
@@ -31,4 +23,3 @@ def grant_application_role(owner_alias: str) -> bool:
                     table=sql.Identifier(table), role=sql.Identifier(role)
                 )
             )
-    return True

@@ -1,16 +1,21 @@
-"""Doors for events: when a threshold was exceeded, automation considers a rollback."""
+"""Doors for events: automation considers a rollback when a threshold was exceeded."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 from core.models import Event
-from rollbacks.services.decisions import consider_automatic_rollback
+from rollbacks.services.decisions import consider_automatic_rollback, reconsider_after_release
 
 
 def consider_rollback(event: Event, now: dt.datetime) -> None:
-    """An incident's service exceeded a threshold; idempotent, since one live rollback is the limit."""
-    if event.data["rollback"] != "none":
+    """A service exceeded a threshold, or the release that did it was recorded only now.
+
+    Idempotent: one live rollback per service is the limit, and one attempt per release.
+    """
+    if event.kind == "release.recorded":
+        reconsider_after_release(service=event.data["service"], version=event.data["version"], now=now)
+    elif event.data["rollback"] != "none":
         consider_automatic_rollback(
             incident_ref=event.data["incident"],
             service=event.data["service"],

@@ -232,7 +232,9 @@ SPECTACULAR_SETTINGS = {
 # --- outbound -----------------------------------------------------------------------------------
 # Networks that checks and webhooks may reach although they are private. The demo sets loopback.
 OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+# Until EMAIL_URL is set, e-mails are files, one each.
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = VAR_DIR / "mail"
 EMAIL_TIMEOUT = 10
 if EMAIL_URL := env.str("EMAIL_URL", default=""):
     vars().update(env.email_url_config(EMAIL_URL))

@@ -5,7 +5,7 @@ from celery.schedules import schedule
 # (name, handler, kinds of event). One pending row per consumer and event is written with the event.
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
-    ("rollbacks.automation", "rollbacks.consumers.consider_rollback", ("incident.breached",)),
+    ("rollbacks.automation", "rollbacks.consumers.consider_rollback", ("incident.breached", "release.recorded")),
     ("comms.routing", "comms.consumers.route_event", ("incident.", "rollback.", "monitor.", "outbox.")),
 )
 
@@ -56,3 +56,6 @@ CELERY_BEAT_SCHEDULE = {
     task: {"task": task, "schedule": schedule(seconds), "options": {"expires": max(seconds * 2, 5)}}
     for task, _function, seconds in SWEEPS
 }
+
+# What `manage.py run --with NAME` starts besides Firebreak: function(environment) -> Extra.
+STACK_EXTRAS = {"demo": "demo.stack.demo_extra"}

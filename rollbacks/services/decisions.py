@@ -8,8 +8,9 @@ from django.db import transaction
 
 from core.actors import AUTOMATION
 from incidents import policy as incident_policy
-from incidents.models import Incident, Service
+from incidents.models import Incident, Monitor, Release, Service
 from incidents.services.incidents import lock_incident
+from incidents.states import MonitorLevel, ReleaseState
 from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.rules.admission import refusals
@@ -45,4 +46,31 @@ def consider_automatic_rollback(
         actor=AUTOMATION,
         now=now,
         automatic_allowed=effect == "automatic",
+    )
+
+
+@transaction.atomic
+def reconsider_after_release(*, service: str, version: str, now: dt.datetime) -> Rollback | None:
+    """A pipeline recorded a release after its damage was seen: decide again, knowing it.
+
+    Only for a release deployed before the breach began: a fix deployed during the incident must not
+    be taken back because of measurements from before it.
+    """
+    release = Release.objects.filter(service__slug=service, version=version, state=ReleaseState.LIVE).first()
+    incident = Incident.objects.open().filter(origin__slug=service).first()
+    if release is None or incident is None:
+        return None
+    effects = incident_policy.thresholds().effects
+    breaching = Monitor.objects.filter(service__slug=service, enabled=True, level_since__gte=release.deployed_at)
+    worst = breaching.filter(level=MonitorLevel.CRITICAL).first() or breaching.filter(level=MonitorLevel.HIGH).first()
+    if worst is None or effects[worst.level].rollback == "none":
+        return None
+    return consider_automatic_rollback(
+        incident_ref=incident.ref,
+        service=service,
+        metric=worst.metric,
+        effect=effects[worst.level].rollback,
+        policy_key=worst.policy,
+        cause=f"{worst.metric} is {worst.level} since {version} was deployed",
+        now=now,
     )

@@ -9,7 +9,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from tests.demo.conftest import Storefront
 
 from demo.storefront import deploy as deploying
 from demo.storefront import slots
@@ -17,6 +16,7 @@ from demo.storefront.releases import install_release
 from demo.storefront.site import Site
 from demo.storefront.traffic_window import TrafficWindow
 from demo.storefront.webhook_receiver import WebhookReceiver
+from tests.demo.conftest import Storefront
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -128,6 +128,8 @@ def test_a_release_that_does_not_come_up_leaves_the_one_before_live(
         deploying.deploy(Site(storefront.site), "1.5.0", bad=False)
 
     assert storefront.metrics()["version"] == "1.4.2"
+    storefront.succeed("restart")
+    assert "green: answers, release 1.4.2" in storefront.succeed("health-check")
     storefront.succeed("smoke-test", "1.4.2")
 
 

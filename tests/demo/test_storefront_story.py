@@ -90,4 +90,4 @@ def _enough(storefront: Storefront) -> bool:
 
 
 def _fails_a_third(storefront: Storefront) -> bool:
-    return 0.28 < storefront.metrics()["error_rate"] < 0.39
+    return 0.28 < float(storefront.metrics()["error_rate"]) < 0.39

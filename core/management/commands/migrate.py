@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.commands.migrate import Command as DjangoMigrate
+from django.db import connections
 
 from core.database_roles import grant_application_role
 
@@ -12,8 +13,10 @@ class Command(DjangoMigrate):
     help = "Migrate as DATABASE_OWNER_URL and grant the application's role its rights."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        owner_differs = settings.DATABASES["owner"].get("USER") != settings.DATABASES["default"].get("USER")
-        if options["database"] == "default" and owner_differs:
+        role = settings.DATABASES["default"].get("USER")
+        has_owner = settings.DATABASES["owner"].get("USER") != role
+        if options["database"] == "default" and has_owner:
             options["database"] = "owner"
         super().handle(*args, **options)
-        grant_application_role(options["database"])
+        if role and has_owner and options["database"] == "owner":
+            grant_application_role(connections["owner"], role)

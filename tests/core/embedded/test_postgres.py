@@ -69,8 +69,10 @@ def test_a_pid_file_naming_a_living_stranger_does_not_stop_the_start(
     with subprocess.Popen(["sleep", "600"]) as stranger:
         for lock, content in zip(locks, contents, strict=True):
             lock.write_text(f"{stranger.pid}\n{content}")
-        server.start()
-        stranger.kill()
+        try:
+            server.start()
+        finally:
+            stranger.kill()
     assert _row(server) == (42,)
 
 

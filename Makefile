@@ -1,0 +1,57 @@
+# The commands of Firebreak. `make run` and `make test` need Python 3.11+, make and git, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+VAR_DIR ?= var
+export PORT
+export VAR_DIR := $(abspath $(VAR_DIR))
+# As root, everything below runs as an unprivileged account instead.
+AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
+
+.PHONY: run break test check lock screenshots clean
+
+run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
+	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
+
+break: $(VENV)/run  ## deploy a release to the demo that fails a third of its requests
+	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py break_demo
+
+TEST_VAR_DIR := $(shell mktemp -u -d /tmp/firebreak-test.XXXXXX)
+test: $(VENV)/dev  ## the whole suite on real servers; ARGS="-k word" selects
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	PUBLIC_URL=https://firebreak.example.test SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50))") \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+screenshots: $(VENV)/dev  ## make the README's screenshots from a running demo of its own
+	@$(AS_USER) "$(TEST_VAR_DIR)" --reach docs -- $(BIN)/python -m tests.screenshots "$(TEST_VAR_DIR)/shots"
+	@mkdir -p docs/images && cp "$(TEST_VAR_DIR)"/shots/*.png docs/images/ && rm -rf "$(TEST_VAR_DIR)"
+
+lock:  ## lock the requirements with hashes, for all platforms (needs uv)
+	UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" requirements.in -o requirements.txt
+	UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV)
+
+# --- the virtual environment ---------------------------------------------------------------------
+$(VENV)/run: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Firebreak needs Python 3.11 or newer, this is " + sys.version)'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing the locked requirements …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.txt
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/run
+	@echo "Installing the locked development requirements …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,178 @@
+"""The live stream of open pages: one PostgreSQL listener per process, one bounded queue per reader."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connection, connections
+
+from core.actors import Level
+from core.live import CHANNEL
+from core.models import User
+
+logger = logging.getLogger(__name__)
+
+MAX_STREAMS = 1000
+QUEUE_LENGTH = 200
+HEARTBEAT_SECONDS = 15.0
+LIFE_SECONDS = 900.0  # then the reader comes back and its session is looked at again
+RESYNC = '{"topics":["resync"]}'
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Hub:
+    """Listens to PostgreSQL while anybody reads, and hands every notification to every reader."""
+
+    def __init__(self) -> None:
+        self._queues: set[asyncio.Queue[str | None]] = set()
+        self._listener: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._queues) >= MAX_STREAMS
+
+    async def read(self) -> AsyncIterator[str]:
+        """Payloads as they come; an empty string every 15 s of silence. Ends for a reader that is too slow."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._queues.add(queue)
+        if self._listener is None or self._listener.done():
+            self._listener = asyncio.create_task(self._listen())
+        try:
+            while True:
+                try:
+                    payload = await asyncio.wait_for(queue.get(), HEARTBEAT_SECONDS)
+                except TimeoutError:
+                    yield ""
+                    continue
+                if payload is None:
+                    return
+                yield payload
+        finally:
+            self._queues.discard(queue)
+
+    async def _listen(self) -> None:
+        delay = 0.5
+        while self._queues:
+            try:
+                async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as link:
+                    await link.execute(f"LISTEN {CHANNEL}")
+                    delay = 0.5
+                    self._hand_out(RESYNC)  # something may have been missed while nobody listened
+                    while self._queues:
+                        async for notification in link.notifies(timeout=10):
+                            self._hand_out(notification.payload)
+                        await link.execute("SELECT 1")  # a half-open connection fails here
+            except (psycopg.Error, OSError) as error:
+                logger.warning("live stream waits for the database: %s", error)
+                await asyncio.sleep(delay * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
+                delay = min(delay * 2, 10)
+
+    def _hand_out(self, payload: str) -> None:
+        for queue in tuple(self._queues):
+            if queue.full():  # too slow: end its stream; it comes back and fetches everything afresh
+                self._queues.discard(queue)
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(payload)
+
+
+hub = Hub()
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application of `/live/`: server-sent events for signed-in accounts."""
+    if scope["method"] != "GET":
+        await _answer(send, 405)
+    elif hub.is_full:
+        await _answer(send, 503, retry_after=10)
+    elif not await asyncio.to_thread(_may_listen, scope):
+        await _answer(send, 401)
+    else:
+        await _stream(receive, send)
+
+
+async def _stream(receive: Receive, send: Send) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", b"text/event-stream"),
+                (b"cache-control", b"no-cache, no-transform"),
+                (b"x-accel-buffering", b"no"),
+                (b"x-content-type-options", b"nosniff"),
+            ],
+        }
+    )
+    sending = asyncio.create_task(_send_events(send))
+    leaving = asyncio.create_task(_left(receive))
+    try:
+        await asyncio.wait(
+            {sending, leaving},
+            timeout=LIFE_SECONDS * random.uniform(0.9, 1.1),  # noqa: S311 - spreads the reconnects
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+    if not leaving.done() or leaving.cancelled():
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_events(send: Send) -> None:
+    await _send_text(send, "retry: 2000\n\n")
+    async for payload in hub.read():
+        await _send_text(send, f"data: {payload}\n\n" if payload else ": still here\n\n")
+
+
+async def _send_text(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, *, retry_after: int | None = None) -> None:
+    headers = [(b"content-length", b"0")]
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _may_listen(scope: Scope) -> bool:
+    """Whether the request's session belongs to an account that may read. Leaves no connection behind."""
+    try:
+        request = ASGIRequest(scope, io.BytesIO())
+        request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        user = get_user(request)
+        return isinstance(user, User) and user.level >= Level.VIEWER
+    finally:
+        connections.close_all()
+
+
+def _parameters() -> dict[str, Any]:
+    known = {"dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "service"}
+    given = connection.get_connection_params()
+    return {key: value for key, value in given.items() if key in known} | {
+        "application_name": "firebreak live",
+        "connect_timeout": 5,
+    }

@@ -1,0 +1,150 @@
+"""Incidents as cards: what is due, who has it, what happened last."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Case, F, Prefetch, Q, When
+from django.urls import reverse
+
+from core.actors import Actor
+from core.models import Event
+from incidents import policy
+from incidents.models import Incident, IncidentHold, Responder
+from incidents.models.incidents import IncidentQuerySet
+from incidents.states import OPEN_STATUSES, IncidentStatus, Role, Severity
+
+OPEN_CARDS = 100
+PAGE_SIZE = 30
+
+
+@dataclass(frozen=True)
+class LastEvent:
+    """The newest line of an incident's timeline."""
+
+    summary: str
+    occurred_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class IncidentCard:
+    """One incident in a list; `active_rollback` is the reference of what holds it open."""
+
+    ref: str
+    title: str
+    severity: str
+    severity_name: str
+    status: str
+    status_label: str
+    kind: str
+    drill: bool
+    restricted: bool
+    declared_at: dt.datetime
+    response_due_at: dt.datetime
+    acknowledged_at: dt.datetime | None
+    response_breached: bool
+    next_update_due_at: dt.datetime | None
+    resolved_at: dt.datetime | None
+    commander: str | None
+    services: tuple[str, ...]
+    last_event: LastEvent | None
+    active_rollback: str | None
+    url: str
+
+
+@dataclass(frozen=True)
+class IncidentPage:
+    """One page of the list; `before` is the cursor of the next page, empty on the last."""
+
+    cards: tuple[IncidentCard, ...]
+    before: str
+
+
+def open_cards(actor: Actor, *, now: dt.datetime) -> tuple[IncidentCard, ...]:
+    """The open incidents the actor may see, what is due first on top (five queries)."""
+    due = Case(When(acknowledged_at__isnull=True, then="response_due_at"), default="next_update_due_at")
+    rows = Incident.objects.visible_to(actor).open().alias(due=due)
+    return _cards(rows.order_by(F("due").asc(nulls_last=True), "severity", "pk")[:OPEN_CARDS], now=now)
+
+
+def list_cards(
+    actor: Actor, *, now: dt.datetime, state: str = "", severity: str = "", before: str = ""
+) -> IncidentPage:
+    """Newest first, a page at a time. An unknown filter or cursor counts as none."""
+    rows = Incident.objects.visible_to(actor)
+    if state == "open":
+        rows = rows.open()
+    if severity in Severity.values:
+        rows = rows.filter(severity=severity)
+    cursor = rows.filter(ref=before).values_list("declared_at", "pk").first() if before else None
+    if cursor:
+        declared_at, pk = cursor
+        rows = rows.filter(Q(declared_at__lt=declared_at) | Q(declared_at=declared_at, pk__lt=pk))
+    cards = _cards(rows.order_by("-declared_at", "-pk")[: PAGE_SIZE + 1], now=now)
+    more = len(cards) > PAGE_SIZE
+    return IncidentPage(cards[:PAGE_SIZE], cards[PAGE_SIZE - 1].ref if more else "")
+
+
+def cards_of_service(actor: Actor, service_id: int, *, now: dt.datetime, count: int = 10) -> tuple[IncidentCard, ...]:
+    """The newest incidents of one service that the actor may see."""
+    rows = Incident.objects.visible_to(actor).filter(services=service_id)
+    return _cards(rows.order_by("-declared_at", "-pk")[:count], now=now)
+
+
+def _cards(rows: IncidentQuerySet, *, now: dt.datetime) -> tuple[IncidentCard, ...]:
+    commanders = Responder.objects.filter(until__isnull=True, role=Role.INCIDENT_COMMANDER).select_related("user")
+    incidents = list(
+        rows.select_related("stream").prefetch_related(
+            "services",
+            Prefetch("responders", commanders, to_attr="commanders"),
+            Prefetch("holds", IncidentHold.objects.order_by("placed_at"), to_attr="held_by"),
+        )
+    )
+    events = _last_events(incidents)
+    return tuple(_card(incident, events.get(incident.stream_id), now) for incident in incidents)
+
+
+def _last_events(incidents: Iterable[Incident]) -> dict[int, LastEvent]:
+    heads = Event.objects.filter(stream__in=[i.stream_id for i in incidents], seq=F("stream__head_seq"))
+    rows = heads.values_list("stream_id", "summary", "occurred_at")
+    return {stream: LastEvent(summary, occurred_at) for stream, summary, occurred_at in rows}
+
+
+def _card(incident: Incident, last_event: LastEvent | None, now: dt.datetime) -> IncidentCard:
+    commanders: list[Responder] = getattr(incident, "commanders")  # noqa: B009 - from the prefetch
+    holds: list[IncidentHold] = getattr(incident, "held_by")  # noqa: B009
+    return IncidentCard(
+        ref=incident.ref,
+        title=incident.title,
+        severity=incident.severity,
+        severity_name=policy.severity_level(incident.severity).name,
+        status=incident.status,
+        status_label=str(IncidentStatus(incident.status).label),
+        kind=incident.kind,
+        drill=incident.drill,
+        restricted=incident.restricted,
+        declared_at=incident.declared_at,
+        response_due_at=incident.response_due_at,
+        acknowledged_at=incident.acknowledged_at,
+        response_breached=is_response_breached(incident, now),
+        next_update_due_at=incident.next_update_due_at if incident.status in OPEN_STATUSES else None,
+        resolved_at=incident.resolved_at,
+        commander=commanders[0].user.get_username() if commanders else None,
+        services=tuple(service.name for service in incident.services.all()),
+        last_event=last_event,
+        active_rollback=holds[0].reference if holds else None,
+        url=incident_url(incident.ref),
+    )
+
+
+def incident_url(ref: str) -> str:
+    return reverse("incidents:incident", args=[ref])
+
+
+def is_response_breached(incident: Incident, now: dt.datetime) -> bool:
+    """Nobody acknowledged in time; also before the sweep has marked it."""
+    if incident.response_breached_at is not None:
+        return True
+    return incident.is_open and incident.acknowledged_at is None and incident.response_due_at <= now

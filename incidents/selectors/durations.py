@@ -1,0 +1,14 @@
+"""Spans of time in words."""
+
+from __future__ import annotations
+
+
+def duration_text(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `4 h`, `2 d 3 h`: the two largest units that say something."""
+    left = max(0, round(seconds))
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        amount, left = divmod(left, size)
+        if amount:
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2]) or "0 s"

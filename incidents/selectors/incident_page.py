@@ -1,0 +1,251 @@
+"""One incident as its page shows it: header, roles, responders, failing checks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from core.actors import Actor
+from core.errors import NotFound
+from incidents import policy
+from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGrant, Service
+from incidents.rules.levels import rank
+from incidents.selectors.actions import Action, incident_actions, why_not_allowed
+from incidents.selectors.cards import incident_url, is_response_breached
+from incidents.selectors.metrics import MetricLine, metric_lines
+from incidents.states import (
+    INCIDENT_ROLES,
+    IncidentKind,
+    IncidentSource,
+    IncidentStatus,
+    MonitorLevel,
+    Role,
+)
+
+
+@dataclass(frozen=True)
+class StatusStep:
+    """One stop of the stepper; `state` is "done", "current" or "ahead"."""
+
+    key: str
+    label: str
+    state: str
+
+
+@dataclass(frozen=True)
+class RoleSlot:
+    """A role of the incident, held or a gap."""
+
+    key: str
+    label: str
+    duty: str
+    duties: tuple[str, ...]
+    holder: str | None
+    holder_url: str | None
+    mine: bool
+    can_take: bool
+    can_assign: bool
+    can_release: bool
+    why_not: str
+    take_url: str
+    assign_url: str
+    release_url: str
+
+
+@dataclass(frozen=True)
+class ResponderLine:
+    """A person on the incident."""
+
+    name: str
+    role_label: str
+    since: dt.datetime
+    acknowledged_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class ServiceLink:
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class IncidentFacts:
+    """What the header and the facts of an incident say."""
+
+    ref: str
+    url: str
+    title: str
+    severity: str
+    severity_name: str
+    security_level: int | None
+    status: str
+    status_label: str
+    kind: str
+    kind_label: str
+    drill: bool
+    restricted: bool
+    is_open: bool
+    commander: str | None
+    declared_at: dt.datetime
+    declared_by: str
+    source_label: str
+    started_at: dt.datetime
+    response_due_at: dt.datetime
+    response_breached: bool
+    acknowledged_at: dt.datetime | None
+    acknowledged_by: str | None
+    next_update_due_at: dt.datetime | None
+    resolved_at: dt.datetime | None
+    closed_at: dt.datetime | None
+    description: str
+    impact: str
+    next_steps: str
+    resolution: str
+    root_cause: str
+    services: tuple[ServiceLink, ...]
+
+
+@dataclass(frozen=True)
+class IncidentView:
+    """Everything this app shows on the page of one incident; other apps add panels."""
+
+    incident: IncidentFacts
+    steps: tuple[StatusStep, ...]
+    actions: tuple[Action, ...]
+    roles: tuple[RoleSlot, ...]
+    responders: tuple[ResponderLine, ...]
+    checks: tuple[MetricLine, ...]
+    topics: str
+    can_note: bool
+
+
+def get_incident(actor: Actor, ref: str) -> Incident:
+    """The incident of that reference, if the actor may see it; raises NotFound."""
+    rows = Incident.objects.visible_to(actor).select_related("acknowledged_by").prefetch_related("services")
+    incident = rows.filter(ref=ref).first()
+    if incident is None:
+        raise NotFound("No such incident.")
+    return incident
+
+
+def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> IncidentView:
+    """Gather the page (a constant number of queries); `incident` comes from `get_incident`."""
+    people = list(incident.responders.filter(until__isnull=True).select_related("user"))
+    holders = {Role(row.role): row for row in people if row.role}
+    hold = IncidentHold.objects.filter(incident=incident).first()
+    commander = holders.get(Role.INCIDENT_COMMANDER)
+    services = list(incident.services.all())
+    return IncidentView(
+        incident=_facts(incident, services, commander.user.get_username() if commander else None, now),
+        steps=_steps(incident),
+        actions=incident_actions(actor, incident, hold_reason=hold.reason if hold else ""),
+        roles=_roles(actor, incident, holders),
+        responders=_responders(incident, people),
+        checks=_failing_checks(services, now),
+        topics=" ".join([f"incident:{incident.ref}", *(f"service:{service.slug}" for service in services)]),
+        can_note=not why_not_allowed(actor, "respond"),
+    )
+
+
+def _facts(incident: Incident, services: Sequence[Service], commander: str | None, now: dt.datetime) -> IncidentFacts:
+    return IncidentFacts(
+        ref=incident.ref,
+        url=incident_url(incident.ref),
+        title=incident.title,
+        severity=incident.severity,
+        severity_name=policy.severity_level(incident.severity).name,
+        security_level=incident.security_level,
+        status=incident.status,
+        status_label=str(IncidentStatus(incident.status).label),
+        kind=incident.kind,
+        kind_label=str(IncidentKind(incident.kind).label),
+        drill=incident.drill,
+        restricted=incident.restricted,
+        is_open=incident.is_open,
+        commander=commander,
+        declared_at=incident.declared_at,
+        declared_by=incident.declared_by,
+        source_label=str(IncidentSource(incident.source).label),
+        started_at=incident.started_at,
+        response_due_at=incident.response_due_at,
+        response_breached=is_response_breached(incident, now),
+        acknowledged_at=incident.acknowledged_at,
+        acknowledged_by=incident.acknowledged_by.get_username() if incident.acknowledged_by else None,
+        next_update_due_at=incident.next_update_due_at if incident.is_open else None,
+        resolved_at=incident.resolved_at,
+        closed_at=incident.closed_at,
+        description=incident.description,
+        impact=incident.impact,
+        next_steps=incident.next_steps,
+        resolution=incident.resolution,
+        root_cause=incident.root_cause,
+        services=tuple(ServiceLink(s.name, reverse("incidents:service", args=[s.slug])) for s in services),
+    )
+
+
+def _steps(incident: Incident) -> tuple[StatusStep, ...]:
+    order = list(IncidentStatus)
+    here = order.index(IncidentStatus(incident.status))
+    return tuple(
+        StatusStep(status.value, str(status.label), "current" if i == here else "done" if i < here else "ahead")
+        for i, status in enumerate(order)
+    )
+
+
+def _roles(actor: Actor, incident: Incident, holders: dict[Role, Responder]) -> tuple[RoleSlot, ...]:
+    granted = set(RoleGrant.objects.filter(user=actor.user_id).values_list("role", flat=True))
+    return tuple(_role(actor, incident, role, holders.get(role), role in granted) for role in INCIDENT_ROLES)
+
+
+def _role(actor: Actor, incident: Incident, role: Role, holder: Responder | None, granted: bool) -> RoleSlot:
+    duties = policy.role_duties(role)
+    mine = holder is not None and holder.user_id == actor.user_id
+    commands = incident.is_open and not why_not_allowed(actor, "command")
+    why_not = why_not_allowed(actor, "respond")
+    if not incident.is_open:
+        why_not = "Roles change on open incidents."
+    elif not why_not and not granted:
+        why_not = f"Your account has no grant to be {role.label}."
+    kwargs = {"ref": incident.ref, "role": role.value}
+    return RoleSlot(
+        key=role.value,
+        label=str(role.label),
+        duty=duties.purpose,
+        duties=duties.duties,
+        holder=holder.user.get_username() if holder else None,
+        holder_url=None,
+        mine=mine,
+        can_take=not why_not and not mine,
+        can_assign=commands,
+        can_release=holder is not None and (commands or (mine and not why_not_allowed(actor, "respond"))),
+        why_not=why_not,
+        take_url=reverse("incidents:take_role", kwargs=kwargs),
+        assign_url=reverse("incidents:assign_role", kwargs=kwargs),
+        release_url=reverse("incidents:release_role", kwargs=kwargs),
+    )
+
+
+def _responders(incident: Incident, people: Iterable[Responder]) -> tuple[ResponderLine, ...]:
+    """One line per person, with the roles they hold."""
+    by_user: dict[int, list[Responder]] = {}
+    for row in people:
+        by_user.setdefault(row.user_id, []).append(row)
+    return tuple(
+        ResponderLine(
+            name=rows[0].user.get_username(),
+            role_label=", ".join(str(Role(row.role).label) for row in rows if row.role),
+            since=min(row.since for row in rows),
+            acknowledged_at=incident.acknowledged_at if user_id == incident.acknowledged_by_id else None,
+        )
+        for user_id, rows in by_user.items()
+    )
+
+
+def _failing_checks(services: Sequence[Service], now: dt.datetime) -> tuple[MetricLine, ...]:
+    failing = Monitor.objects.filter(service__in=services, enabled=True).exclude(level=MonitorLevel.OK)
+    monitors = list(failing.select_related("service")[:50])
+    lines = metric_lines(monitors, now=now, name_service=True).values()
+    return tuple(sorted(lines, key=lambda line: (-rank(MonitorLevel(line.level)), line.service, line.label)))

@@ -1,0 +1,118 @@
+"""Metrics as a page shows them: a value, its level, a line against its threshold."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from django.urls import reverse
+
+from incidents import policy
+from incidents.models import Monitor, Release
+from incidents.selectors.charts import SPARK_BOX, Point, limit_lines, polyline, scale_for
+from incidents.services.monitors import describe_value
+from incidents.states import Metric, MonitorLevel
+
+SPARK_SAMPLES = 60
+CHART_SAMPLES = 240
+
+# A lateral join reads only the newest rows of each monitor from the index, however long its history is.
+_LATEST = """
+SELECT wanted.id, latest.at, latest.value
+  FROM unnest(%s::bigint[]) AS wanted(id)
+ CROSS JOIN LATERAL (SELECT at, value, id FROM incidents_sample
+                      WHERE monitor_id = wanted.id ORDER BY at DESC, id DESC LIMIT %s) AS latest
+ WHERE latest.value IS NOT NULL
+ ORDER BY latest.at, latest.id
+"""
+
+
+@dataclass(frozen=True)
+class MetricLine:
+    """One metric of one service: `spark` are a polyline's points in a 120x32 box."""
+
+    id: int
+    metric: str
+    label: str
+    value_text: str
+    level: str
+    level_label: str
+    spark: str
+    threshold_y: float | None
+    release_marks: tuple[float, ...]
+    checked_at: dt.datetime | None
+    thresholds_text: str
+    service: str = ""
+    service_url: str = ""
+    error: str = ""
+
+
+def latest_points(monitor_ids: Iterable[int], *, count: int = SPARK_SAMPLES) -> dict[int, list[Point]]:
+    """The newest measured values of each monitor, oldest first (one query)."""
+    found: dict[int, list[Point]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(_LATEST, [list(monitor_ids), count])
+        for monitor_id, at, value in cursor.fetchall():
+            found[monitor_id].append(Point(at, value))
+    return found
+
+
+def releases_by_service(service_ids: Iterable[int], *, since: dt.datetime) -> dict[int, list[Release]]:
+    """Releases deployed since a moment, newest first (one query)."""
+    found: dict[int, list[Release]] = defaultdict(list)
+    for release in Release.objects.filter(service__in=list(service_ids), deployed_at__gte=since)[:500]:
+        found[release.service_id].append(release)
+    return found
+
+
+def metric_lines(
+    monitors: Sequence[Monitor], *, now: dt.datetime, name_service: bool = False
+) -> dict[int, MetricLine]:
+    """The line of each monitor, by its id (two queries whatever their number).
+
+    `name_service` puts the service's name and address on the line; the monitors then need their
+    service loaded.
+    """
+    points = latest_points([monitor.pk for monitor in monitors])
+    oldest = min((seen[0].at for seen in points.values()), default=now)
+    releases = releases_by_service({monitor.service_id for monitor in monitors}, since=oldest)
+    return {
+        monitor.pk: _line(monitor, points.get(monitor.pk, []), releases, name_service=name_service)
+        for monitor in monitors
+    }
+
+
+def metric_label(metric: str) -> str:
+    """`Error rate`; a metric of the service's own keeps its name."""
+    return str(Metric(metric).label) if metric in Metric.values else metric
+
+
+def _line(
+    monitor: Monitor, points: Sequence[Point], releases: Mapping[int, Sequence[Release]], *, name_service: bool
+) -> MetricLine:
+    limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)
+    lines = limit_lines(limits)
+    start, end = (points[0].at, points[-1].at) if points else (dt.datetime.min, dt.datetime.min)
+    scale = scale_for(points, [value for _name, value in lines[:1]], start=start, end=end, box=SPARK_BOX)
+    deployed = [release.deployed_at for release in releases.get(monitor.service_id, [])]
+    level = MonitorLevel(monitor.level)
+    service = monitor.service if name_service else None
+    return MetricLine(
+        id=monitor.pk,
+        metric=monitor.metric,
+        label=metric_label(monitor.metric),
+        value_text=describe_value(monitor.metric, monitor.last_value),
+        level=level.value if monitor.checked_at else MonitorLevel.UNKNOWN.value,
+        level_label=str(level.label) if monitor.checked_at else "Not checked yet",
+        spark=polyline(points, scale),
+        threshold_y=scale.y(lines[0][1]) if lines else None,
+        release_marks=tuple(scale.x(at) for at in deployed if points and scale.covers(at)),
+        checked_at=monitor.checked_at,
+        thresholds_text=", ".join(f"{name} > {describe_value(monitor.metric, value)}" for name, value in lines),
+        service=service.name if service else "",
+        service_url=reverse("incidents:service", args=[service.slug]) if service else "",
+        error=monitor.last_error,
+    )

@@ -1,0 +1,173 @@
+"""Services as tiles and as a page of their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Prefetch
+from django.urls import reverse
+
+from core.actors import Actor
+from core.errors import NotFound
+from incidents import policy
+from incidents.models import Incident, Monitor, Release, Service
+from incidents.rules.levels import rank
+from incidents.selectors.cards import IncidentCard, cards_of_service
+from incidents.selectors.charts import Chart, Moment, Point, draw_chart
+from incidents.selectors.metrics import CHART_SAMPLES, MetricLine, latest_points, metric_label, metric_lines
+from incidents.states import MonitorLevel, ReleaseState
+
+LEDGER_LENGTH = 30
+_NOTES = {
+    ReleaseState.GOOD: "Verified good: a rollback may return to it.",
+    ReleaseState.SUPERSEDED: "Replaced before it had run long enough without a complaint.",
+    ReleaseState.QUARANTINED: "Not to be returned to.",
+    ReleaseState.ROLLED_BACK: "Left by a rollback.",
+}
+
+
+@dataclass(frozen=True)
+class ServiceTile:
+    """One service in the grid; `state` is its worst monitor's level."""
+
+    slug: str
+    name: str
+    environment: str
+    state: str
+    state_label: str
+    live_version: str | None
+    rolled_back: bool
+    auto_rollback: bool
+    url: str
+    metrics: tuple[MetricLine, ...]
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """One release of a service."""
+
+    version: str
+    state: str
+    state_label: str
+    deployed_at: dt.datetime
+    good_at: dt.datetime | None
+    note: str
+
+
+@dataclass(frozen=True)
+class ServicePage:
+    """Everything the page of one service shows."""
+
+    tile: ServiceTile
+    procedure: str
+    charts: tuple[Chart, ...]
+    releases: tuple[LedgerLine, ...]
+    incidents: tuple[IncidentCard, ...]
+
+
+def list_tiles(*, now: dt.datetime) -> tuple[ServiceTile, ...]:
+    """Every service, the worst first (five queries whatever their number)."""
+    services = _with_monitors_and_releases(Service.objects.all())
+    lines = metric_lines([m for service in services for m in _enabled(service)], now=now)
+    tiles = [_tile(service, lines) for service in services]
+    return tuple(sorted(tiles, key=lambda tile: (-rank(MonitorLevel(tile.state)), tile.name, tile.slug)))
+
+
+def get_service_page(actor: Actor, slug: str, *, now: dt.datetime) -> ServicePage:
+    """One service with its charts, ledger and incidents; raises NotFound."""
+    found = _with_monitors_and_releases(Service.objects.filter(slug=slug))
+    if not found:
+        raise NotFound("No such service.")
+    service = found[0]
+    monitors = list(service.monitors.all())
+    releases = list(service.releases.all()[:LEDGER_LENGTH])
+    points = latest_points([monitor.pk for monitor in monitors], count=CHART_SAMPLES)
+    moments = _moments(actor, service, releases, points.values())
+    return ServicePage(
+        tile=_tile(service, metric_lines(monitors, now=now)),
+        procedure=service.procedure,
+        charts=tuple(_chart(monitor, points.get(monitor.pk, []), moments) for monitor in monitors),
+        releases=tuple(_ledger_line(release) for release in releases),
+        incidents=cards_of_service(actor, service.pk, now=now),
+    )
+
+
+def was_rolled_back(releases: Iterable[Release]) -> bool:
+    """Whether what is live was reached by leaving a later release."""
+    rows = list(releases)
+    live = next((release for release in rows if release.state == ReleaseState.LIVE), None)
+    left = [release for release in rows if release.state == ReleaseState.ROLLED_BACK]
+    return live is not None and any(release.recorded_at > live.recorded_at for release in left)
+
+
+def _with_monitors_and_releases(rows: Iterable[Service]) -> list[Service]:
+    shown = Release.objects.filter(state__in=(ReleaseState.LIVE, ReleaseState.ROLLED_BACK))
+    return list(
+        rows.prefetch_related("monitors", Prefetch("releases", shown, to_attr="live_and_left"))  # type: ignore[attr-defined]
+    )
+
+
+def _enabled(service: Service) -> list[Monitor]:
+    return [monitor for monitor in service.monitors.all() if monitor.enabled]
+
+
+def _tile(service: Service, lines: dict[int, MetricLine]) -> ServiceTile:
+    monitors = _enabled(service)
+    releases: list[Release] = getattr(service, "live_and_left")  # noqa: B009 - from the prefetch
+    checked = [MonitorLevel(monitor.level) for monitor in monitors if monitor.checked_at]
+    state = max(checked, key=rank, default=MonitorLevel.UNKNOWN)
+    live = next((release for release in releases if release.state == ReleaseState.LIVE), None)
+    return ServiceTile(
+        slug=service.slug,
+        name=service.name,
+        environment=service.environment,
+        state=state.value,
+        state_label=str(state.label) if checked else ("Not checked yet" if monitors else "Not monitored"),
+        live_version=live.version if live else None,
+        rolled_back=was_rolled_back(releases),
+        auto_rollback=service.auto_rollback,
+        url=reverse("incidents:service", args=[service.slug]),
+        metrics=tuple(lines[monitor.pk] for monitor in monitors),
+    )
+
+
+def _chart(monitor: Monitor, points: Sequence[Point], moments: Sequence[Moment]) -> Chart:
+    return draw_chart(
+        metric=monitor.metric,
+        label=metric_label(monitor.metric),
+        level=monitor.level,
+        points=points,
+        limits=policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds),
+        moments=moments,
+    )
+
+
+def _moments(
+    actor: Actor, service: Service, releases: Sequence[Release], series: Iterable[Sequence[Point]]
+) -> list[Moment]:
+    oldest = min((points[0].at for points in series if points), default=None)
+    if oldest is None:
+        return []
+    deployed = [Moment(release.deployed_at, release.version, "release") for release in releases]
+    left = [
+        Moment(release.ended_at, f"left {release.version}", "rollback")
+        for release in releases
+        if release.state == ReleaseState.ROLLED_BACK and release.ended_at
+    ]
+    declared = Incident.objects.visible_to(actor).filter(services=service, declared_at__gte=oldest)
+    rows = declared.values_list("declared_at", "severity")[:20]
+    return [*deployed, *left, *(Moment(at, severity, "incident") for at, severity in rows)]
+
+
+def _ledger_line(release: Release) -> LedgerLine:
+    state = ReleaseState(release.state)
+    return LedgerLine(
+        version=release.version,
+        state=state.value,
+        state_label=str(state.label),
+        deployed_at=release.deployed_at,
+        good_at=release.good_at,
+        note=_NOTES.get(state, ""),
+    )

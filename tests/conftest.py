@@ -1,0 +1,140 @@
+"""Fixtures of every test: the application's own database role, people with levels and grants, a service."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.test import TransactionTestCase
+from django.test.utils import setup_databases, teardown_databases
+
+from core.actors import SYSTEM, Actor, actor_for_user
+from core.clock import utcnow
+from core.database_roles import grant_application_role
+from core.models import User
+from incidents.models import Incident, RoleGrant, Service
+from incidents.services.incidents import declare_incident
+from incidents.services.people import assign_role
+from incidents.services.services import create_service, record_release
+
+# Filled by migrations, so a test's end leaves them as they are.
+KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    django_test_environment: None,
+    django_db_blocker: Any,
+    django_db_modify_db_settings: None,
+) -> Iterator[None]:
+    """The owner makes the database; the tests are the application, with no more rights than it has."""
+    database = connection.settings_dict
+    app_role, owner = database["USER"], settings.DATABASES["owner"]["USER"]
+    with django_db_blocker.unblock():
+        database["USER"] = owner
+        made = setup_databases(verbosity=0, interactive=False, aliases=["default"])
+        grant_application_role(connection, app_role)
+        connection.close()
+        database["USER"] = app_role
+    yield
+    with django_db_blocker.unblock():
+        connection.close()
+        database["USER"] = owner
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def as_owner() -> Callable[[Callable[[], None]], None]:
+    """Run something as the owner of the tables, who alone may empty the timeline."""
+    return run_as_owner
+
+
+def run_as_owner(work: Callable[[], None]) -> None:
+    app_role = connection.settings_dict["USER"]
+    connection.close()
+    connection.settings_dict["USER"] = settings.DATABASES["owner"]["USER"]
+    try:
+        work()
+    finally:
+        connection.close()
+        connection.settings_dict["USER"] = app_role
+
+
+def _empty_all_tables(_self: TransactionTestCase | None = None) -> None:
+    """After a test with real commits: the application may not empty the timeline, the owner may."""
+
+    def empty() -> None:
+        tables = ", ".join(t for t in connection.introspection.table_names() if t not in KEPT_TABLES)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE core_event DISABLE TRIGGER USER")
+            cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+            cursor.execute("ALTER TABLE core_event ENABLE TRIGGER USER")
+
+    run_as_owner(empty)
+
+
+TransactionTestCase._fixture_teardown = _empty_all_tables  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def now() -> dt.datetime:
+    return utcnow()
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    """`make_user("ida", "commander", "incident_commander")`: an account of a level with role grants."""
+
+    def make(username: str, level: str = "responder", *roles: str) -> User:
+        user = User.objects.create_user(username, password="a long passphrase for tests")
+        if level:
+            user.groups.add(Group.objects.get(name=level))
+        RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role) for role in roles)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def make_actor(make_user: Callable[..., User]) -> Callable[..., Actor]:
+    """As `make_user`, but the actor."""
+
+    def make(username: str, level: str = "responder", *roles: str) -> Actor:
+        return actor_for_user(make_user(username, level, *roles))
+
+    return make
+
+
+@pytest.fixture
+def commander(make_actor: Callable[..., Actor]) -> Actor:
+    """Ida may be incident commander and technical lead."""
+    return make_actor("ida", "commander", "incident_commander", "technical_lead")
+
+
+@pytest.fixture
+def shop(db: None, now: dt.datetime) -> Service:
+    """A service with 2.0.0 live since an hour and 1.9.0 verified good before it."""
+    return make_service("shop", now)
+
+
+def make_service(slug: str, now: dt.datetime) -> Service:
+    service = create_service(
+        actor=SYSTEM, now=now, slug=slug, name=slug.title(), procedure="storefront_rollback", auto_rollback=True
+    )
+    for version, age in (("1.9.0", dt.timedelta(days=2)), ("2.0.0", dt.timedelta(hours=1))):
+        record_release(service_id=service.pk, version=version, actor=SYSTEM, now=now - age)
+    return service
+
+
+@pytest.fixture
+def incident(shop: Service, commander: Actor, now: dt.datetime) -> Incident:
+    """A P0 on the shop; Ida is incident commander."""
+    incident = declare_incident(actor=commander, now=now, title="Checkout fails", severity="P0", services=["shop"])
+    assign_role(incident_id=incident.pk, role="incident_commander", username="ida", actor=commander, now=now)
+    return incident
