@@ -76,7 +76,7 @@ def _handler(consumer: str) -> Consumer:
 def _put_back(pending_id: int, error: Exception, now: dt.datetime) -> None:
     """Later, with back-off (2 s, 4 s, … 2 min); a lock or a restart of the database counts half."""
     with transaction.atomic():
-        pending = PendingEvent.objects.select_for_update(no_key=True).select_related("event").filter(pk=pending_id).first()
+        pending = _locked(pending_id)
         if pending is None:
             return
         pending.attempts += 1
@@ -98,3 +98,8 @@ def _alarm(pending: PendingEvent, now: dt.datetime) -> None:
         summary=f"{pending.consumer} could not handle {pending.event.kind}; parked after {pending.attempts} attempts",
         data={"event": pending.event_id, "consumer": pending.consumer},
     )
+
+
+def _locked(pending_id: int) -> PendingEvent | None:
+    rows = PendingEvent.objects.select_for_update(of=("self",), no_key=True).select_related("event")
+    return rows.filter(pk=pending_id).first()

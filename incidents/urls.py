@@ -1,1 +1,25 @@
-urlpatterns: list[object] = []
+"""Addresses of this app's pages."""
+
+from django.urls import path
+
+from incidents.views import incidents, pages
+
+app_name = "incidents"
+urlpatterns = [
+    path("", pages.now, name="now"),
+    path("services/", pages.services, name="services"),
+    path("services/<slug:slug>/", pages.service, name="service"),
+    path("incidents/", pages.incidents, name="incidents"),
+    path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
+    path("incidents/<slug:ref>/", pages.incident, name="incident"),
+    path("incidents/<slug:ref>/acknowledge/", incidents.Acknowledge.as_view(), name="acknowledge"),
+    path("incidents/<slug:ref>/update/", incidents.Update.as_view(), name="update"),
+    path("incidents/<slug:ref>/severity/", incidents.ChangeSeverity.as_view(), name="severity"),
+    path("incidents/<slug:ref>/resolve/", incidents.Resolve.as_view(), name="resolve"),
+    path("incidents/<slug:ref>/reopen/", incidents.Reopen.as_view(), name="reopen"),
+    path("incidents/<slug:ref>/close/", incidents.Close.as_view(), name="close"),
+    path("incidents/<slug:ref>/note/", incidents.AddNote.as_view(), name="note"),
+    path("incidents/<slug:ref>/roles/<slug:role>/take/", incidents.TakeRole.as_view(), name="take_role"),
+    path("incidents/<slug:ref>/roles/<slug:role>/assign/", incidents.AssignRole.as_view(), name="assign_role"),
+    path("incidents/<slug:ref>/roles/<slug:role>/release/", incidents.ReleaseRole.as_view(), name="release_role"),
+]

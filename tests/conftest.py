@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
+from hypothesis import settings as hypothesis_settings
 
 from core.actors import SYSTEM, Actor, actor_for_user
 from core.clock import utcnow
@@ -138,3 +139,7 @@ def incident(shop: Service, commander: Actor, now: dt.datetime) -> Incident:
     incident = declare_incident(actor=commander, now=now, title="Checkout fails", severity="P0", services=["shop"])
     assign_role(incident_id=incident.pk, role="incident_commander", username="ida", actor=commander, now=now)
     return incident
+
+
+hypothesis_settings.register_profile("firebreak", database=None, deadline=None)
+hypothesis_settings.load_profile("firebreak")

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
+# The source of what the supervisor itself has to say.
+SYSTEM = "system"
 _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93)
 # Logs quote strangers: their escape sequences must not reach the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -23,7 +25,7 @@ class Console:
     def __init__(self, sources: Iterable[str], stream: TextIO = sys.stdout) -> None:
         self._stream = stream
         self._sources = list(sources)
-        self._width = max((len(name) for name in self._sources), default=0)
+        self._width = max(len(name) for name in (SYSTEM, *self._sources))
         self._colour = stream.isatty() and not os.environ.get("NO_COLOR")
 
     def __call__(self, source: str, line: str) -> None:
@@ -35,7 +37,7 @@ class Console:
             self._stream.write(f"{prefix} {_CONTROL.sub('?', line)}\n")
             self._stream.flush()
         except (OSError, ValueError):
-            self._stream = open(os.devnull, "w")
+            self._stream = open(os.devnull, "w")  # noqa: SIM115
 
     def _colour_of(self, source: str) -> int:
         if source not in self._sources:

@@ -30,7 +30,7 @@ def socket_dir(var_dir: Path) -> Path:
     if len(os.fsencode(folder)) <= LONGEST_SOCKET_DIR_BYTES and PLAIN_PATH.fullmatch(str(folder)):
         return folder
     # Not gettempdir(): a second terminal with another TMPDIR has to find the same socket.
-    return Path("/tmp") / f"firebreak-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+    return Path("/tmp") / f"firebreak-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"  # noqa: S108
 
 
 def own_dir(folder: Path) -> Path:

@@ -111,9 +111,7 @@ class EmbeddedPostgres(EmbeddedServer):
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
 
     def _connect(self, database: str) -> psycopg.Connection:
-        return psycopg.connect(
-            host=str(self.sockets), user="postgres", dbname=database, autocommit=True
-        )
+        return psycopg.connect(host=str(self.sockets), user="postgres", dbname=database, autocommit=True)
 
     def _create_cluster(self) -> None:
         # Under another name until complete: a killed initdb leaves a folder that looks finished.

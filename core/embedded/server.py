@@ -14,7 +14,6 @@ from typing import ClassVar
 from core.embedded.folders import private_dir, socket_dir
 from core.embedded.processes import die_with_parent
 
-
 # How long a predecessor that was told to stop may take to write its last data.
 DYING_SECONDS = 30.0
 
@@ -80,9 +79,7 @@ class EmbeddedServer(ABC):
         deadline = time.monotonic() + timeout_seconds
         while not self.is_ready():
             if self._process.poll() is not None:
-                raise ServerFailed(
-                    f"{self.name} ended with {self._process.returncode}: see {self.log}"
-                )
+                raise ServerFailed(f"{self.name} ended with {self._process.returncode}: see {self.log}")
             if time.monotonic() > deadline:
                 self.stop()
                 raise ServerFailed(f"{self.name} does not answer: see {self.log}")

@@ -16,9 +16,9 @@ from types import FrameType
 from typing import Protocol
 
 from core.embedded.child import Backoff, Child, RunningChild
+from core.embedded.console import SYSTEM
 
 Say = Callable[[str, str], None]
-SYSTEM = "system"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # One Ctrl-C or hang-up may arrive twice (from the terminal, from make, from the shell).
 SAME_REQUEST_SECONDS = 1.0

@@ -92,7 +92,7 @@ def run(command: Sequence[str]) -> NoReturn:
         raise CannotBecomeUnprivileged(f"{command[0]}: no such program, or it may not be run.")
     # By its full path, but with links kept: Python finds its virtual environment by argv[0].
     program = os.path.abspath(program)
-    os.execv(program, [program, *command[1:]])
+    os.execv(program, [program, *command[1:]])  # noqa: S606
 
 
 # --- the account and its folder -----------------------------------------------------------------
@@ -147,9 +147,7 @@ def _refuse_if_running(var_dir: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotBecomeUnprivileged(
-                f"Firebreak runs in {var_dir} as another account: stop it first."
-            ) from None
+            raise CannotBecomeUnprivileged(f"Firebreak runs in {var_dir} as another account: stop it first.") from None
 
 
 def _give_contents(var_dir: Path, account: Account) -> None:
@@ -159,9 +157,7 @@ def _give_contents(var_dir: Path, account: Account) -> None:
         for name in folders + files:
             with contextlib.suppress(FileNotFoundError):
                 found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                if found.st_uid != account.uid and (
-                    stat.S_ISDIR(found.st_mode) or found.st_nlink == 1
-                ):
+                if found.st_uid != account.uid and (stat.S_ISDIR(found.st_mode) or found.st_nlink == 1):
                     os.chown(
                         name,
                         account.uid,

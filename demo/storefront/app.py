@@ -85,9 +85,7 @@ class AppHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if response.session is not None:
             sealed = self.server.shop.seal_session(response.session)
-            self.send_header(
-                "Set-Cookie", f"{SESSION_COOKIE}={sealed}; Path=/; HttpOnly; SameSite=Lax"
-            )
+            self.send_header("Set-Cookie", f"{SESSION_COOKIE}={sealed}; Path=/; HttpOnly; SameSite=Lax")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()

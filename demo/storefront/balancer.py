@@ -129,23 +129,17 @@ class BalancerHandler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
 
-def forward(
-    upstream: Upstream, method: str, path: str, headers: dict[str, str], body: bytes
-) -> Answer:
+def forward(upstream: Upstream, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
     """What the app server answers, or 502 where it cannot be reached."""
     if upstream.port is None:
         return _unreachable(upstream)
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", upstream.port, timeout=UPSTREAM_TIMEOUT_SECONDS
-    )
+    connection = http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=UPSTREAM_TIMEOUT_SECONDS)
     try:
         connection.request(method, path, body=body or None, headers=headers)
         response = connection.getresponse()
         return Answer(
             status=response.status,
-            headers=[
-                (name, value) for name, value in response.getheaders() if name in ANSWER_HEADERS
-            ],
+            headers=[(name, value) for name, value in response.getheaders() if name in ANSWER_HEADERS],
             body=response.read(),
             is_security_event=response.getheader(SECURITY_EVENT_HEADER) is not None,
         )

@@ -42,9 +42,7 @@ class Browser:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{name}={v}" for name, v in self._cookies.items())
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self._port, timeout=self._timeout_seconds
-        )
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_seconds)
         try:
             connection.request(method, path, body=form, headers=headers)
             response = connection.getresponse()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,9 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.verb == "receive-webhooks":
             _receive_webhooks(options.port, options.file)
         else:
-            site = Site(options.site.resolve())
-            _act_as_owner_of(site)
-            _run(site, options)
+            _run(Site(options.site.resolve()), options)
     except (StorefrontError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -92,10 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--window", type=_amount, default=8.0, help="seconds measured (8)")
     slot = add_verb("serve-slot", "run one app server (`serve` does this)")
     slot.add_argument("slot", choices=SLOTS)
-    for name, (_, help) in SITE_VERBS.items():
-        add_verb(name, help)
-    for name, (_, help) in VERSION_VERBS.items():
-        add_verb(name, help).add_argument("version", type=_version)
+    for name, (_, purpose) in SITE_VERBS.items():
+        add_verb(name, purpose)
+    for name, (_, purpose) in VERSION_VERBS.items():
+        add_verb(name, purpose).add_argument("version", type=_version)
     deploying = add_verb("deploy", "install a release and make it live")
     deploying.add_argument("version", type=_version)
     deploying.add_argument("--bad", action="store_true", help="one that fails a third of requests")
@@ -130,14 +127,3 @@ def _receive_webhooks(port: int, file: Path) -> None:
     with WebhookReceiver(port, file) as receiver:
         print(f"receiving webhooks on http://127.0.0.1:{receiver.server_port}/")
         receiver.serve_forever()
-
-
-def _act_as_owner_of(site: Site) -> None:
-    # Root's files in a site served by another account would be beyond that account's reach.
-    if os.geteuid() != 0 or not site.root.exists():
-        return
-    owner = site.root.stat()
-    if owner.st_uid != 0:
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(owner.st_uid)

@@ -65,8 +65,7 @@ class Pages:
     def product(self, product: Product) -> str:
         return self.page(
             product.name,
-            f"<p>{html.escape(product.text)}</p>"
-            f"<p>{html.escape(product.price)} {self._currency}</p>",
+            f"<p>{html.escape(product.text)}</p><p>{html.escape(product.price)} {self._currency}</p>",
         )
 
     def _link(self, product: Product) -> str:

@@ -71,18 +71,14 @@ class Shop:
         stock = self._inventory.stock()
         response = self._route(request, stock)
         in_stock = sum(1 for pieces in stock.values() if pieces)
-        return replace(
-            response, body=response.body.replace(STOCK_MARK, f"{in_stock} products in stock")
-        )
+        return replace(response, body=response.body.replace(STOCK_MARK, f"{in_stock} products in stock"))
 
     def open_session(self, cookie: str) -> Session:
         """The session in a cookie; raises `SessionForged`."""
         return unseal(cookie, key=self._secrets["session_key"])
 
     def seal_session(self, session: Session) -> str:
-        return seal(
-            session, key=self._secrets["session_key"], lifetime_seconds=self._session_seconds
-        )
+        return seal(session, key=self._secrets["session_key"], lifetime_seconds=self._session_seconds)
 
     def _route(self, request: Request, stock: dict[str, int]) -> Response:
         match request.method, request.path.strip("/").split("/"):
@@ -142,9 +138,7 @@ class Shop:
     def _account(self, request: Request) -> Response:
         if request.session.user is None:
             return self._message("Please log in", HTTPStatus.UNAUTHORIZED)
-        return Response(
-            self._pages.page("Your account", f"<p>{html.escape(request.session.user)}</p>")
-        )
+        return Response(self._pages.page("Your account", f"<p>{html.escape(request.session.user)}</p>"))
 
     def _message(self, text: str, status: HTTPStatus) -> Response:
         return Response(self._pages.page(text, ""), status)

@@ -23,8 +23,7 @@ class Traffic:
         self._pause_seconds = SHOPPERS / requests_per_second
         self._closing = threading.Event()
         self._shoppers = [
-            threading.Thread(target=self._shop, name=f"shopper-{number}", daemon=True)
-            for number in range(SHOPPERS)
+            threading.Thread(target=self._shop, name=f"shopper-{number}", daemon=True) for number in range(SHOPPERS)
         ]
 
     def __enter__(self) -> Self:
@@ -37,10 +36,10 @@ class Traffic:
 
     def _shop(self) -> None:
         # Shoppers begin apart, so that requests are spread over the second.
-        self._closing.wait(random.random() * self._pause_seconds)
+        self._closing.wait(random.random() * self._pause_seconds)  # noqa: S311
         while True:
             for _ in self._visit():
-                if self._closing.wait(self._pause_seconds * random.uniform(0.5, 1.5)):
+                if self._closing.wait(self._pause_seconds * random.uniform(0.5, 1.5)):  # noqa: S311
                     return
 
     def _visit(self) -> Iterator[Answered]:

@@ -1,1 +1,25 @@
-urlpatterns: list[object] = []
+"""The API's addresses of this app."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from incidents.api import incident_views as on_incidents
+from incidents.api import service_views as on_services
+
+router = SimpleRouter(use_regex_path=False)
+router.register("incidents", on_incidents.IncidentViewSet)
+router.register("incidents/<str:ref>/responders", on_incidents.ResponderViewSet, "incident-responder")
+router.register("incidents/<str:ref>/timeline", on_incidents.TimelineViewSet, "incident-event")
+router.register("services", on_services.ServiceViewSet)
+router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "service-release")
+router.register("monitors", on_services.MonitorViewSet)
+router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
+
+urlpatterns = [
+    path("", include(router.urls)),
+    path(
+        "incidents/<str:ref>/roles/<str:role>/",
+        on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),
+        name="incident-role",
+    ),
+]

@@ -1,4 +1,4 @@
-"""One incident as its page shows it: header, roles, responders, failing checks."""
+"""One incident as its page shows it: header, roles, responders, checks."""
 
 from __future__ import annotations
 
@@ -25,34 +25,23 @@ from incidents.states import (
     Role,
 )
 
-
-@dataclass(frozen=True)
-class StatusStep:
-    """One stop of the stepper; `state` is "done", "current" or "ahead"."""
-
-    key: str
-    label: str
-    state: str
+CHECKS = 50
 
 
 @dataclass(frozen=True)
 class RoleSlot:
-    """A role of the incident, held or a gap."""
+    """A role of the incident, held or a gap; an address is None where the actor may not go there."""
 
     key: str
     label: str
     duty: str
-    duties: tuple[str, ...]
     holder: str | None
     holder_url: str | None
-    mine: bool
     can_take: bool
-    can_assign: bool
-    can_release: bool
     why_not: str
     take_url: str
-    assign_url: str
-    release_url: str
+    assign_url: str | None
+    release_url: str | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +56,9 @@ class ResponderLine:
 
 @dataclass(frozen=True)
 class ServiceLink:
+    """A service that the incident names."""
+
+    slug: str
     name: str
     url: str
 
@@ -91,7 +83,7 @@ class IncidentFacts:
     commander: str | None
     declared_at: dt.datetime
     declared_by: str
-    source_label: str
+    source: str
     started_at: dt.datetime
     response_due_at: dt.datetime
     response_breached: bool
@@ -113,12 +105,10 @@ class IncidentView:
     """Everything this app shows on the page of one incident; other apps add panels."""
 
     incident: IncidentFacts
-    steps: tuple[StatusStep, ...]
     actions: tuple[Action, ...]
     roles: tuple[RoleSlot, ...]
     responders: tuple[ResponderLine, ...]
     checks: tuple[MetricLine, ...]
-    topics: str
     can_note: bool
 
 
@@ -140,12 +130,10 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
     services = list(incident.services.all())
     return IncidentView(
         incident=_facts(incident, services, commander.user.get_username() if commander else None, now),
-        steps=_steps(incident),
         actions=incident_actions(actor, incident, hold_reason=hold.reason if hold else ""),
         roles=_roles(actor, incident, holders),
         responders=_responders(incident, people),
-        checks=_failing_checks(services, now),
-        topics=" ".join([f"incident:{incident.ref}", *(f"service:{service.slug}" for service in services)]),
+        checks=_checks(services, now),
         can_note=not why_not_allowed(actor, "respond"),
     )
 
@@ -168,7 +156,7 @@ def _facts(incident: Incident, services: Sequence[Service], commander: str | Non
         commander=commander,
         declared_at=incident.declared_at,
         declared_by=incident.declared_by,
-        source_label=str(IncidentSource(incident.source).label),
+        source=str(IncidentSource(incident.source).label),
         started_at=incident.started_at,
         response_due_at=incident.response_due_at,
         response_breached=is_response_breached(incident, now),
@@ -182,16 +170,7 @@ def _facts(incident: Incident, services: Sequence[Service], commander: str | Non
         next_steps=incident.next_steps,
         resolution=incident.resolution,
         root_cause=incident.root_cause,
-        services=tuple(ServiceLink(s.name, reverse("incidents:service", args=[s.slug])) for s in services),
-    )
-
-
-def _steps(incident: Incident) -> tuple[StatusStep, ...]:
-    order = list(IncidentStatus)
-    here = order.index(IncidentStatus(incident.status))
-    return tuple(
-        StatusStep(status.value, str(status.label), "current" if i == here else "done" if i < here else "ahead")
-        for i, status in enumerate(order)
+        services=tuple(ServiceLink(s.slug, s.name, reverse("incidents:service", args=[s.slug])) for s in services),
     )
 
 
@@ -201,30 +180,28 @@ def _roles(actor: Actor, incident: Incident, holders: dict[Role, Responder]) -> 
 
 
 def _role(actor: Actor, incident: Incident, role: Role, holder: Responder | None, granted: bool) -> RoleSlot:
-    duties = policy.role_duties(role)
-    mine = holder is not None and holder.user_id == actor.user_id
-    commands = incident.is_open and not why_not_allowed(actor, "command")
-    why_not = why_not_allowed(actor, "respond")
+    level_refusal = why_not_allowed(actor, "respond")
     if not incident.is_open:
         why_not = "Roles change on open incidents."
-    elif not why_not and not granted:
+    elif not level_refusal and not granted:
         why_not = f"Your account has no grant to be {role.label}."
+    else:
+        why_not = level_refusal
+    mine = holder is not None and holder.user_id == actor.user_id
+    commands = incident.is_open and not why_not_allowed(actor, "command")
+    releases = holder is not None and (commands or (mine and incident.is_open and not level_refusal))
     kwargs = {"ref": incident.ref, "role": role.value}
     return RoleSlot(
         key=role.value,
         label=str(role.label),
-        duty=duties.purpose,
-        duties=duties.duties,
+        duty=policy.role_duties(role).purpose,
         holder=holder.user.get_username() if holder else None,
         holder_url=None,
-        mine=mine,
         can_take=not why_not and not mine,
-        can_assign=commands,
-        can_release=holder is not None and (commands or (mine and not why_not_allowed(actor, "respond"))),
         why_not=why_not,
         take_url=reverse("incidents:take_role", kwargs=kwargs),
-        assign_url=reverse("incidents:assign_role", kwargs=kwargs),
-        release_url=reverse("incidents:release_role", kwargs=kwargs),
+        assign_url=reverse("incidents:assign_role", kwargs=kwargs) if commands else None,
+        release_url=reverse("incidents:release_role", kwargs=kwargs) if releases else None,
     )
 
 
@@ -244,8 +221,8 @@ def _responders(incident: Incident, people: Iterable[Responder]) -> tuple[Respon
     )
 
 
-def _failing_checks(services: Sequence[Service], now: dt.datetime) -> tuple[MetricLine, ...]:
-    failing = Monitor.objects.filter(service__in=services, enabled=True).exclude(level=MonitorLevel.OK)
-    monitors = list(failing.select_related("service")[:50])
-    lines = metric_lines(monitors, now=now, name_service=True).values()
+def _checks(services: Sequence[Service], now: dt.datetime) -> tuple[MetricLine, ...]:
+    """What is measured on the incident's services, the worst first."""
+    monitors = Monitor.objects.filter(service__in=services, enabled=True).select_related("service")
+    lines = metric_lines(list(monitors[:CHECKS]), now=now, name_service=True).values()
     return tuple(sorted(lines, key=lambda line: (-rank(MonitorLevel(line.level)), line.service, line.label)))

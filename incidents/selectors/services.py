@@ -16,6 +16,7 @@ from incidents.models import Incident, Monitor, Release, Service
 from incidents.rules.levels import rank
 from incidents.selectors.cards import IncidentCard, cards_of_service
 from incidents.selectors.charts import Chart, Moment, Point, draw_chart
+from incidents.selectors.durations import duration_text
 from incidents.selectors.metrics import CHART_SAMPLES, MetricLine, latest_points, metric_label, metric_lines
 from incidents.states import MonitorLevel, ReleaseState
 
@@ -57,13 +58,38 @@ class LedgerLine:
 
 
 @dataclass(frozen=True)
+class MonitorLine:
+    """One monitor of a service, enabled or not."""
+
+    label: str
+    source: str
+    interval_text: str
+    policy: str
+    enabled: bool
+    level: str
+    level_label: str
+    value_text: str
+    checked_at: dt.datetime | None
+    error: str
+    thresholds_text: str
+
+
+@dataclass(frozen=True)
+class ServiceFacts(ServiceTile):
+    """The tile, and what only the service's own page says."""
+
+    tier: int | None = None
+    procedure: str = ""
+
+
+@dataclass(frozen=True)
 class ServicePage:
     """Everything the page of one service shows."""
 
-    tile: ServiceTile
-    procedure: str
+    service: ServiceFacts
     charts: tuple[Chart, ...]
     releases: tuple[LedgerLine, ...]
+    monitors: tuple[MonitorLine, ...]
     incidents: tuple[IncidentCard, ...]
 
 
@@ -85,11 +111,13 @@ def get_service_page(actor: Actor, slug: str, *, now: dt.datetime) -> ServicePag
     releases = list(service.releases.all()[:LEDGER_LENGTH])
     points = latest_points([monitor.pk for monitor in monitors], count=CHART_SAMPLES)
     moments = _moments(actor, service, releases, points.values())
+    lines = metric_lines(monitors, now=now)
+    tile = _tile(service, lines)
     return ServicePage(
-        tile=_tile(service, metric_lines(monitors, now=now)),
-        procedure=service.procedure,
+        service=ServiceFacts(**vars(tile), tier=service.tier, procedure=service.procedure),
         charts=tuple(_chart(monitor, points.get(monitor.pk, []), moments) for monitor in monitors),
         releases=tuple(_ledger_line(release) for release in releases),
+        monitors=tuple(_monitor_line(monitor, lines[monitor.pk]) for monitor in monitors),
         incidents=cards_of_service(actor, service.pk, now=now),
     )
 
@@ -159,6 +187,22 @@ def _moments(
     declared = Incident.objects.visible_to(actor).filter(services=service, declared_at__gte=oldest)
     rows = declared.values_list("declared_at", "severity")[:20]
     return [*deployed, *left, *(Moment(at, severity, "incident") for at, severity in rows)]
+
+
+def _monitor_line(monitor: Monitor, line: MetricLine) -> MonitorLine:
+    return MonitorLine(
+        label=line.label,
+        source=f"{monitor.source.get('path', '')} of {monitor.source.get('url', '')}",
+        interval_text=f"every {duration_text(monitor.interval_seconds)}",
+        policy=monitor.policy,
+        enabled=monitor.enabled,
+        level=line.level,
+        level_label=line.level_label,
+        value_text=line.value_text,
+        checked_at=monitor.checked_at,
+        error=monitor.last_error,
+        thresholds_text=line.thresholds_text,
+    )
 
 
 def _ledger_line(release: Release) -> LedgerLine:

@@ -56,15 +56,19 @@ class EventLine:
     url: str | None
 
 
-def list_events(incident: Incident, *, group: str = "", links: Mapping[str, str] | None = None) -> tuple[EventLine, ...]:
+def list_events(
+    incident: Incident, *, group: str = "", before: int | None = None, links: Mapping[str, str] | None = None
+) -> tuple[EventLine, ...]:
     """The newest events first, at most 200 (one query); an unknown group shows all.
 
-    `links` gives the address of each reference that an event may name, such as RB-….
+    `before` is a `seq`: only what was recorded earlier. `links` gives the address of each reference that an event may name, such as RB-….
     """
     rows = Event.objects.filter(stream=incident.stream_id)
     chosen = next((known for known in GROUPS if known.key == group), None)
     if chosen is not None:
         rows = rows.filter(_named_by(chosen)).exclude(_named_earlier(chosen))
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
     return tuple(_line(event, links or {}) for event in rows.defer("canonical").order_by("-seq")[:LENGTH])
 
 

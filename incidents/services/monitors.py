@@ -73,7 +73,8 @@ def observe(*, monitor_id: int, reading: Reading, now: dt.datetime) -> MonitorLe
 
     Returns the monitor's level afterwards. A monitor deleted meanwhile raises NotFound.
     """
-    monitor = Monitor.objects.select_for_update(no_key=True).select_related("service").filter(pk=monitor_id).first()
+    rows = Monitor.objects.select_for_update(of=("self",), no_key=True).select_related("service")
+    monitor = rows.filter(pk=monitor_id).first()
     if monitor is None:
         raise NotFound("No such monitor.")
     limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)

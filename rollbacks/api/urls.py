@@ -1,1 +1,22 @@
-urlpatterns: list[object] = []
+"""The API's addresses of this app, those below incidents included."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from rollbacks.api import views
+
+router = SimpleRouter(use_regex_path=False)
+router.register("rollbacks", views.RollbackViewSet)
+router.register("incidents/<str:ref>/rollbacks", views.IncidentRollbackViewSet, "incident-rollback")
+router.register("procedures", views.ProcedureViewSet, "procedure")
+
+STEP = "rollbacks/<str:ref>/steps/<int:position>"
+urlpatterns = [
+    path("", include(router.urls)),
+    path(f"{STEP}/mark_done/", views.StepViewSet.as_view({"post": "mark_done"}), name="step-mark-done"),
+    path(f"{STEP}/abort/", views.StepViewSet.as_view({"post": "abort"}), name="step-abort"),
+    path(f"{STEP}/output/", views.StepOutputViewSet.as_view({"get": "retrieve"}), name="step-output"),
+    path("automation/", views.AutomationViewSet.as_view({"get": "retrieve"}), name="automation"),
+    path("automation/disarm/", views.AutomationViewSet.as_view({"post": "disarm"}), name="automation-disarm"),
+    path("automation/arm/", views.AutomationViewSet.as_view({"post": "arm"}), name="automation-arm"),
+]

@@ -20,21 +20,17 @@ from core.embedded.stack import open_stack
 
 ADDRESSES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "CELERY_BROKER_URL")
 
-_session = contextlib.ExitStack()
-
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # the addresses are in the environment it inherited
     given = {name: os.environ.get(f"TEST_{name}", "") for name in ADDRESSES}
     for name in ADDRESSES:
         os.environ.pop(name, None)
+    session = contextlib.ExitStack()
+    early_config.add_cleanup(session.close)  # runs also when a conftest cannot be imported
     var_dir = Path(tempfile.mkdtemp(prefix="firebreak-test-"))
-    _session.callback(shutil.rmtree, var_dir, ignore_errors=True)
-    _session.callback(shutil.rmtree, socket_dir(var_dir), ignore_errors=True)
-    os.environ.update(_session.enter_context(open_stack(var_dir, given, durable=False)).env)
-
-
-def pytest_unconfigure() -> None:
-    _session.close()
+    session.callback(shutil.rmtree, var_dir, ignore_errors=True)
+    session.callback(shutil.rmtree, socket_dir(var_dir), ignore_errors=True)
+    os.environ.update(session.enter_context(open_stack(var_dir, given, durable=False)).env)

@@ -32,9 +32,7 @@ def test_servers_again():
 """
 
 
-def _run_pytest(
-    folder: Path, source: str, *options: str, env: Mapping[str, str] | None = None
-) -> list[str]:
+def _run_pytest(folder: Path, source: str, *options: str, env: Mapping[str, str] | None = None) -> list[str]:
     (folder / "test_inner.py").write_text(source)
     seen = folder / "seen"
     outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -55,15 +53,22 @@ def _run_pytest(
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")])
-def test_a_session_has_its_own_servers_and_takes_them_away(
-    tmp_path: Path, options: tuple[str, ...]
-) -> None:
+def test_a_session_has_its_own_servers_and_takes_them_away(tmp_path: Path, options: tuple[str, ...]) -> None:
     real = {"DATABASE_URL": "postgresql://db.example/prod", "REDIS_URL": "redis://cache.example"}
     first, second = _run_pytest(tmp_path, INNER, *options, env=real)
     assert first == second  # also in the workers of xdist
     var_dir, database_url = first.split()
     assert database_url == f"postgresql://firebreak_app@/firebreak?host={var_dir}/run"
     assert not Path(var_dir).exists()
+
+
+def test_a_broken_conftest_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("import no_such_module")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(AssertionError, match="no_such_module"):
+        _run_pytest(tmp_path, INNER, env={"TMPDIR": str(scratch)})
+    assert list(scratch.iterdir()) == []
 
 
 def test_servers_named_for_tests_are_used_instead(tmp_path: Path) -> None:
@@ -76,4 +81,5 @@ def test_environment():
     with open(os.environ["SEEN"], "a") as seen:
         seen.write(os.environ["DATABASE_URL"] + " " + os.environ["CELERY_BROKER_URL"])
 """
-    assert _run_pytest(tmp_path, source, env=named) == ["postgresql://ci/test redis://ci/1"]
+    real = {"DATABASE_OWNER_URL": "postgresql://owner@db.example/prod"}
+    assert _run_pytest(tmp_path, source, env=named | real) == ["postgresql://ci/test redis://ci/1"]

@@ -85,9 +85,7 @@ def test_ctrl_c_lets_the_running_step_finish_and_leaves_no_process(
     assert running.below() == []
 
 
-def test_a_second_ctrl_c_ends_everything_now(
-    program: Start, release: Path, eventually: Eventually
-) -> None:
+def test_a_second_ctrl_c_ends_everything_now(program: Start, release: Path, eventually: Eventually) -> None:
     running = _with_busy_worker(program, release)
     eventually(lambda: "step runs" in running.output() and len(running.below()) == 4)
     running.signal(signal.SIGINT)
@@ -131,9 +129,7 @@ def test_who_does_not_end_within_its_grace_is_killed_and_named(
     assert running.below() == []
 
 
-def test_kill_9_of_the_supervisor_leaves_no_process(
-    program: Start, release: Path, eventually: Eventually
-) -> None:
+def test_kill_9_of_the_supervisor_leaves_no_process(program: Start, release: Path, eventually: Eventually) -> None:
     running = _with_busy_worker(program, release)
     eventually(lambda: "step runs" in running.output() and len(running.below()) == 4)
     below = running.below()
@@ -142,9 +138,7 @@ def test_kill_9_of_the_supervisor_leaves_no_process(
     eventually(lambda: not any(map(is_running, below)))
 
 
-def test_a_crash_is_said_backed_off_and_its_leftovers_do_not_stay(
-    program: Start, eventually: Eventually
-) -> None:
+def test_a_crash_is_said_backed_off_and_its_leftovers_do_not_stay(program: Start, eventually: Eventually) -> None:
     crash = (
         "import os, subprocess, sys; subprocess.Popen(['sleep', '600']);"
         " sys.stdout.write('no newline at the end'); sys.stdout.flush(); os._exit(3)"
@@ -153,16 +147,14 @@ def test_a_crash_is_said_backed_off_and_its_leftovers_do_not_stay(
     running = program(SUPERVISE.format(children=children))
     eventually(lambda: "starting again in 2.0 s" in running.output())
     told = running.output()
-    assert "web  | no newline at the end" in told
+    assert "web    | no newline at the end" in told
     assert "web ended with 3 after" in told
     assert told.index("again in 0.5 s") < told.index("again in 1.0 s") < told.index("in 2.0 s")
     assert "gone cannot start: [Errno 2]" in told
     assert [process.name() for process in running.below() if process.name() == "sleep"] == []
 
 
-def test_a_dead_server_is_started_again(
-    var_dir: Path, program: Start, eventually: Eventually
-) -> None:
+def test_a_dead_server_is_started_again(var_dir: Path, program: Start, eventually: Eventually) -> None:
     running = program(f"""
         import sys
         from pathlib import Path
@@ -174,11 +166,7 @@ def test_a_dead_server_is_started_again(
     """)
 
     def servers() -> dict[str, int]:
-        return {
-            process.name(): process.pid
-            for process in running.below()
-            if process.ppid() == running.process.pid
-        }
+        return {process.name(): process.pid for process in running.below() if process.ppid() == running.process.pid}
 
     eventually(lambda: (var_dir / "run" / "valkey.sock").exists() and len(servers()) == 2)
     before = servers()
@@ -215,22 +203,20 @@ def test_lines_are_aligned_and_keep_strangers_from_the_terminal(
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith(" web    | GET /?[2J\t200")
     assert second.endswith(" worker | ready")
+    Console(["web"], sys.stdout)("web", "as wide as what the system says")
+    assert " web    | as wide" in capsys.readouterr().out
 
 
 def test_a_procfile_becomes_argument_lists(tmp_path: Path) -> None:
     procfile = tmp_path / "Procfile"
-    procfile.write_text(
-        "# comment\n\nweb: python -m granian --port ${PORT} 'a b'\nworker: celery -A $APP worker\n"
-    )
+    procfile.write_text("# comment\n\nweb: python -m granian --port ${PORT} 'a b'\nworker: celery -A $APP worker\n")
     assert parse_procfile(procfile, {"PORT": "8000", "APP": "my app"}) == {
         "web": [sys.executable, "-m", "granian", "--port", "8000", "a b"],
         "worker": ["celery", "-A", "my app", "worker"],
     }
 
 
-@pytest.mark.parametrize(
-    "line", ["web", "web:", ": x", "web: $NOWHERE", "web: 'open", "a: b\na: c"]
-)
+@pytest.mark.parametrize("line", ["web", "web:", ": x", "web: $NOWHERE", "web: 'open", "a: b\na: c"])
 def test_a_wrong_procfile_line_is_named(tmp_path: Path, line: str) -> None:
     procfile = tmp_path / "Procfile"
     procfile.write_text(line)

@@ -2,7 +2,7 @@
 
 `make test` runs pytest through the wrapper, so most of this is proved by the process these tests
 run in. What needs root itself is skipped there; to run it, as root:
-`.venv/bin/python -m pytest -c /dev/null --rootdir . tests/core/embedded/test_unprivileged.py`
+`.venv/bin/python -m pytest -c /dev/null --rootdir . --noconftest tests/core/embedded/test_unprivileged.py`
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ def test_the_first_folder_that_may_not_be_entered_is_found(tmp_path: Path) -> No
         (tmp_path / "shut").chmod(0o700)
 
 
-def test_firebreak_user_decides_and_may_not_be_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_firebreak_user_decides_and_may_not_be_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIREBREAK_USER", "nobody")
     assert choose_account(tmp_path).uid == pwd.getpwnam("nobody").pw_uid
     for name in ("root", "no-such-account"):

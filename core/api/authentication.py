@@ -1,0 +1,76 @@
+"""Who sends a request: a token's bearer or a signed-in person."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import re
+from typing import Any
+
+from django.db.models import Q
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from core.actors import Actor, actor_for_token, actor_for_user
+from core.clock import utcnow
+from core.models import ApiToken, User
+from core.models.accounts import TOKEN_PREFIX
+
+__all__ = ["BearerAuthentication", "SessionAuthentication", "actor_of"]
+
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{20,100}})")
+_NO_DIGEST = "0" * 64
+USE_NOTED_EVERY = dt.timedelta(minutes=1)
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer fb_<id>_<secret>`; `request.auth` becomes the ApiToken."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token, now = _token_of(text.strip()), utcnow()
+        if token is None or not token.is_usable(now):
+            raise AuthenticationFailed("This token is unknown, expired or revoked.")
+        # Not a write for every request.
+        ApiToken.objects.filter(
+            Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY), pk=token.pk
+        ).update(last_used_at=now)
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    """How the schema describes tokens."""
+
+    target_class = BearerAuthentication
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A token of `manage.py token create`."}
+
+
+def actor_of(request: Request) -> Actor:
+    """The authenticated sender as an actor: a token is never a person."""
+    if isinstance(request.auth, ApiToken):
+        return actor_for_token(request.auth)
+    assert isinstance(request.user, User)
+    return actor_for_user(request.user)
+
+
+def _token_of(text: str) -> ApiToken | None:
+    parts = _TOKEN.fullmatch(text)
+    if parts is None:
+        return None
+    ident, secret = parts.groups()
+    token = ApiToken.objects.select_related("user").filter(pk=ident).first()
+    given = hashlib.sha256(secret.encode()).hexdigest()
+    # Compared also when there is no such token, so that the time tells nothing.
+    same = hmac.compare_digest(token.digest if token else _NO_DIGEST, given)
+    return token if same else None

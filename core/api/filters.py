@@ -1,0 +1,65 @@
+"""Query parameters of lists: declared as serializer fields, refused when unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.filters import BaseFilterBackend
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+OF_EVERY_LIST = ("cursor", "page_size")
+DRILLS = {"true": {"drill": True}, "false": {"drill": False}, "any": {}}
+
+
+class Filters(serializers.Serializer[Any]):
+    """The query parameters of one list: a subclass declares the fields and what they do."""
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        """`rows` narrowed to what was asked; `asked` holds only the parameters that were sent."""
+        return rows
+
+
+class DrillFilters(Filters):
+    """Drills are left out unless asked for."""
+
+    drill = serializers.ChoiceField(choices=tuple(DRILLS), default="false")
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        return rows.filter(**DRILLS[asked["drill"]])
+
+
+class StrictFilterBackend(BaseFilterBackend):
+    """Applies the view's `filters`; a parameter that is not among them is a 400."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
+        filters = checked_filters(request, view)
+        return filters.apply(queryset, filters.validated_data)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": view.schema._map_serializer_field(field, "request"),  # type: ignore[attr-defined]
+            }
+            for name, field in _filters_of(view)().fields.items()
+        ]
+
+
+def checked_filters(request: Request, view: APIView) -> Filters:
+    """The parameters of the address, validated; raises ValidationError naming each wrong one."""
+    sent = request.query_params.dict()
+    filters = _filters_of(view)(data={name: sent[name] for name in sent if name not in OF_EVERY_LIST})
+    if unknown := set(filters.initial_data) - set(filters.fields):
+        raise serializers.ValidationError({name: "There is no such parameter." for name in sorted(unknown)})
+    filters.is_valid(raise_exception=True)
+    return filters
+
+
+def _filters_of(view: APIView) -> type[Filters]:
+    found: type[Filters] = getattr(view, "filters", Filters)
+    return found

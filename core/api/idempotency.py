@@ -1,0 +1,85 @@
+"""`Idempotency-Key`: a POST repeated within a day gets the first answer and does nothing again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, transaction
+from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.clock import utcnow
+from core.errors import FirebreakError
+from core.models import ApiToken, IdempotentAnswer
+
+HEADER = "Idempotency-Key"
+KEPT = dt.timedelta(hours=24)
+_KEY = re.compile(r"[\x20-\x7e]{1,200}")
+
+
+class KeyReused(FirebreakError):
+    """The key was used for another request before."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+def answer_once(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
+    """Run `handler` unless this key was answered before; a repeat while it runs waits for it.
+
+    Effect and answer are one transaction, so a crash leaves both or neither; a refusal leaves
+    neither, and the same key may be tried again. Raises KeyReused, or ValidationError for a key
+    that is not 1 to 200 printable ASCII characters.
+    """
+    key = request.headers[HEADER]
+    if not _KEY.fullmatch(key):
+        raise ValidationError({HEADER: "Must be 1 to 200 printable ASCII characters."})
+    caller = f"token:{request.auth.pk}" if isinstance(request.auth, ApiToken) else f"user:{request.user.pk}"
+    asked, now = _hash_of(request), utcnow()
+    with transaction.atomic():
+        _wait_for_others(caller, key)
+        _forget_expired(now)
+        first = IdempotentAnswer.objects.filter(caller=caller, key=key).first()
+        if first is not None:
+            return _replay(first, asked)
+        response = handler(request, *args, **kwargs)
+        IdempotentAnswer.objects.create(
+            caller=caller,
+            key=key,
+            request_hash=asked,
+            status=response.status_code,
+            body=json.loads(JSONRenderer().render(response.data) or b"null"),
+            created_at=now,
+        )
+    return response
+
+
+def _wait_for_others(caller: str, key: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {caller} {key}"])
+
+
+def _forget_expired(now: dt.datetime) -> None:
+    expired = IdempotentAnswer.objects.filter(created_at__lt=now - KEPT)
+    # Skipping what others delete at this moment: nobody waits and nobody deadlocks over old answers.
+    found = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    if found:
+        IdempotentAnswer.objects.filter(pk__in=found).delete()
+
+
+def _hash_of(request: Request) -> str:
+    body = json.dumps([request.method, request.get_full_path(), request.data], sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _replay(first: IdempotentAnswer, asked: str) -> Response:
+    if first.request_hash != asked:
+        raise KeyReused("This key was used for another request within the last 24 hours.")
+    return Response(first.body, status=first.status, headers={"Idempotent-Replayed": "true"})

@@ -1,0 +1,148 @@
+"""Refusals as RFC 9457 problem details, and their place in the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import psycopg.errors
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DataError, IntegrityError, OperationalError
+from django.http import Http404, HttpResponse, JsonResponse
+from rest_framework import exceptions
+
+from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
+
+CONTENT_TYPE = "application/problem+json"
+_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+class Busy(Conflict):
+    """Others are changing the same thing at this moment; the same request may work a second later."""
+
+    code = "busy"
+
+
+class TooLarge(FirebreakError):
+    """The request is larger than what is read."""
+
+    code = "too_large"
+    status = 413
+
+
+def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    """The framework's exception handler: None for what is our own fault, which stays a 500."""
+    refusal = _as_refusal(exception)
+    if isinstance(refusal, FirebreakError):
+        return _problem(refusal.status, refusal.code, refusal.message, **_extras(refusal))
+    if isinstance(refusal, exceptions.ValidationError):
+        errors = list(_flatten(refusal.detail))
+        said = "; ".join(f"{error['pointer'] or 'body'}: {error['detail']}" for error in errors)
+        return _problem(400, Invalid.code, said, errors=errors)
+    if isinstance(refusal, exceptions.APIException):
+        answer = _problem(refusal.status_code, _code_of(refusal), _text_of(refusal))
+        for header, attribute in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
+            if value := getattr(refusal, attribute, None):
+                answer[header] = str(value)
+        return answer
+    return None
+
+
+def _as_refusal(exception: Exception) -> Exception:
+    """Refusals of Django and of the database in our own words."""
+    match exception:
+        case Http404():
+            return NotFound("Nothing is at this address.")
+        case PermissionDenied():
+            return NotAllowed("Not allowed.")
+        case DjangoValidationError():
+            return exceptions.ValidationError(
+                exception.message_dict if hasattr(exception, "error_dict") else exception.messages
+            )
+        case RequestDataTooBig():
+            return TooLarge("The request is too large.")
+        case SuspiciousOperation():
+            return exceptions.ParseError("The request is malformed.")
+        case DataError():
+            return exceptions.ParseError("A value is outside of what can be stored.")
+        case IntegrityError() if isinstance(exception.__cause__, psycopg.errors.UniqueViolation):
+            return Conflict("Somebody else was first: this exists already.")
+        case OperationalError() if isinstance(exception.__cause__, _BUSY):
+            return Busy("Others are changing this at the moment; try again.")
+    return exception
+
+
+def _extras(error: FirebreakError) -> dict[str, Any]:
+    extras: dict[str, Any] = {}
+    if error.state is not None:
+        extras["state"] = error.state
+    if isinstance(error, Invalid):
+        extras["errors"] = [{"pointer": f"/{name}", "detail": text} for name, text in error.fields.items()]
+    return extras
+
+
+def _problem(status: int, code: str, detail: str, **extras: Any) -> HttpResponse:
+    title = "The request is not valid" if status == 400 else HTTPStatus(status).phrase
+    body = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return JsonResponse(body | extras, status=status, content_type=CONTENT_TYPE)
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
+    if isinstance(detail, dict):
+        for name, item in detail.items():
+            step = str(name).replace("~", "~0").replace("/", "~1")
+            yield from _flatten(item, path if name == "non_field_errors" else f"{path}/{step}")
+    elif isinstance(detail, list):
+        nested = any(isinstance(item, dict | list) for item in detail)
+        for index, item in enumerate(detail):
+            yield from _flatten(item, f"{path}/{index}" if nested else path)
+    else:
+        yield {"pointer": path, "detail": str(detail)}
+
+
+def _code_of(error: exceptions.APIException) -> str:
+    codes = error.get_codes()
+    return codes if isinstance(codes, str) else error.default_code
+
+
+def _text_of(error: exceptions.APIException) -> str:
+    return str(error.detail) if isinstance(error.detail, str) else str(error.default_detail)
+
+
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable; for programs."},
+        "state": {"type": "string", "description": "The current state, where that is the reason."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def describe_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Adds the problem response to every operation of the schema."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
+    components.setdefault("responses", {})["Problem"] = {
+        "description": "Refused, and why.",
+        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["4XX"] = {"$ref": "#/components/responses/Problem"}
+    return result

@@ -1,0 +1,94 @@
+"""What every address of the API has in common."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar, TypedDict, TypeVar
+
+from django.db.models import Model, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from core.actors import Actor
+from core.api import idempotency
+from core.api.authentication import actor_of
+from core.api.filters import Filters, checked_filters
+from core.clock import utcnow
+from core.errors import NotFound
+
+Handler = TypeVar("Handler", bound=Callable[..., Response])
+Row = TypeVar("Row", bound=Model)
+
+
+class By(TypedDict):
+    """Who and when, as every service takes it."""
+
+    actor: Actor
+    now: dt.datetime
+
+
+class ApiViewSet(GenericViewSet[Any]):
+    """One kind of thing. Each method needs its scope in `scopes`, else tokens are refused."""
+
+    scopes: ClassVar[Mapping[str, str]] = {}
+    filters: ClassVar[type[Filters]] = Filters
+    metadata_class = None  # no OPTIONS: the schema says it all
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        handler = getattr(self, "post", None)
+        if request.method == "POST" and handler is not None and idempotency.HEADER in request.headers:
+            self.post = partial(idempotency.answer_once, handler)
+
+    @property
+    def actor(self) -> Actor:
+        return actor_of(self.request)
+
+    def by(self) -> By:
+        """`**self.by()` in a service call: where actor and time enter."""
+        return {"actor": self.actor, "now": utcnow()}
+
+    def body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
+        """The request's body, checked; raises ValidationError."""
+        read = serializer(data=self.request.data)
+        read.is_valid(raise_exception=True)
+        return dict(read.validated_data)
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the address for what is no list of rows; raises ValidationError."""
+        return dict(checked_filters(self.request, self).validated_data)
+
+    def page(self, rows: QuerySet[Row], serializer: type[Serializer[Any]]) -> Response:
+        """One page of `rows` after the view's filters."""
+        found = self.paginate_queryset(self.filter_queryset(rows))
+        return self.get_paginated_response(serializer(found, many=True).data)
+
+
+def command(
+    *, takes: type[Serializer[Any]], answers: type[Serializer[Any]], url_path: str | None = None
+) -> Callable[[Handler], Handler]:
+    """A verb below one thing: `POST …/{ref}/acknowledge/`."""
+
+    def decorate(handler: Handler) -> Handler:
+        routed = action(detail=True, methods=["post"], url_path=url_path)(handler)
+        return extend_schema(request=takes, responses=answers)(routed)
+
+    return decorate
+
+
+class UnknownAddress(APIView):
+    """Every address below the API that is none."""
+
+    schema = None
+    metadata_class = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound("Nothing is at this address. Addresses end with a slash; /api/v1/docs/ lists them.")

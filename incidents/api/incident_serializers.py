@@ -1,0 +1,159 @@
+"""Shapes of incidents, their people and their timeline, in and out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from core.api.fields import Choice, Flag, Moment, Text, WholeNumber
+from core.api.serializers import StrictSerializer
+from core.clock import utcnow
+from core.events import SUMMARY_LENGTH
+from core.models import Event
+from incidents.models import Incident, Responder
+from incidents.services.notes import KINDS
+from incidents.states import INCIDENT_ROLES, IncidentKind, IncidentSource, IncidentStatus, Role, Severity
+
+
+class RolesSerializer(serializers.Serializer[Any]):
+    """The account name of each role's holder, or null."""
+
+    incident_commander = serializers.CharField(allow_null=True)
+    technical_lead = serializers.CharField(allow_null=True)
+    security_lead = serializers.CharField(allow_null=True)
+    communications_lead = serializers.CharField(allow_null=True)
+    development_lead = serializers.CharField(allow_null=True)
+
+
+class IncidentSerializer(serializers.ModelSerializer[Incident]):
+    """An incident of `incidents.selectors.records.incident_records`."""
+
+    kind = serializers.ChoiceField(choices=IncidentKind.choices)
+    severity = serializers.ChoiceField(choices=Severity.choices)
+    security_level = serializers.IntegerField(allow_null=True)
+    status = serializers.ChoiceField(choices=IncidentStatus.choices)
+    source = serializers.ChoiceField(choices=IncidentSource.choices)
+    services = serializers.SlugRelatedField[Any](slug_field="slug", many=True, read_only=True)
+    response_breached = serializers.SerializerMethodField()
+    duration_seconds = serializers.SerializerMethodField()
+    roles = serializers.SerializerMethodField()
+    active_rollback = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Incident
+        fields = (
+            "ref", "title", "description", "impact", "kind", "severity", "security_level", "status", "services",
+            "drill", "declared_at", "declared_by", "source", "started_at", "response_due_at", "acknowledged_at",
+            "response_breached", "next_update_due_at", "resolved_at", "closed_at", "duration_seconds", "roles",
+            "active_rollback", "url",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_response_breached(self, incident: Incident) -> bool:
+        return incident.response_breached_at is not None
+
+    def get_duration_seconds(self, incident: Incident) -> float:
+        """From the declaration to the resolution, or until now."""
+        end: dt.datetime = incident.resolved_at or utcnow()
+        return round((end - incident.declared_at).total_seconds(), 3)
+
+    @extend_schema_field(RolesSerializer)
+    def get_roles(self, incident: Incident) -> dict[str, str | None]:
+        held = {row.role: row.user.get_username() for row in incident.responders.all() if row.until is None}
+        return {role: held.get(role) for role in INCIDENT_ROLES}
+
+    def get_active_rollback(self, incident: Incident) -> str | None:
+        return next((hold.reference for hold in incident.holds.all()), None)
+
+    def get_url(self, incident: Incident) -> str:
+        """The page for people."""
+        return f"{settings.PUBLIC_URL}/incidents/{incident.ref}/"
+
+
+class DeclareIncidentSerializer(StrictSerializer):
+    """What an incident begins with."""
+
+    title = Text(max_length=200)
+    severity = Choice(choices=Severity.choices)
+    description = Text(required=False, allow_blank=True)
+    impact = Text(required=False, allow_blank=True)
+    kind = Choice(choices=IncidentKind.choices, required=False)
+    security_level = WholeNumber(min_value=1, max_value=3, required=False, allow_null=True)
+    services = serializers.ListField(child=Text(max_length=60), max_length=100, required=False)
+    started_at = Moment(required=False, allow_null=True)
+    drill = Flag(required=False)
+
+
+class EditIncidentSerializer(StrictSerializer):
+    """What is to be different."""
+
+    title = Text(max_length=200, required=False)
+    description = Text(required=False, allow_blank=True)
+    impact = Text(required=False, allow_blank=True)
+    services = serializers.ListField(child=Text(max_length=60), max_length=100, required=False)
+
+
+class ChangeSeveritySerializer(StrictSerializer):
+    severity = Choice(choices=Severity.choices)
+    reason = Text()
+
+
+class UpdateSerializer(StrictSerializer):
+    """How it stands."""
+
+    message = Text()
+    next_steps = Text(required=False, allow_blank=True)
+    status = Choice(choices=(IncidentStatus.INVESTIGATING, IncidentStatus.MONITORING), required=False)
+    severity = Choice(choices=Severity.choices, required=False)
+    visibility = Choice(choices=("internal", "external", "both"), required=False)
+
+
+class ResolveSerializer(StrictSerializer):
+    resolution = Text()
+    root_cause = Text(required=False, allow_blank=True)
+
+
+class UserSerializer(StrictSerializer):
+    """An account by its name."""
+
+    user = Text(max_length=150)
+
+
+class ResponderSerializer(serializers.ModelSerializer[Responder]):
+    """Somebody who is, or until `until` was, on the incident."""
+
+    user = serializers.CharField(source="user.username")
+    role = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Responder
+        fields = ("user", "role", "since", "until", "added_by")
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=Role.choices, allow_null=True))
+    def get_role(self, row: Responder) -> str | None:
+        return Role(row.role) if row.role else None
+
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    """One event of a timeline; `hash` covers it and its predecessor's hash."""
+
+    data = serializers.DictField()
+
+    class Meta:
+        model = Event
+        fields = ("seq", "kind", "occurred_at", "recorded_at", "actor", "source", "summary", "data", "hash")
+        read_only_fields = fields
+
+
+class NoteSerializer(StrictSerializer):
+    """What somebody writes on the timeline."""
+
+    summary = Text(max_length=SUMMARY_LENGTH)
+    occurred_at = Moment(required=False, allow_null=True)
+    kind = Choice(choices=tuple(KINDS), required=False)

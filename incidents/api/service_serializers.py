@@ -1,0 +1,139 @@
+"""Shapes of services, releases, monitors and samples, in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from core.api.fields import Choice, Flag, Moment, Number, Text, WholeNumber
+from core.api.serializers import StrictSerializer
+from incidents.models import Monitor, Release, Sample, Service
+from incidents.models.services import slug_validator
+from incidents.states import MonitorLevel, ReleaseState, SampleOutcome
+
+
+class ServiceSerializer(serializers.ModelSerializer[Service]):
+    """A service in one environment."""
+
+    class Meta:
+        model = Service
+        fields = ("slug", "name", "environment", "tier", "procedure", "auto_rollback", "public_name")
+        read_only_fields = fields
+
+
+class CreateServiceSerializer(StrictSerializer):
+    """What is watched over. `procedure` is a key of the playbook."""
+
+    slug = Text(max_length=60, validators=[slug_validator])
+    name = Text(max_length=120)
+    environment = Text(max_length=40, required=False)
+    tier = WholeNumber(min_value=0, max_value=32_767, required=False, allow_null=True)
+    procedure = Text(max_length=60, required=False, allow_blank=True)
+    auto_rollback = Flag(required=False)
+    public_name = Text(max_length=120, required=False, allow_blank=True)
+
+
+class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    """One version as it was deployed. `good` may be returned to."""
+
+    state = serializers.ChoiceField(choices=ReleaseState.choices)
+
+    class Meta:
+        model = Release
+        fields = (
+            "version", "state", "commit", "artifact", "schema_version", "security_baseline", "deployed_at",
+            "recorded_at", "good_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class RecordReleaseSerializer(StrictSerializer):
+    """A version that was deployed: it becomes live."""
+
+    version = Text(max_length=100)
+    commit = Text(max_length=64, required=False, allow_blank=True)
+    artifact = Text(max_length=500, required=False, allow_blank=True)
+    schema_version = Text(max_length=100, required=False, allow_blank=True)
+    security_baseline = Flag(required=False)
+    deployed_at = Moment(required=False, allow_null=True)
+
+
+class SourceSerializer(StrictSerializer):
+    """Where the measurements come from: `{"type": "http_json", "url": "…", "path": "stats.error_rate"}`."""
+
+    type = Text(max_length=20)
+    url = Text(max_length=2000, required=False)
+    path = Text(max_length=200, required=False)
+
+
+class ThresholdsSerializer(StrictSerializer):
+    """A value above one is at that level; at least one is given, and they rise."""
+
+    warning = Number(min_value=0, required=False)
+    high = Number(min_value=0, required=False)
+    critical = Number(min_value=0, required=False)
+
+
+class MonitorSerializer(serializers.ModelSerializer[Monitor]):
+    """A metric of a service and how it stands."""
+
+    service = serializers.SlugRelatedField[Service](slug_field="slug", read_only=True)
+    source = SourceSerializer()
+    thresholds = ThresholdsSerializer(allow_null=True)
+    on_monitoring_failure = serializers.CharField()
+    level = serializers.ChoiceField(choices=MonitorLevel.choices)
+    value = serializers.FloatField(source="last_value", allow_null=True)
+
+    class Meta:
+        model = Monitor
+        fields = (
+            "id", "service", "metric", "source", "interval_seconds", "thresholds", "policy", "on_monitoring_failure",
+            "enabled", "level", "level_since", "value", "checked_at", "last_error",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class CreateMonitorSerializer(StrictSerializer):
+    """What is measured. Own `thresholds` replace the policy's."""
+
+    service = Text(max_length=60)
+    metric = Text(max_length=60)
+    source = SourceSerializer()
+    interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
+    thresholds = ThresholdsSerializer(required=False, allow_null=True)
+    policy = Text(max_length=60, required=False)
+    on_monitoring_failure = Choice(choices=("page",), required=False)
+    enabled = Flag(required=False)
+
+
+class SampleSerializer(serializers.ModelSerializer[Sample]):
+    """One measurement; `value` is null when there was no data or no answer."""
+
+    outcome = serializers.ChoiceField(choices=SampleOutcome.choices)
+    level = serializers.ChoiceField(choices=MonitorLevel.choices)
+
+    class Meta:
+        model = Sample
+        fields = ("at", "value", "outcome", "level")
+        read_only_fields = fields
+
+
+class MonitorHealthSerializer(serializers.ModelSerializer[Monitor]):
+    """How one metric stands."""
+
+    level = serializers.ChoiceField(choices=MonitorLevel.choices)
+    value = serializers.FloatField(source="last_value", allow_null=True)
+
+    class Meta:
+        model = Monitor
+        fields = ("id", "metric", "level", "level_since", "value", "checked_at", "last_error")
+        read_only_fields = fields
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    """How a service stands: its live version and its enabled monitors."""
+
+    service = serializers.CharField()
+    live_version = serializers.CharField(allow_null=True)
+    monitors = MonitorHealthSerializer(many=True)

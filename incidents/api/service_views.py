@@ -1,0 +1,122 @@
+"""Addresses of services, their releases and health, of monitors and their samples."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.api.pagination import NewestFirst
+from core.api.views import ApiViewSet
+from incidents.api import service_serializers as shapes
+from incidents.api.filters import MonitorFilters, SampleFilters
+from incidents.models import Monitor, Release, Sample, Service
+from incidents.selectors.records import get_monitor, get_service, live_version
+from incidents.services import monitors, services
+
+
+class LatestDeployedFirst(NewestFirst):
+    """A release keeps its row when it is deployed again."""
+
+    ordering = ("-deployed_at", "-id")
+
+
+class LatestMeasuredFirst(NewestFirst):
+    """As the index of samples has them."""
+
+    ordering = ("-at", "-id")
+
+
+class ServiceViewSet(ApiViewSet):
+    """Services."""
+
+    queryset = Service.objects.none()
+    serializer_class = shapes.ServiceSerializer
+    lookup_field = "slug"
+    scopes = {"GET": "read", "POST": "write"}
+
+    def list(self, request: Request) -> Response:
+        """Services, newest first."""
+        return self.page(Service.objects.all(), shapes.ServiceSerializer)
+
+    @extend_schema(request=shapes.CreateServiceSerializer, responses={201: shapes.ServiceSerializer})
+    def create(self, request: Request) -> Response:
+        """Start watching over a service."""
+        service = services.create_service(**self.body(shapes.CreateServiceSerializer), **self.by())
+        return Response(shapes.ServiceSerializer(service).data, status=201)
+
+    def retrieve(self, request: Request, slug: str) -> Response:
+        """One service."""
+        return Response(shapes.ServiceSerializer(get_service(slug)).data)
+
+    @extend_schema(responses=shapes.HealthSerializer)
+    @action(detail=True)
+    def health(self, request: Request, slug: str) -> Response:
+        """How the service stands."""
+        service = get_service(slug)
+        health = {
+            "service": service.slug,
+            "live_version": live_version(service),
+            "monitors": service.monitors.filter(enabled=True),
+        }
+        return Response(shapes.HealthSerializer(health).data)
+
+
+class ReleaseViewSet(ApiViewSet):
+    """The ledger of a service's releases."""
+
+    queryset = Release.objects.none()
+    serializer_class = shapes.ReleaseSerializer
+    pagination_class = LatestDeployedFirst
+    scopes = {"GET": "read", "POST": "write"}
+
+    def list(self, request: Request, slug: str) -> Response:
+        """Releases, the latest deployed first."""
+        return self.page(Release.objects.filter(service=get_service(slug)), shapes.ReleaseSerializer)
+
+    @extend_schema(request=shapes.RecordReleaseSerializer, responses={201: shapes.ReleaseSerializer})
+    def create(self, request: Request, slug: str) -> Response:
+        """Record that a version was deployed: it is live now."""
+        service = get_service(slug)
+        body = self.body(shapes.RecordReleaseSerializer)
+        release = services.record_release(service_id=service.pk, **body, **self.by())
+        return Response(shapes.ReleaseSerializer(release).data, status=201)
+
+
+class MonitorViewSet(ApiViewSet):
+    """Monitors."""
+
+    queryset = Monitor.objects.none()
+    serializer_class = shapes.MonitorSerializer
+    lookup_value_converter = "int"
+    scopes = {"GET": "read", "POST": "write"}
+    filters = MonitorFilters
+
+    def list(self, request: Request) -> Response:
+        """Monitors, newest first."""
+        return self.page(Monitor.objects.select_related("service"), shapes.MonitorSerializer)
+
+    @extend_schema(request=shapes.CreateMonitorSerializer, responses={201: shapes.MonitorSerializer})
+    def create(self, request: Request) -> Response:
+        """Measure a metric of a service from now on."""
+        monitor = monitors.create_monitor(**self.body(shapes.CreateMonitorSerializer), **self.by())
+        return Response(shapes.MonitorSerializer(monitor).data, status=201)
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One monitor."""
+        return Response(shapes.MonitorSerializer(get_monitor(pk)).data)
+
+
+class SampleViewSet(ApiViewSet):
+    """The measurements of a monitor."""
+
+    queryset = Sample.objects.none()
+    serializer_class = shapes.SampleSerializer
+    pagination_class = LatestMeasuredFirst
+    scopes = {"GET": "read"}
+    filters = SampleFilters
+
+    def list(self, request: Request, pk: int) -> Response:
+        """Samples, the latest first."""
+        return self.page(Sample.objects.filter(monitor=get_monitor(pk)), shapes.SampleSerializer)

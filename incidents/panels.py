@@ -1,0 +1,78 @@
+"""Page fragments: the shape that other apps fill, and gathering what wiring names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from core.actors import Actor
+from core.errors import NotFound
+from incidents.models import Incident
+from incidents.selectors.actions import Action
+
+SLOTS = ("left", "centre", "right")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A fragment of another app on a page of this one.
+
+    `key` is the name of the function that makes it, `url` the page it stands on: `<url>?panel=<key>`
+    renders it again when one of `topics` (space-separated) is poked. It may bring actions for the
+    page's action bar, and the addresses of references that events name.
+    """
+
+    key: str
+    template: str
+    topics: str
+    url: str
+    context: Mapping[str, Any]
+    actions: tuple[Action, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+Panels = Mapping[str, tuple[Panel, ...]]
+_MakeIncidentPanel = Callable[[Actor, Incident], Panel | None]
+
+
+def incident_panels(actor: Actor, incident: Incident) -> Panels:
+    """Every panel of an incident's page, by slot."""
+    found: dict[str, list[Panel]] = {slot: [] for slot in SLOTS}
+    for slot, path in settings.INCIDENT_PANELS:
+        panel = cast(_MakeIncidentPanel, import_string(path))(actor, incident)
+        if panel is not None:
+            found[slot].append(panel)
+    return {slot: tuple(panels) for slot, panels in found.items()}
+
+
+def incident_panel(actor: Actor, incident: Incident, key: str) -> Panel:
+    """One panel by its key; raises NotFound."""
+    for _slot, path in settings.INCIDENT_PANELS:
+        if path.rsplit(".", 1)[-1] == key:
+            panel = cast(_MakeIncidentPanel, import_string(path))(actor, incident)
+            if panel is not None:
+                return panel
+    raise NotFound("No such panel.")
+
+
+def is_incident_panel(key: str) -> bool:
+    """Whether another app makes the panel of that key."""
+    return any(path.rsplit(".", 1)[-1] == key for _slot, path in settings.INCIDENT_PANELS)
+
+
+def now_panels(actor: Actor) -> tuple[Panel, ...]:
+    """Every panel of the page Now."""
+    made = (cast(Callable[[Actor], Panel | None], import_string(path))(actor) for path in settings.NOW_PANELS)
+    return tuple(panel for panel in made if panel is not None)
+
+
+def panel_actions(panels: Panels) -> tuple[Action, ...]:
+    return tuple(action for slot in SLOTS for panel in panels[slot] for action in panel.actions)
+
+
+def panel_links(panels: Panels) -> dict[str, str]:
+    return {ref: url for slot in SLOTS for panel in panels[slot] for ref, url in panel.links.items()}

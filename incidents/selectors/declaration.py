@@ -1,0 +1,49 @@
+"""What somebody needs to see before choosing a severity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from incidents import policy
+from incidents.playbook import Authority
+from incidents.selectors.durations import duration_text
+from incidents.states import Severity
+
+
+@dataclass(frozen=True)
+class SeverityCard:
+    """A severity as the playbook defines it, in words."""
+
+    key: str
+    name: str
+    definition: str
+    response_text: str
+    told_text: str
+    authority_text: str
+
+
+def severity_cards() -> tuple[SeverityCard, ...]:
+    """P0 to P3 of the playbook."""
+    return tuple(_card(severity) for severity in Severity)
+
+
+def told_text(severity: str) -> str:
+    """Who is told: `technical team, management`."""
+    return ", ".join(audience.replace("_", " ") for audience in policy.severity_level(severity).audiences)
+
+
+def _card(severity: Severity) -> SeverityCard:
+    level = policy.severity_level(severity)
+    return SeverityCard(
+        key=severity.value,
+        name=level.name,
+        definition=level.definition,
+        response_text=duration_text(level.response_time),
+        told_text=told_text(severity),
+        authority_text=_authority_text(level.rollback_authority),
+    )
+
+
+def _authority_text(authority: Authority) -> str:
+    who = " or ".join(str(role.label) for role in authority.roles)
+    return f"{who}, with approval" if authority.approval else who

@@ -1,0 +1,184 @@
+"""The doors of the commands on an incident."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.urls import reverse
+
+from core.errors import NotFound
+from incidents import forms
+from incidents.models import Incident
+from incidents.selectors.cards import incident_url
+from incidents.selectors.declaration import severity_cards, told_text
+from incidents.selectors.incident_page import get_incident
+from incidents.services import incidents as commands
+from incidents.services.notes import add_note
+from incidents.services.people import assign_role, release_role
+from incidents.states import INCIDENT_ROLES, Role
+from incidents.views.commands import CommandView
+
+
+class Declare(CommandView):
+    """Open an incident."""
+
+    template_name = "incidents/declare.html"
+    form_class = forms.DeclareForm
+    title = "Declare an incident"
+    ref = ""
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        incident = commands.declare_incident(actor=self.actor, now=now, **data)
+        self.ref = incident.ref
+        return f"{incident.ref} is declared; told: {told_text(incident.severity)}."
+
+    def back_url(self) -> str:
+        return incident_url(self.ref) if self.ref else reverse("incidents:now")
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"severities": severity_cards()}
+
+
+class IncidentCommand(CommandView):
+    """A command on the incident that the address names."""
+
+    incident: Incident
+
+    def load(self, **kwargs: str) -> None:
+        self.incident = get_incident(self.actor, kwargs["ref"])
+
+    def back_url(self) -> str:
+        return incident_url(self.incident.ref)
+
+
+class Acknowledge(IncidentCommand):
+    title = "Acknowledge"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.acknowledge_incident(incident_id=self.incident.pk, actor=self.actor, now=now)
+        return f"You acknowledged {self.incident.ref}."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"intro": "You take this on: the response clock stops."}
+
+
+class Update(IncidentCommand):
+    form_class = forms.UpdateForm
+    title = "Post an update"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.post_update(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return "The update is posted."
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"incident": self.incident}
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": [f"Told: {told_text(self.incident.severity)}.", "The clock of the next update starts again."]}
+
+
+class ChangeSeverity(IncidentCommand):
+    form_class = forms.SeverityForm
+    title = "Change severity"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.change_severity(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is {data['severity']} now."
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"incident": self.incident}
+
+    def extra_context(self) -> dict[str, Any]:
+        return {
+            "intro": "Raised, the response is due at the earlier of the old time and the new target; lowered, at the later.",
+            "consequences": [f"{card.key} {card.name}: {card.definition}. Respond within {card.response_text}; told: {card.told_text}." for card in severity_cards()],
+        }  # fmt: skip
+
+
+class Resolve(IncidentCommand):
+    form_class = forms.ResolveForm
+    title = "Resolve"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.resolve_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is resolved."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": [f"Told: {told_text(self.incident.severity)}.", "It can be reopened until it is closed."]}
+
+
+class Reopen(IncidentCommand):
+    form_class = forms.ReasonForm
+    title = "Reopen"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.reopen_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is open again."
+
+
+class Close(IncidentCommand):
+    form_class = forms.OptionalReasonForm
+    title = "Close"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.close_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is closed."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": ["A closed incident does not change any more."]}
+
+
+class AddNote(IncidentCommand):
+    form_class = forms.NoteForm
+    title = "Add to the timeline"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        add_note(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return "It stands on the timeline."
+
+
+class RoleCommand(IncidentCommand):
+    """A command on one role of the incident."""
+
+    role: Role
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        if kwargs["role"] not in INCIDENT_ROLES:
+            raise NotFound("No such role.")
+        self.role = Role(kwargs["role"])
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"title": f"{self.title}: {self.role.label}"}
+
+    def assign(self, username: str, now: dt.datetime) -> None:
+        assign_role(incident_id=self.incident.pk, role=self.role, username=username, actor=self.actor, now=now)
+
+
+class TakeRole(RoleCommand):
+    title = "Take the role"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        self.assign(self.actor.label, now)
+        return f"You are {self.role.label} of {self.incident.ref}."
+
+
+class AssignRole(RoleCommand):
+    form_class = forms.AssignForm
+    title = "Assign the role"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        self.assign(data["username"], now)
+        return f"{data['username']} is {self.role.label} of {self.incident.ref}."
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"role": self.role}
+
+
+class ReleaseRole(RoleCommand):
+    title = "Release the role"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        release_role(incident_id=self.incident.pk, role=self.role, actor=self.actor, now=now)
+        return f"{self.role.label} of {self.incident.ref} is free."

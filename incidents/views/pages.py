@@ -1,0 +1,135 @@
+"""The pages that this app shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from core.access import may
+from core.actors import Actor
+from core.clock import utcnow
+from incidents import panels
+from incidents.models import Incident
+from incidents.selectors.cards import IncidentPage, list_cards, open_cards
+from incidents.selectors.incident_page import get_incident, view_incident
+from incidents.selectors.services import get_service_page, list_tiles
+from incidents.selectors.timeline import LENGTH, EventLine, list_events
+from incidents.states import Severity
+from incidents.views.reading import Live, page_query, reading, render_page
+
+
+@reading
+def now(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What is wrong, how long there is, what is being done."""
+    moment = utcnow()
+    context = {
+        "live": Live(reverse("incidents:now"), "now metrics", "metrics"),
+        "cards": open_cards(actor, now=moment),
+        "tiles": list_tiles(now=moment),
+        "panels": panels.now_panels(actor),
+    }
+    return render_page(request, "incidents/now.html", context)
+
+
+@reading
+def incidents(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Every incident, by state and severity."""
+    query = page_query(request)
+    state, severity, before = (query.get(name, "") for name in ("state", "severity", "before"))
+    page = list_cards(actor, now=utcnow(), state=state, severity=severity, before=before)
+    context = {
+        "live": Live(reverse("incidents:incidents"), "now"),
+        "incidents": page.cards,
+        "filtered": bool(state or severity or before),
+        **_paging(page, state, severity, before),
+    }
+    return render_page(request, "incidents/incidents.html", context)
+
+
+@reading
+def incident(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
+    """One incident."""
+    found = get_incident(actor, ref)
+    asked = request.GET.get("panel", "")
+    if panels.is_incident_panel(asked):
+        panel = panels.incident_panel(actor, found, asked)
+        return render(request, panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)})
+    return render_page(request, "incidents/incident.html", _incident_context(request, actor, found))
+
+
+@reading
+def services(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The grid of services."""
+    can_add = may(actor, "configure") and request.user.has_perm("incidents.add_service")
+    context = {
+        "live": Live(reverse("incidents:services"), "metrics"),
+        "tiles": list_tiles(now=utcnow()),
+        "admin_url": reverse("admin:incidents_service_add") if can_add else None,
+    }
+    return render_page(request, "incidents/services.html", context)
+
+
+@reading
+def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
+    """One service: its metrics, releases, monitors and incidents."""
+    page = get_service_page(actor, slug, now=utcnow())
+    live = Live(reverse("incidents:service", args=[slug]), f"service:{slug}")
+    return render_page(request, "incidents/service.html", {"live": live, **vars(page)})
+
+
+def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> dict[str, Any]:
+    view = view_incident(actor, found, now=utcnow())
+    added = panels.incident_panels(actor, found)
+    query = page_query(request)
+    before = query.get("before", "")
+    events = list_events(
+        found,
+        group=query.get("kind", ""),
+        before=int(before) if before.isdecimal() and len(before) < 16 else None,
+        links=panels.panel_links(added),
+    )
+    slugs = [service.slug for service in view.incident.services]
+    return {
+        **vars(view),
+        "live": Live(
+            view.incident.url, f"incident:{found.ref}", " ".join(f"service:{slug}" for slug in slugs)
+        ),
+        "actions": (*view.actions, *panels.panel_actions(added)),
+        "panels": added,
+        "events": events,
+        "older_url": _older_url(events),
+        "note_url": reverse("incidents:note", args=[found.ref]),
+    }
+
+
+def _older_url(events: tuple[EventLine, ...]) -> str | None:
+    return f"?before={events[-1].seq}" if len(events) == LENGTH and events[-1].seq > 1 else None
+
+
+def _paging(page: IncidentPage, state: str, severity: str, before: str) -> dict[str, Any]:
+    def address(**changes: str) -> str:
+        chosen = {"state": state, "severity": severity, **changes}
+        query = "&".join(f"{name}={value}" for name, value in chosen.items() if value)
+        return reverse("incidents:incidents") + (f"?{query}" if query else "")
+
+    # Only values that are known words end up in an address.
+    state = state if state == "open" else ""
+    severity = severity if severity in Severity.values else ""
+    states = (("All", ""), ("Open", "open"))
+    severities = (("Any severity", ""), *((known, known) for known in Severity.values))
+    return {
+        "filters": [
+            _filter("state", "State", [(label, address(state=key), key == state) for label, key in states]),
+            _filter("severity", "Severity", [(label, address(severity=key), key == severity) for label, key in severities]),
+        ],
+        "previous_url": address() if before else None,
+        "next_url": address(before=page.before) if page.before else None,
+    }
+
+
+def _filter(key: str, label: str, options: list[tuple[str, str, bool]]) -> dict[str, Any]:
+    shown = [{"label": text, "url": url, "current": current} for text, url, current in options]
+    return {"key": key, "label": label, "options": shown}

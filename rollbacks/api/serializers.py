@@ -1,0 +1,123 @@
+"""Shapes of rollbacks, procedures and the switch of automation, in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from core.api.fields import Text, WholeNumber
+from core.api.serializers import StrictSerializer
+from rollbacks.models import Approval, AutomationSwitch, Rollback, RollbackStep
+from rollbacks.states import ApprovalDecision, Phase, RollbackState, StepKind, StepState, Trigger
+
+WEEK_SECONDS = 7 * 86_400
+
+
+class StepSerializer(serializers.ModelSerializer[RollbackStep]):
+    """One step; `output_tail` is the last 64 KiB of what its command printed."""
+
+    phase = serializers.ChoiceField(choices=Phase.choices)
+    kind = serializers.ChoiceField(choices=StepKind.choices)
+    state = serializers.ChoiceField(choices=StepState.choices)
+
+    class Meta:
+        model = RollbackStep
+        fields = (
+            "position", "phase", "key", "name", "kind", "mutating", "state", "attempt", "started_at", "finished_at",
+            "exit_code", "output_tail", "note",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class ApprovalSerializer(serializers.ModelSerializer[Approval]):
+    """What one person decided, and in which role."""
+
+    user = serializers.CharField(source="user.username")
+    decision = serializers.ChoiceField(choices=ApprovalDecision.choices)
+
+    class Meta:
+        model = Approval
+        fields = ("user", "decision", "role", "reason", "decided_at")
+        read_only_fields = fields
+
+
+class RollbackSerializer(serializers.ModelSerializer[Rollback]):
+    """A rollback of `rollbacks.selectors.records.rollback_records`. `attention` says why a person must decide."""
+
+    incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)
+    service = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    trigger = serializers.ChoiceField(choices=Trigger.choices)
+    state = serializers.ChoiceField(choices=RollbackState.choices)
+    parameters = serializers.DictField(child=serializers.CharField())
+    duration_seconds = serializers.SerializerMethodField()
+    approvals = ApprovalSerializer(many=True)
+    steps = StepSerializer(many=True)
+
+    class Meta:
+        model = Rollback
+        fields = (
+            "ref", "incident", "service", "procedure", "procedure_digest", "trigger", "state", "from_version",
+            "target_version", "parameters", "reason", "expected_duration_seconds", "expected_impact", "requested_by",
+            "requested_at", "approval_expires_at", "started_at", "completed_at", "duration_seconds",
+            "cancel_requested_at", "attention", "drill", "outcome", "approvals", "steps",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_duration_seconds(self, rollback: Rollback) -> float | None:
+        """From its first step to its end; null until then."""
+        if rollback.started_at is None or rollback.completed_at is None:
+            return None
+        return round((rollback.completed_at - rollback.started_at).total_seconds(), 3)
+
+
+class RequestRollbackSerializer(StrictSerializer):
+    """What is asked for. Without `target_version`: the newest verified good release."""
+
+    incident = Text(max_length=24)
+    service = Text(max_length=60)
+    procedure = Text(max_length=60, required=False, allow_blank=True)
+    target_version = Text(max_length=100, required=False, allow_blank=True)
+    parameters = serializers.DictField(child=Text(max_length=500), required=False)
+    reason = Text()
+    expected_duration_seconds = WholeNumber(min_value=1, max_value=WEEK_SECONDS, required=False, allow_null=True)
+    expected_impact = Text(required=False, allow_blank=True, allow_null=True)
+
+
+class ProcedureStepSerializer(serializers.Serializer[Any]):
+    """One step as the playbook declares it; its command is shown nowhere."""
+
+    phase = serializers.ChoiceField(choices=Phase.choices)
+    key = serializers.CharField()
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=StepKind.choices)
+    mutating = serializers.BooleanField()
+
+
+class ParameterSerializer(serializers.Serializer[Any]):
+    """A value that a rollback may be given."""
+
+    pattern = serializers.CharField()
+    default = serializers.CharField(allow_null=True)
+
+
+class ProcedureSerializer(serializers.Serializer[Any]):
+    """A procedure of the playbook."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    digest = serializers.CharField()
+    expected_duration_seconds = serializers.FloatField()
+    expected_impact = serializers.CharField()
+    parameters = serializers.DictField(child=ParameterSerializer())
+    steps = ProcedureStepSerializer(many=True)
+
+
+class AutomationSerializer(serializers.ModelSerializer[AutomationSwitch]):
+    """The one switch of all automation."""
+
+    class Meta:
+        model = AutomationSwitch
+        fields = ("armed", "reason", "changed_at", "changed_by")
+        read_only_fields = fields

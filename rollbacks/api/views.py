@@ -1,0 +1,190 @@
+"""Addresses of rollbacks, their steps, the procedures and the switch of automation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.api.filters import Filters
+from core.api.serializers import EmptySerializer, OptionalReasonSerializer, ReasonSerializer
+from core.api.views import ApiViewSet, command
+from core.errors import Invalid, NotFound
+from incidents.models import Incident
+from incidents.selectors.records import get_incident
+from rollbacks.api import serializers as shapes
+from rollbacks.api.filters import RollbackFilters
+from rollbacks.models import Rollback, RollbackStep
+from rollbacks.selectors.procedures import list_procedures
+from rollbacks.selectors.records import get_rollback, rollback_records
+from rollbacks.services import attention, automation, requests
+
+MAX_OFFSET = 2**53
+
+
+class RollbackAnswers(ApiViewSet):
+    """What the addresses that act on one rollback share."""
+
+    queryset = Rollback.objects.none()
+    serializer_class = shapes.RollbackSerializer
+    lookup_field = "ref"
+
+    def _do(self, service: Callable[..., object], ref: str, takes: type[Any], **values: object) -> Response:
+        rollback = get_rollback(ref, self.actor)
+        service(rollback_id=rollback.pk, **values, **self.body(takes), **self.by())
+        return self._show(ref)
+
+    def _show(self, ref: str, status: int = 200) -> Response:
+        rollback = rollback_records(self.actor).filter(ref=ref).first()
+        if rollback is None:
+            raise NotFound(f"There is no rollback {ref[:80]}.")
+        return Response(shapes.RollbackSerializer(rollback).data, status=status)
+
+
+class RollbackViewSet(RollbackAnswers):
+    """Rollbacks. What a token requests always awaits a person."""
+
+    scopes = {"GET": "read", "POST": "rollback"}
+    filters = RollbackFilters
+
+    def list(self, request: Request) -> Response:
+        """Rollbacks, newest first; drills only when asked for."""
+        return self.page(rollback_records(self.actor), shapes.RollbackSerializer)
+
+    @extend_schema(request=shapes.RequestRollbackSerializer, responses={201: shapes.RollbackSerializer})
+    def create(self, request: Request) -> Response:
+        """Ask for a rollback; 409 while another one of the service is under way."""
+        body = self.body(shapes.RequestRollbackSerializer)
+        incident = Incident.objects.visible_to(self.actor).filter(ref=body.pop("incident")).first()
+        if incident is None:
+            raise Invalid({"incident": "No such incident."})
+        rollback = requests.request_rollback(incident_id=incident.pk, **body, **self.by())
+        return self._show(rollback.ref, status=201)
+
+    def retrieve(self, request: Request, ref: str) -> Response:
+        """One rollback with its steps and approvals."""
+        return self._show(ref)
+
+    @command(takes=OptionalReasonSerializer, answers=shapes.RollbackSerializer)
+    def approve(self, request: Request, ref: str) -> Response:
+        """Approve the plan as it stands; never by token, never by the requester."""
+        return self._do(requests.approve_rollback, ref, OptionalReasonSerializer)
+
+    @command(takes=ReasonSerializer, answers=shapes.RollbackSerializer)
+    def reject(self, request: Request, ref: str) -> Response:
+        """Say no."""
+        return self._do(requests.reject_rollback, ref, ReasonSerializer)
+
+    @command(takes=ReasonSerializer, answers=shapes.RollbackSerializer)
+    def cancel(self, request: Request, ref: str) -> Response:
+        """Stop it: at once before it runs, else between two steps."""
+        return self._do(requests.cancel_rollback, ref, ReasonSerializer)
+
+
+class IncidentRollbackViewSet(ApiViewSet):
+    """The rollbacks of one incident."""
+
+    queryset = Rollback.objects.none()
+    serializer_class = shapes.RollbackSerializer
+    scopes = {"GET": "read"}
+
+    def list(self, request: Request, ref: str) -> Response:
+        """Rollbacks of the incident, newest first, drills included."""
+        incident = get_incident(ref, self.actor)
+        return self.page(rollback_records(self.actor).filter(incident=incident), shapes.RollbackSerializer)
+
+
+class StepViewSet(RollbackAnswers):
+    """The ways out of `needs_attention`: for people only."""
+
+    scopes = {"POST": "rollback"}
+
+    @extend_schema(request=ReasonSerializer, responses=shapes.RollbackSerializer)
+    def mark_done(self, request: Request, ref: str, position: int) -> Response:
+        """A person has made sure that the step's effect is there: go on after it."""
+        return self._do(attention.mark_step_done, ref, ReasonSerializer, position=position)
+
+    @extend_schema(request=ReasonSerializer, responses=shapes.RollbackSerializer)
+    def abort(self, request: Request, ref: str, position: int) -> Response:
+        """A person takes over outside Firebreak: the rollback ends as resolved by hand."""
+        return self._do(attention.abort_rollback, ref, ReasonSerializer, position=position)
+
+
+class PlainText(BaseRenderer):
+    """Bytes as they are."""
+
+    media_type = "text/plain"
+    format = "txt"
+    charset = "utf-8"
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        return bytes(data)
+
+
+class OutputFilters(Filters):
+    """From which byte on."""
+
+    after = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0)
+
+
+class StepOutputViewSet(ApiViewSet):
+    """What a step's command printed: the last 64 KiB, or all of it where that is less."""
+
+    queryset = RollbackStep.objects.none()
+    renderer_classes = (PlainText,)
+    scopes = {"GET": "read"}
+    filters = OutputFilters
+
+    @extend_schema(
+        parameters=[OpenApiParameter("after", int, description="Skip so many bytes.")],
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    )
+    def retrieve(self, request: Request, ref: str, position: int) -> Response:
+        """The output as plain text."""
+        step = get_rollback(ref, self.actor).steps.filter(position=position).first()
+        if step is None:
+            raise NotFound(f"{ref[:80]} has no step {str(position)[:20]}.")
+        asked = self.parameters()
+        return Response(step.output_tail.encode()[asked["after"] :])
+
+
+class ProcedureViewSet(ApiViewSet):
+    """The playbook's procedures."""
+
+    serializer_class = shapes.ProcedureSerializer
+    scopes = {"GET": "read"}
+
+    def list(self, request: Request) -> Response:
+        """Every procedure; the playbook is small, so there is one page."""
+        self.parameters()
+        found = shapes.ProcedureSerializer(list_procedures(), many=True).data
+        return Response({"next": None, "previous": None, "results": found})
+
+
+class AutomationViewSet(ApiViewSet):
+    """The one switch of all automation."""
+
+    serializer_class = shapes.AutomationSerializer
+    scopes = {"GET": "read", "POST": "rollback"}
+
+    def retrieve(self, request: Request) -> Response:
+        """Armed or not, by whom and why."""
+        return Response(shapes.AutomationSerializer(automation.current_switch()).data)
+
+    @extend_schema(request=ReasonSerializer)
+    def disarm(self, request: Request) -> Response:
+        """No automatic rollback from now on."""
+        switch = automation.disarm_automation(**self.body(ReasonSerializer), **self.by())
+        return Response(shapes.AutomationSerializer(switch).data)
+
+    @extend_schema(request=EmptySerializer)
+    def arm(self, request: Request) -> Response:
+        """Allow automatic rollbacks again; only a person may."""
+        switch = automation.arm_automation(**self.body(EmptySerializer), **self.by())
+        return Response(shapes.AutomationSerializer(switch).data)

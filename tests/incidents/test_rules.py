@@ -1,0 +1,105 @@
+"""The pure rules of incidents, against the seed's tables and for all inputs."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incidents import policy
+from incidents.playbook import Confirmation, Limits, Share
+from incidents.rules.levels import Measured, believed_level, level_of, rank
+from incidents.rules.response import response_due_after_change, response_seconds
+from incidents.states import MonitorLevel, SampleOutcome, Severity
+
+L, O = MonitorLevel, SampleOutcome  # noqa: E741
+RULES = Confirmation(
+    critical=Share(needed=1, of=1), high=Share(needed=3, of=5), warning=Share(needed=5, of=10), clear=3, unanswered=3
+)
+NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("metric", "policy_key", "value", "level"),
+    [
+        ("error_rate", "rollback_triggers", 0.05, L.HIGH),  # exactly at the threshold is below it
+        ("error_rate", "rollback_triggers", 0.0501, L.CRITICAL),
+        ("error_rate", "rollback_triggers", 0.02, L.OK),
+        ("response_time", "rollback_triggers", 10_000, L.HIGH),
+        ("response_time", "rollback_triggers", 10_001, L.CRITICAL),
+        ("security_events", "rollback_triggers", 10, L.HIGH),
+        ("security_events", "rollback_triggers", 11, L.CRITICAL),
+        ("memory_usage", "rollback_triggers", 0.91, L.CRITICAL),
+        ("response_time", "performance", 2001, L.WARNING),
+        ("response_time", "performance", 5001, L.CRITICAL),
+        ("cpu_usage", "performance", 0.96, L.CRITICAL),
+        ("cpu_usage", "performance", 0.81, L.WARNING),
+        ("cpu_usage", "rollback_triggers", 1.0, L.OK),  # this policy does not judge it
+    ],
+)
+def test_levels_are_the_seeds(metric: str, policy_key: str, value: float, level: MonitorLevel) -> None:
+    assert level_of(value, policy.limits_for(metric, policy_key, None)) is level
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_a_higher_value_is_never_a_lower_level(a: float, b: float) -> None:
+    limits = Limits(warning=10, high=100, critical=1000)
+    low, high = sorted((a, b))
+    assert rank(level_of(low, limits)) <= rank(level_of(high, limits))
+
+
+def _seen(*levels: MonitorLevel) -> list[Measured]:
+    return [Measured(O.OK, level) for level in levels]
+
+
+def test_one_critical_sample_is_believed_at_once() -> None:
+    assert believed_level(_seen(L.CRITICAL, L.OK, L.OK), current=L.OK, rules=RULES) is L.CRITICAL
+
+
+def test_high_takes_three_of_five() -> None:
+    assert believed_level(_seen(L.HIGH, L.OK, L.HIGH), current=L.OK, rules=RULES) is L.OK
+    assert believed_level(_seen(L.HIGH, L.OK, L.HIGH, L.OK, L.HIGH), current=L.OK, rules=RULES) is L.HIGH
+
+
+def test_well_again_takes_three_good_answers_in_a_row() -> None:
+    assert believed_level(_seen(L.OK, L.OK, L.CRITICAL), current=L.CRITICAL, rules=RULES) is L.CRITICAL
+    assert believed_level(_seen(L.OK, L.OK, L.OK, L.CRITICAL), current=L.CRITICAL, rules=RULES) is L.OK
+
+
+def test_no_data_says_nothing_and_silence_is_unknown_only_after_three() -> None:
+    nothing, failed = Measured(O.NO_DATA, L.OK), Measured(O.ERROR, L.OK)
+    for current in L:
+        assert believed_level([nothing, *_seen(L.CRITICAL)], current=current, rules=RULES) is current
+    assert believed_level([failed, failed], current=L.OK, rules=RULES) is L.OK
+    assert believed_level([failed, failed, failed], current=L.OK, rules=RULES) is L.UNKNOWN
+    assert believed_level([*_seen(L.OK), failed, failed, failed], current=L.UNKNOWN, rules=RULES) is L.OK
+
+
+samples = st.lists(st.builds(Measured, st.sampled_from(O), st.sampled_from([L.OK, L.WARNING, L.HIGH, L.CRITICAL])), max_size=12)
+
+
+@given(samples, st.sampled_from(L))
+def test_a_bad_level_never_ends_without_three_good_answers(seen: list[Measured], current: MonitorLevel) -> None:
+    after = believed_level(seen, current=current, rules=RULES)
+    if after is L.OK and current in (L.WARNING, L.HIGH, L.CRITICAL):
+        answers = [s.level for s in seen if s.outcome is O.OK]
+        assert answers[:3] == [L.OK] * 3
+
+
+@given(
+    st.sampled_from(Severity), st.sampled_from(Severity), st.integers(0, 100_000), st.integers(0, 100_000), st.integers(1, 86_400)
+)
+def test_a_raised_severity_never_gives_more_time_and_a_lowered_never_less(
+    old: Severity, new: Severity, due_in: int, after: int, target: int
+) -> None:
+    due, changed = NOON + dt.timedelta(seconds=due_in), NOON + dt.timedelta(seconds=after)
+    result = response_due_after_change(due=due, changed_at=changed, old=old, new=new, new_seconds=target)
+    assert result <= due if new.rank < old.rank else result >= due
+
+
+def test_a_security_level_is_used_only_where_stricter() -> None:
+    assert response_seconds(900, 3600) == 900
+    assert response_seconds(86_400, 3600) == 3600
+    assert response_seconds(86_400, None) == 86_400
