@@ -26,7 +26,8 @@ MAX_ATTEMPTS = 10
 SENDING_LIMIT_SECONDS = 60  # longer than any channel's deadline: then the sender has died
 
 _CLAIM = """
-UPDATE comms_delivery SET state = %s, attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => %s)
+UPDATE comms_delivery
+   SET state = %s, attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => %s)
  WHERE id = (SELECT id FROM comms_delivery WHERE state = ANY(%s) AND due_at <= clock_timestamp()
               ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
@@ -78,13 +79,20 @@ def _put_off(delivery: Delivery, error: NotSent) -> None:
         return
     wait = min(2**delivery.attempts, 300)
     _settle(
-        delivery, DeliveryState.RETRYING, last_error=error.reason, due_at=utcnow() + dt.timedelta(seconds=wait)
+        delivery,
+        DeliveryState.RETRYING,
+        last_error=error.reason,
+        due_at=utcnow() + dt.timedelta(seconds=wait),
     )
 
 
 @transaction.atomic
 def _settle(delivery: Delivery, to: DeliveryState, **changes: object) -> None:
-    message = Message.objects.select_for_update(of=("self",), no_key=True).select_related("incident").get(pk=delivery.message_id)
+    message = (
+        Message.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("incident")
+        .get(pk=delivery.message_id)
+    )
     move_delivery(delivery, to, **changes)
     if message.incident:
         live.poke(f"incident:{message.incident.ref}")

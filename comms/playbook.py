@@ -32,7 +32,9 @@ class WebhookChannel(Section):
     secret_variable: EnvironmentName
 
 
-class Channels(RootModel[Mapping[Key, Annotated[EmailChannel | WebhookChannel, Field(discriminator="kind")]]]):
+class Channels(
+    RootModel[Mapping[Key, Annotated[EmailChannel | WebhookChannel, Field(discriminator="kind")]]]
+):
     """channels.yaml: the ways out of here."""
 
 

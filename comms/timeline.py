@@ -21,5 +21,9 @@ def record_message_finished(message: Message, *, sent: int, dead: int, now: dt.d
         actor=SYSTEM,
         summary=f"{label}: {people}",
         now=now,
-        data={"incident": message.incident.ref, "message": message.pk, "template": message.template},
+        data={
+            "incident": message.incident.ref,
+            "message": message.pk,
+            "template": message.template,
+        },
     )

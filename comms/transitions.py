@@ -13,8 +13,13 @@ def move_delivery(delivery: Delivery, to: DeliveryState, **changes: Any) -> None
     """Move a delivery to `to` by compare-and-set on state and attempt; raises IllegalMove."""
     now_in = DeliveryState(delivery.state)
     if to not in DELIVERY_MOVES[now_in]:
-        raise IllegalMove(f"A delivery that is {now_in.label.lower()} cannot become {to.label.lower()}.", state=now_in)
-    updated = Delivery.objects.filter(pk=delivery.pk, state=now_in, attempts=delivery.attempts).update(state=to, **changes)
+        raise IllegalMove(
+            f"A delivery that is {now_in.label.lower()} cannot become {to.label.lower()}.",
+            state=now_in,
+        )
+    updated = Delivery.objects.filter(pk=delivery.pk, state=now_in, attempts=delivery.attempts).update(
+        state=to, **changes
+    )
     if not updated:
         raise IllegalMove("Another sender has taken this delivery.", state=now_in)
     delivery.refresh_from_db()

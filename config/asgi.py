@@ -4,11 +4,11 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from a2wsgi import WSGIMiddleware  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from a2wsgi import WSGIMiddleware
+from django.core.wsgi import get_wsgi_application
 
 # Threads that stay keep their database connections: reconnecting costs three quarters of the speed.
-_django = WSGIMiddleware(get_wsgi_application(), workers=16)
+_django = WSGIMiddleware(get_wsgi_application(), workers=16)  # type: ignore[arg-type]
 
 from core.live_stream import Receive, Scope, Send  # noqa: E402
 from core.live_stream import application as live_stream  # noqa: E402

@@ -14,7 +14,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
 def _register_sweeps() -> None:
-    from django.conf import settings  # noqa: PLC0415 - the settings need the environment set above
+    from django.conf import settings
 
     for name, _function, _seconds in settings.SWEEPS:
         app.task(name=name, ignore_result=True)(_runner(name))
@@ -22,7 +22,7 @@ def _register_sweeps() -> None:
 
 def _runner(name: str) -> Any:
     def run() -> None:
-        from core.sweeps import run_sweep  # noqa: PLC0415 - models are ready only when a task runs
+        from core.sweeps import run_sweep
 
         run_sweep(name)
 
@@ -32,7 +32,7 @@ def _runner(name: str) -> Any:
 @signals.worker_shutting_down.connect
 def _stop_between_steps(**_: Any) -> None:
     """A warm stop: long work ends at its next step, not at its last."""
-    from core import shutdown  # noqa: PLC0415 - see above
+    from core import shutdown
 
     shutdown.request()
 
@@ -41,7 +41,7 @@ def _stop_between_steps(**_: Any) -> None:
 @signals.worker_init.connect
 def _check_playbook(**_: Any) -> None:
     """A worker with a wrong playbook does not start."""
-    from core.playbook import get_playbook  # noqa: PLC0415 - see above
+    from core.playbook import get_playbook
 
     get_playbook()
 

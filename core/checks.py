@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 
 from core.playbook import PlaybookError, get_playbook
 
@@ -22,13 +23,15 @@ def playbook_is_valid(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database, deploy=True)
-def timeline_has_another_owner(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def timeline_has_another_owner(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
     """The application's own database user must not own the timeline."""
     if settings.DATABASES["default"].get("USER") == settings.DATABASES["owner"].get("USER"):
         return [
-            Warning(
+            checks.Warning(
                 "The application connects as the owner of the timeline's tables.",
-                hint="Give DATABASE_OWNER_URL a role that owns the tables and DATABASE_URL one that does not.",
+                hint="Give DATABASE_OWNER_URL a role that owns the tables, DATABASE_URL one that does not.",
                 id="firebreak.W001",
             )
         ]

@@ -20,9 +20,10 @@ class Banner:
 
 
 _STATE = """
-SELECT (SELECT extract(epoch FROM clock_timestamp() - max(beat_at)) FROM core_heartbeat WHERE component = 'sweeps'),
-       (SELECT extract(epoch FROM clock_timestamp() - max(beat_at)) FROM core_heartbeat WHERE component = 'watchdog.rescue'),
+SELECT extract(epoch FROM clock_timestamp() - max(beat_at) FILTER (WHERE component = 'sweeps')),
+       extract(epoch FROM clock_timestamp() - max(beat_at) FILTER (WHERE component = 'watchdog.rescue')),
        (SELECT count(*) FROM core_pendingevent WHERE parked_at IS NOT NULL)
+  FROM core_heartbeat
 """
 
 
@@ -34,17 +35,29 @@ def banners() -> tuple[Banner, ...]:
     found = []
     if rescue_age is not None and rescue_age < WORKING_WITHIN_SECONDS:
         found.append(
-            Banner("warning", "wrench-screwdriver", "The watchdog is doing overdue work itself",
-                   "Workers or broker are behind; nothing is lost, some things are later by seconds.")
+            Banner(
+                "warning",
+                "wrench-screwdriver",
+                "The watchdog is doing overdue work itself",
+                "Workers or broker are behind; nothing is lost, some things are later by seconds.",
+            )
         )
     elif sweeps_age is None or sweeps_age > WORKING_WITHIN_SECONDS:
         found.append(
-            Banner("critical", "exclamation-triangle", "Firebreak's background work has stopped",
-                   "No worker has reported for 30 seconds: checks, messages and rollbacks wait.")
+            Banner(
+                "critical",
+                "exclamation-triangle",
+                "Firebreak's background work has stopped",
+                "No worker has reported for 30 seconds: checks, messages and rollbacks wait.",
+            )
         )
     if parked:
         found.append(
-            Banner("critical", "exclamation-triangle", f"{parked} event(s) could not be handled and are parked",
-                   "See the pending events in the admin.")
+            Banner(
+                "critical",
+                "exclamation-triangle",
+                f"{parked} event(s) could not be handled and are parked",
+                "See the pending events in the admin.",
+            )
         )
     return tuple(found)

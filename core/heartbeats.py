@@ -21,6 +21,9 @@ def beat(component: str) -> None:
 def age(component: str) -> dt.timedelta | None:
     """How long ago any host last said that `component` works; None when never."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp() - max(beat_at) FROM core_heartbeat WHERE component = %s", [component])
+        cursor.execute(
+            "SELECT clock_timestamp() - max(beat_at) FROM core_heartbeat WHERE component = %s",
+            [component],
+        )
         value: dt.timedelta | None = cursor.fetchone()[0]
     return value

@@ -38,7 +38,10 @@ class _Hint:
         self.task, self.arguments = task, arguments
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hint) and (self.task, self.arguments) == (other.task, other.arguments)
+        return isinstance(other, _Hint) and (self.task, self.arguments) == (
+            other.task,
+            other.arguments,
+        )
 
     def __hash__(self) -> int:
         return hash((self.task, self.arguments))
@@ -48,16 +51,20 @@ class _Hint:
         if time.monotonic() < _quiet_until:
             return
         try:
-            with _producer_lock():
+            with _OneAtATime():
                 current_app.send_task(
-                    self.task, kwargs=dict(self.arguments), expires=60, retry=False, ignore_result=True
+                    self.task,
+                    kwargs=dict(self.arguments),
+                    expires=60,
+                    retry=False,
+                    ignore_result=True,
                 )
         except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, a hint is optional
             _quiet_until = time.monotonic() + QUIET_SECONDS
             logger.warning("no broker, the sweeps will find the work: %s (%s)", self.task, error)
 
 
-class _producer_lock:
+class _OneAtATime:
     """Give up quickly when another thread is stuck on the broker."""
 
     def __enter__(self) -> None:

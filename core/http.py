@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 import ipaddress
 import socket
 import time
@@ -102,7 +100,8 @@ class GuardedClient:
 
     def __init__(self, *, connections: int = 100) -> None:
         transport = httpx2.AsyncHTTPTransport(
-            trust_env=False, limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20)
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20),
         )
         transport._pool._network_backend = _GuardedBackend()
         self._client = httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
@@ -130,7 +129,11 @@ class GuardedClient:
         try:
             with anyio.fail_after(deadline_seconds):
                 async with self._client.stream(
-                    method, url, headers=dict(headers or {}), content=content, timeout=deadline_seconds
+                    method,
+                    url,
+                    headers=dict(headers or {}),
+                    content=content,
+                    timeout=deadline_seconds,
                 ) as response:
                     async for chunk in response.aiter_bytes():
                         body += chunk

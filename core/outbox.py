@@ -95,7 +95,7 @@ def _alarm(pending: PendingEvent, now: dt.datetime) -> None:
         kind="outbox.parked",
         actor=SYSTEM,
         now=now,
-        summary=f"{pending.consumer} could not handle {pending.event.kind}; parked after {pending.attempts} attempts",
+        summary=f"{pending.consumer} could not handle {pending.event.kind} in {pending.attempts} attempts; it is parked",
         data={"event": pending.event_id, "consumer": pending.consumer},
     )
 

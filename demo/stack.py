@@ -40,7 +40,8 @@ def demo_extra(environment: dict[str, str]) -> Extra:
         procfile=DEMO_DIR / "Procfile",
         prepare=(("seed_demo",),),
         greeting=(
-            f"The demo storefront serves at http://127.0.0.1:{storefront}/; `make break` deploys a bad release to it.",
+            f"The demo storefront serves at http://127.0.0.1:{storefront}/;"
+            " `make break` deploys a bad release to it.",
             f"Its e-mails are files in {environment['VAR_DIR']}/mail, its webhooks lines in"
             f" {environment['VAR_DIR']}/storefront/log/webhooks.jsonl.",
         ),

@@ -25,7 +25,13 @@ class DeclareForm(forms.Form):
     title = forms.CharField(
         max_length=200,
         label="What is wrong?",
-        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off", "placeholder": "Checkout fails for everybody"}),
+        widget=forms.TextInput(
+            attrs={
+                "autofocus": True,
+                "autocomplete": "off",
+                "placeholder": "Checkout fails for everybody",
+            }
+        ),
     )
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
     services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
@@ -39,7 +45,9 @@ class DeclareForm(forms.Form):
         required=False,
         help_text="Of a security incident; where stricter, it replaces the severity's rules.",
     )
-    restricted = forms.BooleanField(required=False, help_text="Only commanders and those who work on it see it.")
+    restricted = forms.BooleanField(
+        required=False, help_text="Only commanders and those who work on it see it."
+    )
     drill = forms.BooleanField(required=False, help_text="An exercise: everything is marked DRILL.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,11 +62,16 @@ class DeclareForm(forms.Form):
 class UpdateForm(forms.Form):
     """How it stands; the state and the severity may move in the same breath."""
 
-    message = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(4, autofocus=True), label="What is the situation?")
+    message = forms.CharField(
+        max_length=TEXT_LENGTH, widget=text_area(4, autofocus=True), label="What is the situation?"
+    )
     status = forms.ChoiceField(required=False, label="State")
     severity = forms.ChoiceField(required=False, choices=Severity.choices)
     next_steps = forms.CharField(
-        required=False, max_length=TEXT_LENGTH, widget=text_area(2), help_text="One a line; they stand in the messages."
+        required=False,
+        max_length=TEXT_LENGTH,
+        widget=text_area(2),
+        help_text="One a line; they stand in the messages.",
     )
 
     def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
@@ -88,9 +101,14 @@ class SeverityForm(forms.Form):
 class ResolveForm(forms.Form):
     """How it ended."""
 
-    resolution = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(3, autofocus=True), label="How was it resolved?")
+    resolution = forms.CharField(
+        max_length=TEXT_LENGTH, widget=text_area(3, autofocus=True), label="How was it resolved?"
+    )
     root_cause = forms.CharField(
-        required=False, max_length=TEXT_LENGTH, widget=text_area(2), help_text="Empty means under investigation."
+        required=False,
+        max_length=TEXT_LENGTH,
+        widget=text_area(2),
+        help_text="Empty means under investigation.",
     )
 
 
@@ -104,7 +122,10 @@ class OptionalReasonForm(forms.Form):
     """A reason that may be given."""
 
     reason = forms.CharField(
-        required=False, max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Anything to add?"
+        required=False,
+        max_length=TEXT_LENGTH,
+        widget=text_area(2, autofocus=True),
+        label="Anything to add?",
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, RootModel, field_validator, model_validator
 
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, Seconds, Section, Text
-from incidents.states import INCIDENT_ROLES, Metric, Role, Severity
+from incidents.states import INCIDENT_ROLES, Metric, MonitorLevel, Role, Severity
 
 Audience = Literal["everyone", "technical_team", "management", "development_team", "security_team"]
 
@@ -148,14 +148,15 @@ class Thresholds(Section):
 
     policies: Mapping[Key, ThresholdPolicy] = Field(min_length=1)
     confirmation: Confirmation
-    effects: Mapping[Literal["critical", "high", "warning", "unknown"], Effect]
+    effects: Mapping[MonitorLevel, Effect]
     warnings_that_make_critical: int = Field(ge=2)
     release_is_good_after: Seconds
 
     @model_validator(mode="after")
     def _all_effects(self) -> Thresholds:
-        if missing := {"critical", "high", "warning", "unknown"} - set(self.effects):
-            raise ValueError(f"effects are missing for: {', '.join(sorted(missing))}")
+        bad_levels = set(MonitorLevel) - {MonitorLevel.OK}
+        if wrong := bad_levels ^ set(self.effects):
+            raise ValueError(f"one effect for each bad level; missing or wrong: {', '.join(sorted(wrong))}")
         return self
 
 
@@ -164,4 +165,8 @@ def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
     procedures = playbook["procedures"]
     for name, policy in playbook["thresholds"].policies.items():
         if policy.procedure not in procedures:
-            yield "thresholds.yaml", ("policies", name, "procedure"), f"no procedure {policy.procedure}"
+            yield (
+                "thresholds.yaml",
+                ("policies", name, "procedure"),
+                f"no procedure {policy.procedure}",
+            )

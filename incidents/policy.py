@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import cast
 
 from core.playbook import get_playbook
-from incidents.playbook import Authority, Limits, RoleDuties, SecurityLevel, SeverityLevel, Thresholds
+from incidents.playbook import (
+    Authority,
+    Limits,
+    RoleDuties,
+    SecurityLevel,
+    SeverityLevel,
+    Thresholds,
+)
 from incidents.rules.response import response_seconds
 from incidents.states import Metric, Role, Severity
 
@@ -29,7 +36,9 @@ def thresholds() -> Thresholds:
 def response_target_seconds(severity: str, level: int | None) -> float:
     """Seconds until the first response is due, for a severity and a security level."""
     security = security_level(level)
-    return response_seconds(severity_level(severity).response_time, security.response_time if security else None)
+    return response_seconds(
+        severity_level(severity).response_time, security.response_time if security else None
+    )
 
 
 def rollback_authority(severity: str, level: int | None) -> Authority:

@@ -18,7 +18,10 @@ def move_incident(incident: Incident, to: IncidentStatus, **changes: Any) -> Non
     """
     now_at = IncidentStatus(incident.status)
     if to not in MOVES[now_at]:
-        raise IllegalMove(f"{incident.ref} is {now_at.label.lower()}: it cannot become {to.label.lower()}.", state=now_at)
+        raise IllegalMove(
+            f"{incident.ref} is {now_at.label.lower()}: it cannot become {to.label.lower()}.",
+            state=now_at,
+        )
     updated = Incident.objects.filter(pk=incident.pk, status=now_at, version=incident.version).update(
         status=to, version=F("version") + 1, **changes
     )

@@ -19,7 +19,19 @@ urlpatterns = [
     path("incidents/<slug:ref>/reopen/", incidents.Reopen.as_view(), name="reopen"),
     path("incidents/<slug:ref>/close/", incidents.Close.as_view(), name="close"),
     path("incidents/<slug:ref>/note/", incidents.AddNote.as_view(), name="note"),
-    path("incidents/<slug:ref>/roles/<slug:role>/take/", incidents.TakeRole.as_view(), name="take_role"),
-    path("incidents/<slug:ref>/roles/<slug:role>/assign/", incidents.AssignRole.as_view(), name="assign_role"),
-    path("incidents/<slug:ref>/roles/<slug:role>/release/", incidents.ReleaseRole.as_view(), name="release_role"),
+    path(
+        "incidents/<slug:ref>/roles/<slug:role>/take/",
+        incidents.TakeRole.as_view(),
+        name="take_role",
+    ),
+    path(
+        "incidents/<slug:ref>/roles/<slug:role>/assign/",
+        incidents.AssignRole.as_view(),
+        name="assign_role",
+    ),
+    path(
+        "incidents/<slug:ref>/roles/<slug:role>/release/",
+        incidents.ReleaseRole.as_view(),
+        name="release_role",
+    ),
 ]

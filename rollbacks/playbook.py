@@ -105,7 +105,11 @@ class Procedure(Section):
 
     def steps(self) -> Iterator[tuple[Phase, CommandStep | SoakStep]]:
         """All steps in order, each with its phase."""
-        for phase, steps in ((Phase.VALIDATE, self.validate_), (Phase.EXECUTE, self.execute), (Phase.VERIFY, self.verify)):
+        for phase, steps in (
+            (Phase.VALIDATE, self.validate_),
+            (Phase.EXECUTE, self.execute),
+            (Phase.VERIFY, self.verify),
+        ):
             for step in steps:
                 yield phase, step
 
@@ -148,4 +152,8 @@ def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
                 continue
             wanted = {name for word in command.argv for name in PLACEHOLDER.findall(word)}
             if unknown := wanted - BUILT_IN - set(procedure.parameters):
-                yield f"procedures/{key}.yaml", place, f"{step.command} needs parameters: {', '.join(sorted(unknown))}"
+                yield (
+                    f"procedures/{key}.yaml",
+                    place,
+                    f"{step.command} needs parameters: {', '.join(sorted(unknown))}",
+                )

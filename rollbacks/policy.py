@@ -10,7 +10,14 @@ from typing import cast
 
 from core.errors import FirebreakError, Invalid
 from core.playbook import get_playbook
-from rollbacks.playbook import Automation, Command, CommandStep, Procedure, SoakStep, procedure_digest
+from rollbacks.playbook import (
+    Automation,
+    Command,
+    CommandStep,
+    Procedure,
+    SoakStep,
+    procedure_digest,
+)
 from rollbacks.states import Phase
 
 
@@ -45,7 +52,9 @@ def steps_of(key: str) -> list[tuple[Phase, CommandStep | SoakStep]]:
     return list(procedure(key).steps())
 
 
-def plan_digest(*, procedure_digest: str, service: str, target_version: str, parameters: Mapping[str, str]) -> str:
+def plan_digest(
+    *, procedure_digest: str, service: str, target_version: str, parameters: Mapping[str, str]
+) -> str:
     """What an approval is bound to."""
     body = [procedure_digest, service, target_version, dict(sorted(parameters.items()))]
     return hashlib.sha256(json.dumps(body).encode()).hexdigest()
@@ -54,13 +63,19 @@ def plan_digest(*, procedure_digest: str, service: str, target_version: str, par
 def checked_parameters(key: str, given: Mapping[str, str]) -> dict[str, str]:
     """The procedure's parameters with defaults; raises Invalid naming each wrong one."""
     declared = procedure(key).parameters
-    wrong = {f"parameters/{name}": "The procedure has no such parameter." for name in given if name not in declared}
+    wrong = {
+        f"parameters/{name}": "The procedure has no such parameter." for name in given if name not in declared
+    }
     values = {}
     for name, parameter in declared.items():
         value = given.get(name, parameter.default)
         if value is None:
             wrong[f"parameters/{name}"] = "This parameter is required."
-        elif not isinstance(value, str) or not is_safe_word(value) or not re.fullmatch(parameter.pattern, value):
+        elif (
+            not isinstance(value, str)
+            or not is_safe_word(value)
+            or not re.fullmatch(parameter.pattern, value)
+        ):
             wrong[f"parameters/{name}"] = f"Must match {parameter.pattern} and not begin with a hyphen."
         else:
             values[name] = value

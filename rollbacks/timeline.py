@@ -39,7 +39,9 @@ def record_on_rollback(
     )
 
 
-def record_refusal(incident: Incident, *, service: Service, reasons: Sequence[str], now: dt.datetime) -> Event:
+def record_refusal(
+    incident: Incident, *, service: Service, reasons: Sequence[str], now: dt.datetime
+) -> Event:
     """Automation did not start a rollback; why stands on the timeline."""
     return events.record(
         incident.stream_id,

@@ -21,7 +21,10 @@ def move_rollback(rollback: Rollback, to: RollbackState, **changes: Any) -> None
     """Move a rollback to `to` with further column changes; raises IllegalMove or StaleWorker."""
     now_in = RollbackState(rollback.state)
     if to not in MOVES[now_in]:
-        raise IllegalMove(f"{rollback.ref} is {now_in.label.lower()}: it cannot become {to.label.lower()}.", state=now_in)
+        raise IllegalMove(
+            f"{rollback.ref} is {now_in.label.lower()}: it cannot become {to.label.lower()}.",
+            state=now_in,
+        )
     updated = Rollback.objects.filter(
         pk=rollback.pk, state=now_in, version=rollback.version, fence=rollback.fence
     ).update(state=to, version=F("version") + 1, **changes)
@@ -34,8 +37,13 @@ def move_step(step: RollbackStep, to: StepState, **changes: Any) -> None:
     """Move a step to `to`; raises IllegalMove, or StaleWorker when it has moved meanwhile."""
     now_in = StepState(step.state)
     if to not in STEP_MOVES[now_in]:
-        raise IllegalMove(f"Step {step.position} is {now_in.label.lower()}: it cannot become {to.label.lower()}.", state=now_in)
-    updated = RollbackStep.objects.filter(pk=step.pk, state=now_in, attempt=step.attempt).update(state=to, **changes)
+        raise IllegalMove(
+            f"Step {step.position} is {now_in.label.lower()}: it cannot become {to.label.lower()}.",
+            state=now_in,
+        )
+    updated = RollbackStep.objects.filter(pk=step.pk, state=now_in, attempt=step.attempt).update(
+        state=to, **changes
+    )
     if not updated:
         raise StaleWorker(f"Step {step.position} was changed by somebody else.", state=now_in)
     step.refresh_from_db()

@@ -1,1 +1,21 @@
-urlpatterns: list[object] = []
+"""Addresses of this app's pages."""
+
+from django.urls import path
+
+from rollbacks.views import pages, rollbacks
+
+app_name = "rollbacks"
+urlpatterns = [
+    path("incidents/<slug:ref>/roll-back/", rollbacks.RequestRollback.as_view(), name="request"),
+    path("rollbacks/<slug:ref>/", pages.rollback, name="rollback"),
+    path("rollbacks/<slug:ref>/approve/", rollbacks.Approve.as_view(), name="approve"),
+    path("rollbacks/<slug:ref>/reject/", rollbacks.Reject.as_view(), name="reject"),
+    path("rollbacks/<slug:ref>/cancel/", rollbacks.Cancel.as_view(), name="cancel"),
+    path(
+        "rollbacks/<slug:ref>/steps/<int:position>/mark_done/",
+        rollbacks.MarkStepDone.as_view(),
+        name="mark_done",
+    ),
+    path("rollbacks/<slug:ref>/steps/<int:position>/abort/", rollbacks.Abort.as_view(), name="abort"),
+    path("automation/", rollbacks.Automation.as_view(), name="automation"),
+]

@@ -24,7 +24,13 @@ from incidents.services.people import assign_role
 from incidents.services.services import create_service, record_release
 
 # Filled by migrations, so a test's end leaves them as they are.
-KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+KEPT_TABLES = {
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+}
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +45,7 @@ def django_db_setup(
     app_role, owner = database["USER"], settings.DATABASES["owner"]["USER"]
     with django_db_blocker.unblock():
         database["USER"] = owner
-        made = setup_databases(verbosity=0, interactive=False, aliases=["default"])
+        made = setup_databases(verbosity=0, interactive=False, aliases=["default"])  # type: ignore[arg-type]
         grant_application_role(connection, app_role)
         connection.close()
         database["USER"] = app_role
@@ -126,7 +132,12 @@ def shop(db: None, now: dt.datetime) -> Service:
 
 def make_service(slug: str, now: dt.datetime) -> Service:
     service = create_service(
-        actor=SYSTEM, now=now, slug=slug, name=slug.title(), procedure="storefront_rollback", auto_rollback=True
+        actor=SYSTEM,
+        now=now,
+        slug=slug,
+        name=slug.title(),
+        procedure="storefront_rollback",
+        auto_rollback=True,
     )
     for version, age in (("1.9.0", dt.timedelta(days=2)), ("2.0.0", dt.timedelta(hours=1))):
         record_release(service_id=service.pk, version=version, actor=SYSTEM, now=now - age)
@@ -136,7 +147,9 @@ def make_service(slug: str, now: dt.datetime) -> Service:
 @pytest.fixture
 def incident(shop: Service, commander: Actor, now: dt.datetime) -> Incident:
     """A P0 on the shop; Ida is incident commander."""
-    incident = declare_incident(actor=commander, now=now, title="Checkout fails", severity="P0", services=["shop"])
+    incident = declare_incident(
+        actor=commander, now=now, title="Checkout fails", severity="P0", services=["shop"]
+    )
     assign_role(incident_id=incident.pk, role="incident_commander", username="ida", actor=commander, now=now)
     return incident
 

@@ -30,7 +30,11 @@ def send(message: Outgoing, channel: EmailChannel | WebhookChannel) -> Sent:
     body = payload(message)
     if not url:
         return _to_file(message.key, body)
-    headers = {"content-type": "application/json", "user-agent": "Firebreak", **signature(message.key, body, secret)}
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "Firebreak",
+        **signature(message.key, body, secret),
+    }
     try:
         answer = asyncio.run(_post(url, body, headers))
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
@@ -69,13 +73,22 @@ def signature(key: str, body: bytes, secret: str) -> dict[str, str]:
         raise NotSent("the webhook's secret is missing or too short", retry=False)
     stamp = str(int(time.time()))
     mac = hmac.new(raw, f"{key}.{stamp}.".encode() + body, hashlib.sha256).digest()
-    return {"webhook-id": key, "webhook-timestamp": stamp, "webhook-signature": f"v1,{base64.b64encode(mac).decode()}"}
+    return {
+        "webhook-id": key,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+    }
 
 
 async def _post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     async with GuardedClient() as client:
         return await client.request(
-            "POST", url, deadline_seconds=DEADLINE_SECONDS, max_bytes=65_536, headers=headers, content=body
+            "POST",
+            url,
+            deadline_seconds=DEADLINE_SECONDS,
+            max_bytes=65_536,
+            headers=headers,
+            content=body,
         )
 
 

@@ -6,63 +6,180 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('kind', models.CharField(choices=[('primary', 'Primary'), ('escalation', 'Escalation'), ('external', 'External'), ('team', 'Team')], default='team', max_length=12)),
-                ('title', models.CharField(blank=True, help_text='Such as Technical Lead, CTO, Cloud Provider Support.', max_length=120)),
-                ('role', models.CharField(blank=True, choices=[('incident_commander', 'Incident Commander'), ('technical_lead', 'Technical Lead'), ('security_lead', 'Security Lead'), ('communications_lead', 'Communications Lead'), ('development_lead', 'Development Lead'), ('engineering_manager', 'Engineering Manager')], help_text='Primary contact for this role.', max_length=24)),
-                ('audiences', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('everyone', 'everyone'), ('technical_team', 'technical team'), ('management', 'management'), ('development_team', 'development team'), ('security_team', 'security team')], max_length=20), blank=True, default=list, size=None)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('phone', models.CharField(blank=True, max_length=30, validators=[django.core.validators.RegexValidator('^\\+?[0-9 ()./-]{3,30}\\Z', 'Digits, spaces and + ( ) . / -')])),
-                ('support_url', models.URLField(blank=True)),
-                ('active', models.BooleanField(default=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("primary", "Primary"),
+                            ("escalation", "Escalation"),
+                            ("external", "External"),
+                            ("team", "Team"),
+                        ],
+                        default="team",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "title",
+                    models.CharField(
+                        blank=True,
+                        help_text="Such as Technical Lead, CTO, Cloud Provider Support.",
+                        max_length=120,
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("incident_commander", "Incident Commander"),
+                            ("technical_lead", "Technical Lead"),
+                            ("security_lead", "Security Lead"),
+                            ("communications_lead", "Communications Lead"),
+                            ("development_lead", "Development Lead"),
+                            ("engineering_manager", "Engineering Manager"),
+                        ],
+                        help_text="Primary contact for this role.",
+                        max_length=24,
+                    ),
+                ),
+                (
+                    "audiences",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("everyone", "everyone"),
+                                ("technical_team", "technical team"),
+                                ("management", "management"),
+                                ("development_team", "development team"),
+                                ("security_team", "security team"),
+                            ],
+                            max_length=20,
+                        ),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                (
+                    "phone",
+                    models.CharField(
+                        blank=True,
+                        max_length=30,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^\\+?[0-9 ()./-]{3,30}\\Z", "Digits, spaces and + ( ) . / -"
+                            )
+                        ],
+                    ),
+                ),
+                ("support_url", models.URLField(blank=True)),
+                ("active", models.BooleanField(default=True)),
             ],
             options={
-                'ordering': ['kind', 'name'],
+                "ordering": ["kind", "name"],
             },
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('channel', models.CharField(max_length=60)),
-                ('recipient', models.CharField(max_length=320)),
-                ('state', models.CharField(choices=[('pending', 'Waiting'), ('sending', 'Sending'), ('sent', 'Sent'), ('retrying', 'Trying again'), ('dead', 'Given up'), ('superseded', 'Superseded')], default='pending', max_length=12)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('receipt', models.CharField(blank=True, max_length=300)),
-                ('last_error', models.CharField(blank=True, max_length=500)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("channel", models.CharField(max_length=60)),
+                ("recipient", models.CharField(max_length=320)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Waiting"),
+                            ("sending", "Sending"),
+                            ("sent", "Sent"),
+                            ("retrying", "Trying again"),
+                            ("dead", "Given up"),
+                            ("superseded", "Superseded"),
+                        ],
+                        default="pending",
+                        max_length=12,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("receipt", models.CharField(blank=True, max_length=300)),
+                ("last_error", models.CharField(blank=True, max_length=500)),
             ],
             options={
-                'ordering': ['pk'],
+                "ordering": ["pk"],
             },
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rollback_ref', models.CharField(blank=True, max_length=24)),
-                ('template', models.CharField(choices=[('incident_alert', 'Incident alert'), ('response_overdue', 'Response overdue'), ('rollback_notice', 'Rollback notice'), ('approval_requested', 'Approval requested'), ('attention_page', 'A rollback needs a person'), ('recovery', 'Recovery'), ('incident_update', 'Update'), ('incident_resolved', 'Resolved'), ('alarm', 'Alarm of Firebreak itself')], max_length=24)),
-                ('audiences', models.JSONField(default=list)),
-                ('subject', models.CharField(max_length=300)),
-                ('body', models.TextField()),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('sent', 'Sent'), ('failed', 'Failed'), ('superseded', 'Superseded')], default='queued', max_length=12)),
-                ('created_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("rollback_ref", models.CharField(blank=True, max_length=24)),
+                (
+                    "template",
+                    models.CharField(
+                        choices=[
+                            ("incident_alert", "Incident alert"),
+                            ("response_overdue", "Response overdue"),
+                            ("rollback_notice", "Rollback notice"),
+                            ("approval_requested", "Approval requested"),
+                            ("attention_page", "A rollback needs a person"),
+                            ("recovery", "Recovery"),
+                            ("incident_update", "Update"),
+                            ("incident_resolved", "Resolved"),
+                            ("alarm", "Alarm of Firebreak itself"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("audiences", models.JSONField(default=list)),
+                ("subject", models.CharField(max_length=300)),
+                ("body", models.TextField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("sent", "Sent"),
+                            ("failed", "Failed"),
+                            ("superseded", "Superseded"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
-                'ordering': ['-created_at', '-pk'],
+                "ordering": ["-created_at", "-pk"],
             },
         ),
     ]

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.functions import Lower
 
 from incidents.states import Role
 
@@ -26,14 +27,22 @@ class Contact(models.Model):
 
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=12, choices=ContactKind.choices, default=ContactKind.TEAM)
-    title = models.CharField(max_length=120, blank=True, help_text="Such as Technical Lead, CTO, Cloud Provider Support.")
-    role = models.CharField(max_length=24, choices=Role.choices, blank=True, help_text="Primary contact for this role.")
+    title = models.CharField(
+        max_length=120, blank=True, help_text="Such as Technical Lead, CTO, Cloud Provider Support."
+    )
+    role = models.CharField(
+        max_length=24, choices=Role.choices, blank=True, help_text="Primary contact for this role."
+    )
     audiences = ArrayField(
-        models.CharField(max_length=20, choices=[(a, a.replace("_", " ")) for a in AUDIENCES]), default=list, blank=True
+        models.CharField(max_length=20, choices=[(a, a.replace("_", " ")) for a in AUDIENCES]),
+        default=list,
+        blank=True,
     )
     email = models.EmailField(blank=True)
     phone = models.CharField(
-        max_length=30, blank=True, validators=[RegexValidator(r"^\+?[0-9 ()./-]{3,30}\Z", "Digits, spaces and + ( ) . / -")]
+        max_length=30,
+        blank=True,
+        validators=[RegexValidator(r"^\+?[0-9 ()./-]{3,30}\Z", "Digits, spaces and + ( ) . / -")],
     )
     support_url = models.URLField(blank=True)
     user = models.OneToOneField(
@@ -45,7 +54,9 @@ class Contact(models.Model):
         ordering: ClassVar = ["kind", "name"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                models.functions.Lower("email"), condition=~models.Q(email=""), name="contact_email_unique"
+                Lower("email"),
+                condition=~models.Q(email=""),
+                name="contact_email_unique",
             )
         ]
 

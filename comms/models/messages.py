@@ -55,9 +55,12 @@ class Delivery(models.Model):
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["event", "channel", "recipient"], name="one_delivery_per_event_channel_and_recipient"
+                fields=["event", "channel", "recipient"],
+                name="one_delivery_per_event_channel_and_recipient",
             ),
-            models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["due_at"], condition=Q(state__in=DUE_STATES), name="deliveries_due"),

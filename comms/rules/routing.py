@@ -20,7 +20,11 @@ def matching_routes(routes: Iterable[Route], *, kind: str, data: Mapping[str, An
 
 def audiences_of(route: Route, severity_audiences: Sequence[str]) -> tuple[str, ...]:
     """The route's audiences, `severity` replaced by the severity's own, without repetition."""
-    named = [a for audience in route.audiences for a in (severity_audiences if audience == "severity" else [audience])]
+    named = [
+        a
+        for audience in route.audiences
+        for a in (severity_audiences if audience == "severity" else [audience])
+    ]
     return tuple(dict.fromkeys(named))
 
 

@@ -24,25 +24,25 @@ class MessageFacts:
 
     event_summary: str
     event_time: dt.datetime
-    ref: str
-    title: str
-    severity: str
-    severity_name: str
-    status: str
-    declared_at: dt.datetime | None
-    response_due_at: dt.datetime | None
-    description: str
-    impact: str
-    actions: tuple[str, ...]
-    next_steps: tuple[str, ...]
-    commander: str
-    technical_lead: str
-    frequency: str
-    resolution: str
-    root_cause: str
-    drill: bool
     url: str
-    rollback: RollbackFacts | None
+    ref: str = ""
+    title: str = ""
+    severity: str = ""
+    severity_name: str = ""
+    status: str = ""
+    declared_at: dt.datetime | None = None
+    response_due_at: dt.datetime | None = None
+    description: str = ""
+    impact: str = ""
+    actions: tuple[str, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    commander: str = ""
+    technical_lead: str = ""
+    frequency: str = ""
+    resolution: str = ""
+    root_cause: str = ""
+    drill: bool = False
+    rollback: RollbackFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,7 @@ def facts_for(event: Event, incident: Incident | None, rollback: Rollback | None
 
 
 def _without_incident(event: Event) -> MessageFacts:
-    return MessageFacts(
-        event_summary=event.summary, event_time=event.occurred_at, ref="", title="", severity="", severity_name="",
-        status="", declared_at=None, response_due_at=None, description="", impact="", actions=(), next_steps=(),
-        commander="", technical_lead="", frequency="", resolution="", root_cause="", drill=False,
-        url=settings.PUBLIC_URL, rollback=None,
-    )  # fmt: skip
+    return MessageFacts(event_summary=event.summary, event_time=event.occurred_at, url=settings.PUBLIC_URL)
 
 
 def _rollback_facts(rollback: Rollback | None) -> RollbackFacts | None:
@@ -125,7 +120,9 @@ def _rollback_facts(rollback: Rollback | None) -> RollbackFacts | None:
 def _actions(incident: Incident, rollback: Rollback | None) -> tuple[str, ...]:
     """Timeline events of kind action, and the finished steps of the rollback."""
     taken = list(
-        Event.objects.filter(stream_id=incident.stream_id, kind="action.taken").order_by("seq").values_list("summary", flat=True)[:20]
+        Event.objects.filter(stream_id=incident.stream_id, kind="action.taken")
+        .order_by("seq")
+        .values_list("summary", flat=True)[:20]
     )
     if rollback is not None:
         done = rollback.steps.filter(state=StepState.SUCCEEDED, phase=Phase.EXECUTE)

@@ -32,7 +32,9 @@ def queue_messages(*, event: Event, now: dt.datetime) -> list[Message]:
         return []
     incident = Incident.objects.filter(ref=event.data.get("incident", "")).first()
     rollback = (
-        Rollback.objects.select_related("service", "incident").filter(ref=event.data.get("rollback", "")).first()
+        Rollback.objects.select_related("service", "incident")
+        .filter(ref=event.data.get("rollback", ""))
+        .first()
     )
     facts = facts_for(event, incident, rollback)
     queued = [_queue(route, event, incident, rollback, facts, now) for route in routes]

@@ -51,9 +51,7 @@ CONTENT_SECURITY_POLICY = {
 }
 SILENCED_SYSTEM_CHECKS = (
     # Plain HTTP on loopback is how `make run` works; PUBLIC_URL=https://… switches all of these on.
-    []
-    if BEHIND_TLS
-    else ["security.W004", "security.W008", "security.W012", "security.W016"]
+    [] if BEHIND_TLS else ["security.W004", "security.W008", "security.W012", "security.W016"]
 )
 
 # --- applications -------------------------------------------------------------------------------
@@ -117,7 +115,10 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "core.views.context.page",
             ],
-            "builtins": ["heroicons.templatetags.heroicons", "template_partials.templatetags.partials"],
+            "builtins": [
+                "heroicons.templatetags.heroicons",
+                "template_partials.templatetags.partials",
+            ],
         },
     }
 ]
@@ -142,8 +143,7 @@ for _database in DATABASES.values():
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
         "connect_timeout": 5,
         "application_name": f"firebreak {Path(sys.argv[0]).name}"[:63],
-        "options": "-c lock_timeout=10s -c statement_timeout=30s"
-        " -c idle_in_transaction_session_timeout=60s",
+        "options": "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
     }
 CACHES = {
     # In PostgreSQL: with a dead Redis, sign-in limits and throttles still work.
@@ -151,10 +151,8 @@ CACHES = {
 }
 
 # --- background work: messages are hints, rows are the truth -------------------------------------
-CELERY_BROKER_URL = (
-    env.str("CELERY_BROKER_URL", default="")
-    or env.str("REDIS_URL", default="").replace("unix://", "redis+socket://", 1)
-    or valkey.broker_url(VAR_DIR)
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or valkey.broker_url_from(
+    env.str("REDIS_URL", default="") or valkey.url(VAR_DIR)
 )
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -5,8 +5,16 @@ from celery.schedules import schedule
 # (name, handler, kinds of event). One pending row per consumer and event is written with the event.
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
-    ("rollbacks.automation", "rollbacks.consumers.consider_rollback", ("incident.breached", "release.recorded")),
-    ("comms.routing", "comms.consumers.route_event", ("incident.", "rollback.", "monitor.", "outbox.")),
+    (
+        "rollbacks.automation",
+        "rollbacks.consumers.consider_rollback",
+        ("incident.breached", "release.recorded"),
+    ),
+    (
+        "comms.routing",
+        "comms.consumers.route_event",
+        ("incident.", "rollback.", "monitor.", "outbox."),
+    ),
 )
 
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
@@ -35,7 +43,7 @@ PLAYBOOK_SECTIONS = (
     ("channels", "channels.yaml", "comms.playbook.Channels"),
     ("routing", "routing.yaml", "comms.playbook.Routing"),
 )
-# Checks across sections, run when all of them are loaded: function(playbook) -> iterable of (file, field path, message).
+# Checks across sections, run when all are loaded: function(playbook) -> iterable of (file, field, message).
 PLAYBOOK_CHECKS = (
     "incidents.playbook.check_references",
     "rollbacks.playbook.check_references",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:
+    from rest_framework.views import (
+        APIView,  # at run time a circle: it reads the settings that name this module
+    )
 
 OF_EVERY_LIST = ("cursor", "page_size")
 DRILLS = {"true": {"drill": True}, "false": {"drill": False}, "any": {}}
@@ -39,12 +43,13 @@ class StrictFilterBackend(BaseFilterBackend):
         return filters.apply(queryset, filters.validated_data)
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        schema: Any = view.schema
         return [
             {
                 "name": name,
                 "in": "query",
                 "required": False,
-                "schema": view.schema._map_serializer_field(field, "request"),  # type: ignore[attr-defined]
+                "schema": schema._map_serializer_field(field, "request"),
             }
             for name, field in _filters_of(view)().fields.items()
         ]
@@ -55,7 +60,7 @@ def checked_filters(request: Request, view: APIView) -> Filters:
     sent = request.query_params.dict()
     filters = _filters_of(view)(data={name: sent[name] for name in sent if name not in OF_EVERY_LIST})
     if unknown := set(filters.initial_data) - set(filters.fields):
-        raise serializers.ValidationError({name: "There is no such parameter." for name in sorted(unknown)})
+        raise serializers.ValidationError(dict.fromkeys(sorted(unknown), "There is no such parameter."))
     filters.is_valid(raise_exception=True)
     return filters
 

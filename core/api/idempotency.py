@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.clock import utcnow
-from core.errors import FirebreakError
+from core.errors import Conflict
 from core.models import ApiToken, IdempotentAnswer
 
 HEADER = "Idempotency-Key"
@@ -24,7 +24,7 @@ KEPT = dt.timedelta(hours=24)
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
 
-class KeyReused(FirebreakError):
+class KeyReused(Conflict):
     """The key was used for another request before."""
 
     code = "idempotency_key_reused"
@@ -63,7 +63,9 @@ def answer_once(handler: Callable[..., Response], request: Request, *args: Any, 
 
 def _wait_for_others(caller: str, key: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {caller} {key}"])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {caller} {key}"]
+        )
 
 
 def _forget_expired(now: dt.datetime) -> None:

@@ -28,14 +28,20 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         body: bytes = stream.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:
             raise BodyTooLarge
         try:
             document = json.loads(
-                body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+                body.decode(),
+                object_pairs_hook=_unique,
+                parse_constant=_refuse_constant,
+                parse_float=_finite,
             )
         except RecursionError as error:
             raise ParseError("The body is nested too deeply.") from error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from core.access import require
 from core.api.authentication import actor_of
 from core.errors import NotAllowed
 from core.models import ApiToken
+
+if TYPE_CHECKING:
+    from rest_framework.views import (
+        APIView,  # at run time a circle: it reads the settings that name this module
+    )
 
 
 class ScopeMissing(NotAllowed):

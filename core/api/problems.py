@@ -13,23 +13,21 @@ from django.db import DataError, IntegrityError, OperationalError
 from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
 
+from core.api.parsers import BodyTooLarge
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
 
 CONTENT_TYPE = "application/problem+json"
-_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 
 
 class Busy(Conflict):
     """Others are changing the same thing at this moment; the same request may work a second later."""
 
     code = "busy"
-
-
-class TooLarge(FirebreakError):
-    """The request is larger than what is read."""
-
-    code = "too_large"
-    status = 413
 
 
 def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
@@ -62,7 +60,7 @@ def _as_refusal(exception: Exception) -> Exception:
                 exception.message_dict if hasattr(exception, "error_dict") else exception.messages
             )
         case RequestDataTooBig():
-            return TooLarge("The request is too large.")
+            return BodyTooLarge()
         case SuspiciousOperation():
             return exceptions.ParseError("The request is malformed.")
         case DataError():
@@ -85,7 +83,13 @@ def _extras(error: FirebreakError) -> dict[str, Any]:
 
 def _problem(status: int, code: str, detail: str, **extras: Any) -> HttpResponse:
     title = "The request is not valid" if status == 400 else HTTPStatus(status).phrase
-    body = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code}
+    body = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
     return JsonResponse(body | extras, status=status, content_type=CONTENT_TYPE)
 
 

@@ -23,7 +23,6 @@ from core.api.filters import Filters, checked_filters
 from core.clock import utcnow
 from core.errors import NotFound
 
-Handler = TypeVar("Handler", bound=Callable[..., Response])
 Row = TypeVar("Row", bound=Model)
 
 
@@ -73,10 +72,10 @@ class ApiViewSet(GenericViewSet[Any]):
 
 def command(
     *, takes: type[Serializer[Any]], answers: type[Serializer[Any]], url_path: str | None = None
-) -> Callable[[Handler], Handler]:
+) -> Callable[[Callable[..., Response]], Any]:
     """A verb below one thing: `POST …/{ref}/acknowledge/`."""
 
-    def decorate(handler: Handler) -> Handler:
+    def decorate(handler: Callable[..., Response]) -> Any:
         routed = action(detail=True, methods=["post"], url_path=url_path)(handler)
         return extend_schema(request=takes, responses=answers)(routed)
 

@@ -31,7 +31,9 @@ class Stack:
 
 
 @contextlib.contextmanager
-def open_stack(var_dir: Path, environ: Mapping[str, str] = os.environ, *, durable: bool = True) -> Iterator[Stack]:
+def open_stack(
+    var_dir: Path, environ: Mapping[str, str] = os.environ, *, durable: bool = True
+) -> Iterator[Stack]:
     """Start the embedded servers that `environ` does not replace; stop them at exit, last first.
 
     DATABASE_URL replaces PostgreSQL, REDIS_URL or CELERY_BROKER_URL replaces Valkey. `env` has

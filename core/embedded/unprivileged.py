@@ -147,7 +147,9 @@ def _refuse_if_running(var_dir: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotBecomeUnprivileged(f"Firebreak runs in {var_dir} as another account: stop it first.") from None
+            raise CannotBecomeUnprivileged(
+                f"Firebreak runs in {var_dir} as another account: stop it first."
+            ) from None
 
 
 def _give_contents(var_dir: Path, account: Account) -> None:

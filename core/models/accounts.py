@@ -11,6 +11,7 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Lower
 
 from core.actors import Level
 
@@ -23,7 +24,7 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
-            models.UniqueConstraint(models.functions.Lower("username"), name="username_unique_ignoring_case")
+            models.UniqueConstraint(Lower("username"), name="username_unique_ignoring_case")
         ]
 
     @cached_property
@@ -61,7 +62,9 @@ class ApiToken(models.Model):
         return self.revoked_at is None and self.expires_at > now and self.user.is_active
 
     @classmethod
-    def issue(cls, *, user: User, name: str, scopes: list[str], expires_at: dt.datetime) -> tuple[ApiToken, str]:
+    def issue(
+        cls, *, user: User, name: str, scopes: list[str], expires_at: dt.datetime
+    ) -> tuple[ApiToken, str]:
         """Create a token; returns it with the secret text, which cannot be had again."""
         secret, ident = secrets.token_urlsafe(32), secrets.token_hex(6)
         digest = hashlib.sha256(secret.encode()).hexdigest()

@@ -15,7 +15,9 @@ class ReferenceCounter(models.Model):
     last = models.PositiveIntegerField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["prefix", "day"], name="one_counter_per_prefix_and_day")]
+        constraints = [
+            models.UniqueConstraint(fields=["prefix", "day"], name="one_counter_per_prefix_and_day")
+        ]
 
     def __str__(self) -> str:
         return f"{self.prefix} {self.day}: {self.last}"

@@ -23,7 +23,9 @@ class Stream(models.Model):
     head_hash = models.CharField(max_length=64, blank=True)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "name"], name="one_stream_per_subject")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "name"], name="one_stream_per_subject")
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
@@ -50,7 +52,9 @@ class Event(models.Model):
     hash = models.CharField(max_length=64)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["stream", "seq"], name="event_seq_unique_in_stream")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["stream", "seq"], name="event_seq_unique_in_stream")
+        ]
 
     def __str__(self) -> str:
         return f"{self.stream_id}#{self.seq} {self.kind}"

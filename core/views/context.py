@@ -17,7 +17,10 @@ def page(request: HttpRequest) -> dict[str, Any]:
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {}
     user = request.user
-    return {"actor": SimpleLazyObject(lambda: actor_for_user(user)), "banners": SimpleLazyObject(_banners)}
+    return {
+        "actor": SimpleLazyObject(lambda: actor_for_user(user)),
+        "banners": SimpleLazyObject(_banners),
+    }
 
 
 def _banners() -> list[Any]:

@@ -55,7 +55,9 @@ def require_release(site: Site, version: str) -> Path:
     """The folder of an installed release; `ReleaseUnknown` names those there are."""
     folder = site.releases / version
     if not folder.is_dir():
-        raise ReleaseUnknown(f"release {version} is not installed (there are: {', '.join(installed_versions(site))})")
+        raise ReleaseUnknown(
+            f"release {version} is not installed (there are: {', '.join(installed_versions(site))})"
+        )
     return folder
 
 

@@ -26,7 +26,9 @@ def verify_target(site: Site, version: str) -> None:
 def switch_version(site: Site, version: str) -> None:
     require_release(site, version)
     before = site.point_current_at(version)
-    print(f"current is {version} already" if before is None else f"current switched from {before} to {version}")
+    print(
+        f"current is {version} already" if before is None else f"current switched from {before} to {version}"
+    )
 
 
 def update_config(site: Site, version: str) -> None:

@@ -51,7 +51,9 @@ def serve(
         write_json(site.serve_state, {"pid": os.getpid(), "port": balancer.server_port})
         running.callback(site.serve_state.unlink)
         if requests_per_second:
-            running.enter_context(Traffic(site, balancer.server_port, requests_per_second=requests_per_second))
+            running.enter_context(
+                Traffic(site, balancer.server_port, requests_per_second=requests_per_second)
+            )
         print(f"storefront {site.current_version()} on http://127.0.0.1:{balancer.server_port}/")
         Supervisor(site).run_until(stop)
 

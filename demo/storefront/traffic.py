@@ -23,7 +23,8 @@ class Traffic:
         self._pause_seconds = SHOPPERS / requests_per_second
         self._closing = threading.Event()
         self._shoppers = [
-            threading.Thread(target=self._shop, name=f"shopper-{number}", daemon=True) for number in range(SHOPPERS)
+            threading.Thread(target=self._shop, name=f"shopper-{number}", daemon=True)
+            for number in range(SHOPPERS)
         ]
 
     def __enter__(self) -> Self:

@@ -16,7 +16,14 @@ from core.events import SUMMARY_LENGTH
 from core.models import Event
 from incidents.models import Incident, Responder
 from incidents.services.notes import KINDS
-from incidents.states import INCIDENT_ROLES, IncidentKind, IncidentSource, IncidentStatus, Role, Severity
+from incidents.states import (
+    INCIDENT_ROLES,
+    IncidentKind,
+    IncidentSource,
+    IncidentStatus,
+    Role,
+    Severity,
+)
 
 
 class RolesSerializer(serializers.Serializer[Any]):
@@ -30,13 +37,13 @@ class RolesSerializer(serializers.Serializer[Any]):
 
 
 class IncidentSerializer(serializers.ModelSerializer[Incident]):
-    """An incident of `incidents.selectors.records.incident_records`."""
+    """An incident of `incident_records`."""
 
     kind = serializers.ChoiceField(choices=IncidentKind.choices)
     severity = serializers.ChoiceField(choices=Severity.choices)
     security_level = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(choices=IncidentStatus.choices)
-    source = serializers.ChoiceField(choices=IncidentSource.choices)
+    source = serializers.ChoiceField(choices=IncidentSource.choices)  # type: ignore[assignment]  # the contract's name
     services = serializers.SlugRelatedField[Any](slug_field="slug", many=True, read_only=True)
     response_breached = serializers.SerializerMethodField()
     duration_seconds = serializers.SerializerMethodField()
@@ -47,10 +54,10 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     class Meta:
         model = Incident
         fields = (
-            "ref", "title", "description", "impact", "kind", "severity", "security_level", "status", "services",
-            "drill", "declared_at", "declared_by", "source", "started_at", "response_due_at", "acknowledged_at",
-            "response_breached", "next_update_due_at", "resolved_at", "closed_at", "duration_seconds", "roles",
-            "active_rollback", "url",
+            "ref", "title", "description", "impact", "kind", "severity", "security_level",
+            "status", "services", "drill", "declared_at", "declared_by", "source", "started_at",
+            "response_due_at", "acknowledged_at", "response_breached", "next_update_due_at",
+            "resolved_at", "closed_at", "duration_seconds", "roles", "active_rollback", "url",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -143,7 +150,7 @@ class ResponderSerializer(serializers.ModelSerializer[Responder]):
 class EventSerializer(serializers.ModelSerializer[Event]):
     """One event of a timeline; `hash` covers it and its predecessor's hash."""
 
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]  # the contract's name
 
     class Meta:
         model = Event

@@ -42,8 +42,8 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
     class Meta:
         model = Release
         fields = (
-            "version", "state", "commit", "artifact", "schema_version", "security_baseline", "deployed_at",
-            "recorded_at", "good_at",
+            "version", "state", "commit", "artifact", "schema_version", "security_baseline",
+            "deployed_at", "recorded_at", "good_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -79,7 +79,7 @@ class MonitorSerializer(serializers.ModelSerializer[Monitor]):
     """A metric of a service and how it stands."""
 
     service = serializers.SlugRelatedField[Service](slug_field="slug", read_only=True)
-    source = SourceSerializer()
+    source = SourceSerializer()  # type: ignore[assignment]  # the contract's name
     thresholds = ThresholdsSerializer(allow_null=True)
     on_monitoring_failure = serializers.CharField()
     level = serializers.ChoiceField(choices=MonitorLevel.choices)
@@ -88,8 +88,9 @@ class MonitorSerializer(serializers.ModelSerializer[Monitor]):
     class Meta:
         model = Monitor
         fields = (
-            "id", "service", "metric", "source", "interval_seconds", "thresholds", "policy", "on_monitoring_failure",
-            "enabled", "level", "level_since", "value", "checked_at", "last_error",
+            "id", "service", "metric", "source", "interval_seconds", "thresholds", "policy",
+            "on_monitoring_failure", "enabled", "level", "level_since", "value", "checked_at",
+            "last_error",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -99,7 +100,7 @@ class CreateMonitorSerializer(StrictSerializer):
 
     service = Text(max_length=60)
     metric = Text(max_length=60)
-    source = SourceSerializer()
+    source = SourceSerializer()  # type: ignore[assignment]  # the contract's name
     interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
     thresholds = ThresholdsSerializer(required=False, allow_null=True)
     policy = Text(max_length=60, required=False)

@@ -7,213 +7,604 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('core', '0001_initial'),
+        ("core", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Service',
+            name="Service",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.CharField(max_length=60, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?\\Z', 'Use a-z, 0-9 and inner hyphens.')])),
-                ('name', models.CharField(max_length=120)),
-                ('environment', models.CharField(default='production', max_length=40)),
-                ('tier', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('procedure', models.CharField(blank=True, help_text='Key of a procedure of the playbook.', max_length=60)),
-                ('auto_rollback', models.BooleanField(default=False)),
-                ('public_name', models.CharField(blank=True, max_length=120)),
-                ('created_at', models.DateTimeField()),
-                ('stream', models.OneToOneField(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.stream')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "slug",
+                    models.CharField(
+                        max_length=60,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?\\Z", "Use a-z, 0-9 and inner hyphens."
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("environment", models.CharField(default="production", max_length=40)),
+                ("tier", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "procedure",
+                    models.CharField(
+                        blank=True, help_text="Key of a procedure of the playbook.", max_length=60
+                    ),
+                ),
+                ("auto_rollback", models.BooleanField(default=False)),
+                ("public_name", models.CharField(blank=True, max_length=120)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "stream",
+                    models.OneToOneField(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.stream",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name', 'slug'],
+                "ordering": ["name", "slug"],
             },
         ),
         migrations.CreateModel(
-            name='Monitor',
+            name="Monitor",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('metric', models.CharField(max_length=60)),
-                ('source', models.JSONField(help_text='{"type": "http_json", "url": "…", "path": "error_rate"}')),
-                ('interval_seconds', models.PositiveIntegerField(default=60, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(86400)])),
-                ('thresholds', models.JSONField(blank=True, help_text="Overrides the policy's: {warning?, high?, critical?}.", null=True)),
-                ('policy', models.CharField(default='rollback_triggers', max_length=60)),
-                ('on_monitoring_failure', models.CharField(choices=[('page', 'Page people')], default='page', max_length=20)),
-                ('enabled', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField()),
-                ('level', models.CharField(choices=[('ok', 'OK'), ('warning', 'Warning'), ('high', 'High'), ('critical', 'Critical'), ('unknown', 'No answer')], default='ok', editable=False, max_length=10)),
-                ('level_since', models.DateTimeField(editable=False, null=True)),
-                ('checked_at', models.DateTimeField(editable=False, null=True)),
-                ('last_value', models.FloatField(editable=False, null=True)),
-                ('last_error', models.CharField(blank=True, editable=False, max_length=300)),
-                ('next_check_due_at', models.DateTimeField(editable=False, null=True)),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='monitors', to='incidents.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("metric", models.CharField(max_length=60)),
+                (
+                    "source",
+                    models.JSONField(help_text='{"type": "http_json", "url": "…", "path": "error_rate"}'),
+                ),
+                (
+                    "interval_seconds",
+                    models.PositiveIntegerField(
+                        default=60,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(86400),
+                        ],
+                    ),
+                ),
+                (
+                    "thresholds",
+                    models.JSONField(
+                        blank=True,
+                        help_text="Overrides the policy's: {warning?, high?, critical?}.",
+                        null=True,
+                    ),
+                ),
+                ("policy", models.CharField(default="rollback_triggers", max_length=60)),
+                (
+                    "on_monitoring_failure",
+                    models.CharField(choices=[("page", "Page people")], default="page", max_length=20),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[
+                            ("ok", "OK"),
+                            ("warning", "Warning"),
+                            ("high", "High"),
+                            ("critical", "Critical"),
+                            ("unknown", "No answer"),
+                        ],
+                        default="ok",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                ("level_since", models.DateTimeField(editable=False, null=True)),
+                ("checked_at", models.DateTimeField(editable=False, null=True)),
+                ("last_value", models.FloatField(editable=False, null=True)),
+                ("last_error", models.CharField(blank=True, editable=False, max_length=300)),
+                ("next_check_due_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="monitors",
+                        to="incidents.service",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['service', 'metric', 'pk'],
+                "ordering": ["service", "metric", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='Incident',
+            name="Incident",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ref', models.CharField(max_length=24, unique=True)),
-                ('title', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('impact', models.TextField(blank=True)),
-                ('kind', models.CharField(choices=[('operational', 'Operational'), ('security', 'Security'), ('performance', 'Performance')], default='operational', max_length=12)),
-                ('severity', models.CharField(choices=[('P0', 'P0 Critical'), ('P1', 'P1 High'), ('P2', 'P2 Medium'), ('P3', 'P3 Low')], max_length=2)),
-                ('security_level', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('investigating', 'Investigating'), ('rollback_initiated', 'Rollback initiated'), ('monitoring', 'Monitoring'), ('resolved', 'Resolved'), ('closed', 'Closed')], default='investigating', max_length=20)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('restricted', models.BooleanField(default=False)),
-                ('drill', models.BooleanField(default=False)),
-                ('source', models.CharField(choices=[('person', 'Person'), ('api', 'API'), ('monitor', 'Monitor')], max_length=10)),
-                ('declared_at', models.DateTimeField()),
-                ('declared_by', models.CharField(max_length=200)),
-                ('started_at', models.DateTimeField()),
-                ('response_due_at', models.DateTimeField()),
-                ('acknowledged_at', models.DateTimeField(null=True)),
-                ('response_breached_at', models.DateTimeField(null=True)),
-                ('next_update_due_at', models.DateTimeField(null=True)),
-                ('next_steps', models.TextField(blank=True)),
-                ('resolved_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('resolution', models.TextField(blank=True)),
-                ('root_cause', models.TextField(blank=True)),
-                ('acknowledged_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('stream', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.stream')),
-                ('origin', models.ForeignKey(blank=True, help_text='The service whose monitor opened this incident.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='incidents.service')),
-                ('services', models.ManyToManyField(blank=True, related_name='incidents', to='incidents.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ref", models.CharField(max_length=24, unique=True)),
+                ("title", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True)),
+                ("impact", models.TextField(blank=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("operational", "Operational"),
+                            ("security", "Security"),
+                            ("performance", "Performance"),
+                        ],
+                        default="operational",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("P0", "P0 Critical"),
+                            ("P1", "P1 High"),
+                            ("P2", "P2 Medium"),
+                            ("P3", "P3 Low"),
+                        ],
+                        max_length=2,
+                    ),
+                ),
+                ("security_level", models.PositiveSmallIntegerField(blank=True, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("investigating", "Investigating"),
+                            ("rollback_initiated", "Rollback initiated"),
+                            ("monitoring", "Monitoring"),
+                            ("resolved", "Resolved"),
+                            ("closed", "Closed"),
+                        ],
+                        default="investigating",
+                        max_length=20,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("restricted", models.BooleanField(default=False)),
+                ("drill", models.BooleanField(default=False)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[("person", "Person"), ("api", "API"), ("monitor", "Monitor")], max_length=10
+                    ),
+                ),
+                ("declared_at", models.DateTimeField()),
+                ("declared_by", models.CharField(max_length=200)),
+                ("started_at", models.DateTimeField()),
+                ("response_due_at", models.DateTimeField()),
+                ("acknowledged_at", models.DateTimeField(null=True)),
+                ("response_breached_at", models.DateTimeField(null=True)),
+                ("next_update_due_at", models.DateTimeField(null=True)),
+                ("next_steps", models.TextField(blank=True)),
+                ("resolved_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("resolution", models.TextField(blank=True)),
+                ("root_cause", models.TextField(blank=True)),
+                (
+                    "acknowledged_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "stream",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.stream"
+                    ),
+                ),
+                (
+                    "origin",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="The service whose monitor opened this incident.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="incidents.service",
+                    ),
+                ),
+                (
+                    "services",
+                    models.ManyToManyField(blank=True, related_name="incidents", to="incidents.service"),
+                ),
             ],
             options={
-                'ordering': ['-declared_at', '-pk'],
+                "ordering": ["-declared_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='IncidentHold',
+            name="IncidentHold",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=20)),
-                ('reference', models.CharField(max_length=40)),
-                ('reason', models.CharField(max_length=200)),
-                ('placed_at', models.DateTimeField()),
-                ('incident', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holds', to='incidents.incident')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=20)),
+                ("reference", models.CharField(max_length=40)),
+                ("reason", models.CharField(max_length=200)),
+                ("placed_at", models.DateTimeField()),
+                (
+                    "incident",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="holds",
+                        to="incidents.incident",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('kind', 'reference'), name='one_hold_per_thing')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "reference"), name="one_hold_per_thing")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Responder',
+            name="Responder",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(blank=True, choices=[('incident_commander', 'Incident Commander'), ('technical_lead', 'Technical Lead'), ('security_lead', 'Security Lead'), ('communications_lead', 'Communications Lead'), ('development_lead', 'Development Lead'), ('engineering_manager', 'Engineering Manager')], max_length=24)),
-                ('since', models.DateTimeField()),
-                ('until', models.DateTimeField(null=True)),
-                ('added_by', models.CharField(max_length=200)),
-                ('incident', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='responders', to='incidents.incident')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("incident_commander", "Incident Commander"),
+                            ("technical_lead", "Technical Lead"),
+                            ("security_lead", "Security Lead"),
+                            ("communications_lead", "Communications Lead"),
+                            ("development_lead", "Development Lead"),
+                            ("engineering_manager", "Engineering Manager"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("since", models.DateTimeField()),
+                ("until", models.DateTimeField(null=True)),
+                ("added_by", models.CharField(max_length=200)),
+                (
+                    "incident",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="responders",
+                        to="incidents.incident",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['since', 'pk'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('until__isnull', True), models.Q(('role', ''), _negated=True)), fields=('incident', 'role'), name='one_holder_per_role_and_incident'), models.UniqueConstraint(condition=models.Q(('until__isnull', True)), fields=('incident', 'user', 'role'), name='one_open_row_per_responder'), models.CheckConstraint(condition=models.Q(('role__in', ['', 'incident_commander', 'technical_lead', 'security_lead', 'communications_lead', 'development_lead', 'engineering_manager'])), name='responder_role_is_known')],
+                "ordering": ["since", "pk"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("until__isnull", True), models.Q(("role", ""), _negated=True)),
+                        fields=("incident", "role"),
+                        name="one_holder_per_role_and_incident",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("until__isnull", True)),
+                        fields=("incident", "user", "role"),
+                        name="one_open_row_per_responder",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "role__in",
+                                [
+                                    "",
+                                    "incident_commander",
+                                    "technical_lead",
+                                    "security_lead",
+                                    "communications_lead",
+                                    "development_lead",
+                                    "engineering_manager",
+                                ],
+                            )
+                        ),
+                        name="responder_role_is_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RoleGrant',
+            name="RoleGrant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('incident_commander', 'Incident Commander'), ('technical_lead', 'Technical Lead'), ('security_lead', 'Security Lead'), ('communications_lead', 'Communications Lead'), ('development_lead', 'Development Lead'), ('engineering_manager', 'Engineering Manager')], max_length=24)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("incident_commander", "Incident Commander"),
+                            ("technical_lead", "Technical Lead"),
+                            ("security_lead", "Security Lead"),
+                            ("communications_lead", "Communications Lead"),
+                            ("development_lead", "Development Lead"),
+                            ("engineering_manager", "Engineering Manager"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'role'), name='one_grant_per_account_and_role'), models.CheckConstraint(condition=models.Q(('role__in', ['incident_commander', 'technical_lead', 'security_lead', 'communications_lead', 'development_lead', 'engineering_manager'])), name='grant_role_is_known')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "role"), name="one_grant_per_account_and_role"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "role__in",
+                                [
+                                    "incident_commander",
+                                    "technical_lead",
+                                    "security_lead",
+                                    "communications_lead",
+                                    "development_lead",
+                                    "engineering_manager",
+                                ],
+                            )
+                        ),
+                        name="grant_role_is_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Sample',
+            name="Sample",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('outcome', models.CharField(choices=[('ok', 'Measured'), ('no_data', 'No data'), ('error', 'Error')], max_length=8)),
-                ('value', models.FloatField(null=True)),
-                ('level', models.CharField(choices=[('ok', 'OK'), ('warning', 'Warning'), ('high', 'High'), ('critical', 'Critical'), ('unknown', 'No answer')], max_length=10)),
-                ('monitor', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='samples', to='incidents.monitor')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("ok", "Measured"), ("no_data", "No data"), ("error", "Error")], max_length=8
+                    ),
+                ),
+                ("value", models.FloatField(null=True)),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[
+                            ("ok", "OK"),
+                            ("warning", "Warning"),
+                            ("high", "High"),
+                            ("critical", "Critical"),
+                            ("unknown", "No answer"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "monitor",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="samples",
+                        to="incidents.monitor",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['monitor', '-at'], name='samples_newest_first')],
+                "indexes": [models.Index(fields=["monitor", "-at"], name="samples_newest_first")],
             },
         ),
         migrations.CreateModel(
-            name='Release',
+            name="Release",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.CharField(max_length=100)),
-                ('commit', models.CharField(blank=True, max_length=64)),
-                ('artifact', models.CharField(blank=True, max_length=500)),
-                ('schema_version', models.CharField(blank=True, max_length=100)),
-                ('security_baseline', models.BooleanField(default=False)),
-                ('state', models.CharField(choices=[('live', 'Live'), ('good', 'Good'), ('superseded', 'Superseded'), ('quarantined', 'Quarantined'), ('rolled_back', 'Rolled back')], default='live', max_length=12)),
-                ('deployed_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField()),
-                ('clean_since', models.DateTimeField(editable=False, help_text='No monitor has complained since then.', null=True)),
-                ('good_at', models.DateTimeField(editable=False, help_text='When it had been clean for long enough.', null=True)),
-                ('ended_at', models.DateTimeField(editable=False, null=True)),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='releases', to='incidents.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.CharField(max_length=100)),
+                ("commit", models.CharField(blank=True, max_length=64)),
+                ("artifact", models.CharField(blank=True, max_length=500)),
+                ("schema_version", models.CharField(blank=True, max_length=100)),
+                ("security_baseline", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("live", "Live"),
+                            ("good", "Good"),
+                            ("superseded", "Superseded"),
+                            ("quarantined", "Quarantined"),
+                            ("rolled_back", "Rolled back"),
+                        ],
+                        default="live",
+                        max_length=12,
+                    ),
+                ),
+                ("deployed_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField()),
+                (
+                    "clean_since",
+                    models.DateTimeField(
+                        editable=False, help_text="No monitor has complained since then.", null=True
+                    ),
+                ),
+                (
+                    "good_at",
+                    models.DateTimeField(
+                        editable=False, help_text="When it had been clean for long enough.", null=True
+                    ),
+                ),
+                ("ended_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="releases",
+                        to="incidents.service",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-deployed_at', '-pk'],
-                'constraints': [models.UniqueConstraint(fields=('service', 'version'), name='one_release_per_service_and_version'), models.UniqueConstraint(condition=models.Q(('state', 'live')), fields=('service',), name='one_live_release_per_service'), models.CheckConstraint(condition=models.Q(('state__in', ['live', 'good', 'superseded', 'quarantined', 'rolled_back'])), name='release_state_is_known')],
+                "ordering": ["-deployed_at", "-pk"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("service", "version"), name="one_release_per_service_and_version"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "live")),
+                        fields=("service",),
+                        name="one_live_release_per_service",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["live", "good", "superseded", "quarantined", "rolled_back"])
+                        ),
+                        name="release_state_is_known",
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='monitor',
-            index=models.Index(condition=models.Q(('enabled', True)), fields=['next_check_due_at'], name='monitors_due'),
+            model_name="monitor",
+            index=models.Index(
+                condition=models.Q(("enabled", True)), fields=["next_check_due_at"], name="monitors_due"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='monitor',
-            constraint=models.CheckConstraint(condition=models.Q(('level__in', ['ok', 'warning', 'high', 'critical', 'unknown'])), name='monitor_level_is_known'),
+            model_name="monitor",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("level__in", ["ok", "warning", "high", "critical", "unknown"])),
+                name="monitor_level_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='monitor',
-            constraint=models.CheckConstraint(condition=models.Q(('interval_seconds__range', (1, 86400))), name='monitor_interval_is_a_day_at_most'),
+            model_name="monitor",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("interval_seconds__range", (1, 86400))),
+                name="monitor_interval_is_a_day_at_most",
+            ),
         ),
         migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(fields=['-declared_at', '-id'], name='incidents_newest_first'),
+            model_name="incident",
+            index=models.Index(fields=["-declared_at", "-id"], name="incidents_newest_first"),
         ),
         migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(condition=models.Q(('acknowledged_at__isnull', True), ('response_breached_at__isnull', True), ('status__in', ('investigating', 'rollback_initiated', 'monitoring'))), fields=['response_due_at'], name='incidents_response_due'),
+            model_name="incident",
+            index=models.Index(
+                condition=models.Q(
+                    ("acknowledged_at__isnull", True),
+                    ("response_breached_at__isnull", True),
+                    ("status__in", ("investigating", "rollback_initiated", "monitoring")),
+                ),
+                fields=["response_due_at"],
+                name="incidents_response_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(condition=models.Q(('status__in', ('investigating', 'rollback_initiated', 'monitoring'))), fields=['status'], name='incidents_open'),
+            model_name="incident",
+            index=models.Index(
+                condition=models.Q(("status__in", ("investigating", "rollback_initiated", "monitoring"))),
+                fields=["status"],
+                name="incidents_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['investigating', 'rollback_initiated', 'monitoring', 'resolved', 'closed'])), name='incident_status_is_known'),
+            model_name="incident",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        ["investigating", "rollback_initiated", "monitoring", "resolved", "closed"],
+                    )
+                ),
+                name="incident_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(('severity__in', ['P0', 'P1', 'P2', 'P3'])), name='incident_severity_is_known'),
+            model_name="incident",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("severity__in", ["P0", "P1", "P2", "P3"])),
+                name="incident_severity_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(('security_level__isnull', True), ('security_level__in', (1, 2, 3)), _connector='OR'), name='security_level_is_1_to_3'),
+            model_name="incident",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("security_level__isnull", True), ("security_level__in", (1, 2, 3)), _connector="OR"
+                ),
+                name="security_level_is_1_to_3",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ('resolved', 'closed')), _negated=True), ('resolved_at__isnull', False), _connector='OR'), name='resolved_incident_says_when'),
+            model_name="incident",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status__in", ("resolved", "closed")), _negated=True),
+                    ("resolved_at__isnull", False),
+                    _connector="OR",
+                ),
+                name="resolved_incident_says_when",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='incident',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ('investigating', 'rollback_initiated', 'monitoring'))), fields=('origin',), name='one_open_monitor_incident_per_service'),
+            model_name="incident",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status__in", ("investigating", "rollback_initiated", "monitoring"))),
+                fields=("origin",),
+                name="one_open_monitor_incident_per_service",
+            ),
         ),
     ]

@@ -5,4 +5,13 @@ from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
 from incidents.models.services import Release, Service
 
-__all__ = ["Incident", "IncidentHold", "Monitor", "Release", "Responder", "RoleGrant", "Sample", "Service"]
+__all__ = [
+    "Incident",
+    "IncidentHold",
+    "Monitor",
+    "Release",
+    "Responder",
+    "RoleGrant",
+    "Sample",
+    "Service",
+]

@@ -11,7 +11,14 @@ from django.db.models import Exists, OuterRef, Q
 from core.actors import Actor, Level
 from core.models import Stream
 from incidents.models.services import Service
-from incidents.states import OPEN_STATUSES, IncidentKind, IncidentSource, IncidentStatus, Role, Severity
+from incidents.states import (
+    OPEN_STATUSES,
+    IncidentKind,
+    IncidentSource,
+    IncidentStatus,
+    Role,
+    Severity,
+)
 
 
 class IncidentQuerySet(models.QuerySet["Incident"]):
@@ -23,7 +30,11 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
             return self
         if actor.level < Level.VIEWER:
             return self.none()
-        involved = Responder.objects.filter(incident=OuterRef("pk"), user_id=actor.user_id, until__isnull=True)
+        if actor.user_id is None:
+            return self.filter(restricted=False)
+        involved = Responder.objects.filter(
+            incident=OuterRef("pk"), user_id=actor.user_id, until__isnull=True
+        )
         return self.filter(Q(restricted=False) | Exists(involved))
 
     def open(self) -> IncidentQuerySet:
@@ -40,7 +51,9 @@ class Incident(models.Model):
     kind = models.CharField(max_length=12, choices=IncidentKind.choices, default=IncidentKind.OPERATIONAL)
     severity = models.CharField(max_length=2, choices=Severity.choices)
     security_level = models.PositiveSmallIntegerField(null=True, blank=True)
-    status = models.CharField(max_length=20, choices=IncidentStatus.choices, default=IncidentStatus.INVESTIGATING)
+    status = models.CharField(
+        max_length=20, choices=IncidentStatus.choices, default=IncidentStatus.INVESTIGATING
+    )
     version = models.PositiveIntegerField(default=1)
     restricted = models.BooleanField(default=False)
     drill = models.BooleanField(default=False)
@@ -75,14 +88,22 @@ class Incident(models.Model):
             models.Index(fields=["-declared_at", "-id"], name="incidents_newest_first"),
             models.Index(
                 fields=["response_due_at"],
-                condition=Q(acknowledged_at__isnull=True, response_breached_at__isnull=True, status__in=OPEN_STATUSES),
+                condition=Q(
+                    acknowledged_at__isnull=True,
+                    response_breached_at__isnull=True,
+                    status__in=OPEN_STATUSES,
+                ),
                 name="incidents_response_due",
             ),
             models.Index(fields=["status"], condition=Q(status__in=OPEN_STATUSES), name="incidents_open"),
         ]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(status__in=IncidentStatus.values), name="incident_status_is_known"),
-            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="incident_severity_is_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=IncidentStatus.values), name="incident_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(severity__in=Severity.values), name="incident_severity_is_known"
+            ),
             models.CheckConstraint(
                 condition=Q(security_level__isnull=True) | Q(security_level__in=(1, 2, 3)),
                 name="security_level_is_1_to_3",
@@ -92,7 +113,9 @@ class Incident(models.Model):
                 name="resolved_incident_says_when",
             ),
             models.UniqueConstraint(
-                fields=["origin"], condition=Q(status__in=OPEN_STATUSES), name="one_open_monitor_incident_per_service"
+                fields=["origin"],
+                condition=Q(status__in=OPEN_STATUSES),
+                name="one_open_monitor_incident_per_service",
             ),
         ]
 
@@ -123,7 +146,9 @@ class Responder(models.Model):
                 name="one_holder_per_role_and_incident",
             ),
             models.UniqueConstraint(
-                fields=["incident", "user", "role"], condition=Q(until__isnull=True), name="one_open_row_per_responder"
+                fields=["incident", "user", "role"],
+                condition=Q(until__isnull=True),
+                name="one_open_row_per_responder",
             ),
             models.CheckConstraint(condition=Q(role__in=["", *Role.values]), name="responder_role_is_known"),
         ]

@@ -21,12 +21,16 @@ class Monitor(models.Model):
     interval_seconds = models.PositiveIntegerField(
         default=60, validators=[MinValueValidator(1), MaxValueValidator(86_400)]
     )
-    thresholds = models.JSONField(null=True, blank=True, help_text="Overrides the policy's: {warning?, high?, critical?}.")
+    thresholds = models.JSONField(
+        null=True, blank=True, help_text="Overrides the policy's: {warning?, high?, critical?}."
+    )
     policy = models.CharField(max_length=60, default="rollback_triggers")
     on_monitoring_failure = models.CharField(max_length=20, default="page", choices=[("page", "Page people")])
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField()
-    level = models.CharField(max_length=10, choices=MonitorLevel.choices, default=MonitorLevel.OK, editable=False)
+    level = models.CharField(
+        max_length=10, choices=MonitorLevel.choices, default=MonitorLevel.OK, editable=False
+    )
     level_since = models.DateTimeField(null=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
     last_value = models.FloatField(null=True, editable=False)
@@ -37,7 +41,10 @@ class Monitor(models.Model):
         ordering: ClassVar = ["service", "metric", "pk"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(level__in=MonitorLevel.values), name="monitor_level_is_known"),
-            models.CheckConstraint(condition=Q(interval_seconds__range=(1, 86_400)), name="monitor_interval_is_a_day_at_most"),
+            models.CheckConstraint(
+                condition=Q(interval_seconds__range=(1, 86_400)),
+                name="monitor_interval_is_a_day_at_most",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["next_check_due_at"], condition=Q(enabled=True), name="monitors_due")

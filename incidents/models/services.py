@@ -46,16 +46,24 @@ class Release(models.Model):
     state = models.CharField(max_length=12, choices=ReleaseState.choices, default=ReleaseState.LIVE)
     deployed_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
-    clean_since = models.DateTimeField(null=True, editable=False, help_text="No monitor has complained since then.")
-    good_at = models.DateTimeField(null=True, editable=False, help_text="When it had been clean for long enough.")
+    clean_since = models.DateTimeField(
+        null=True, editable=False, help_text="No monitor has complained since then."
+    )
+    good_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it had been clean for long enough."
+    )
     ended_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering: ClassVar = ["-deployed_at", "-pk"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["service", "version"], name="one_release_per_service_and_version"),
             models.UniqueConstraint(
-                fields=["service"], condition=Q(state=ReleaseState.LIVE), name="one_live_release_per_service"
+                fields=["service", "version"], name="one_release_per_service_and_version"
+            ),
+            models.UniqueConstraint(
+                fields=["service"],
+                condition=Q(state=ReleaseState.LIVE),
+                name="one_live_release_per_service",
             ),
             models.CheckConstraint(condition=Q(state__in=ReleaseState.values), name="release_state_is_known"),
         ]

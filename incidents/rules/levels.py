@@ -37,7 +37,9 @@ def rank(level: MonitorLevel) -> int:
     return 3 if level is MonitorLevel.UNKNOWN else _ORDER.index(level)
 
 
-def believed_level(newest_first: Sequence[Measured], *, current: MonitorLevel, rules: Confirmation) -> MonitorLevel:
+def believed_level(
+    newest_first: Sequence[Measured], *, current: MonitorLevel, rules: Confirmation
+) -> MonitorLevel:
     """The monitor's level after its latest samples.
 
     No data says nothing, neither good nor bad. A level rises when enough of the latest answers are

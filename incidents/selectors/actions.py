@@ -44,7 +44,14 @@ def incident_actions(actor: Actor, incident: Incident, *, hold_reason: str = "")
     ]
     if incident.acknowledged_at is None:
         acknowledge = _action(
-            actor, incident, "acknowledge", "Acknowledge", "hand-raised", primary=True, hotkey="a", direct=True
+            actor,
+            incident,
+            "acknowledge",
+            "Acknowledge",
+            "hand-raised",
+            primary=True,
+            hotkey="a",
+            direct=True,
         )
         actions.insert(0, acknowledge)
     return tuple(actions)

@@ -87,14 +87,18 @@ def list_cards(
     return IncidentPage(cards[:PAGE_SIZE], cards[PAGE_SIZE - 1].ref if more else "")
 
 
-def cards_of_service(actor: Actor, service_id: int, *, now: dt.datetime, count: int = 10) -> tuple[IncidentCard, ...]:
+def cards_of_service(
+    actor: Actor, service_id: int, *, now: dt.datetime, count: int = 10
+) -> tuple[IncidentCard, ...]:
     """The newest incidents of one service that the actor may see."""
     rows = Incident.objects.visible_to(actor).filter(services=service_id)
     return _cards(rows.order_by("-declared_at", "-pk")[:count], now=now)
 
 
 def _cards(rows: IncidentQuerySet, *, now: dt.datetime) -> tuple[IncidentCard, ...]:
-    commanders = Responder.objects.filter(until__isnull=True, role=Role.INCIDENT_COMMANDER).select_related("user")
+    commanders = Responder.objects.filter(until__isnull=True, role=Role.INCIDENT_COMMANDER).select_related(
+        "user"
+    )
     incidents = list(
         rows.select_related("stream").prefetch_related(
             "services",

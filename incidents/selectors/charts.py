@@ -75,7 +75,12 @@ class Scale:
 
 
 def scale_for(
-    points: Sequence[Point], lines: Sequence[float], *, start: dt.datetime, end: dt.datetime, box: tuple[float, float]
+    points: Sequence[Point],
+    lines: Sequence[float],
+    *,
+    start: dt.datetime,
+    end: dt.datetime,
+    box: tuple[float, float],
 ) -> Scale:
     """A scale that starts at zero (or below) and shows every value and every line."""
     values = [point.value for point in points] + list(lines)
@@ -99,7 +104,13 @@ def limit_lines(limits: Limits | None) -> list[tuple[str, float]]:
 
 
 def draw_chart(
-    *, metric: str, label: str, level: str, points: Sequence[Point], limits: Limits | None, moments: Sequence[Moment]
+    *,
+    metric: str,
+    label: str,
+    level: str,
+    points: Sequence[Point],
+    limits: Limits | None,
+    moments: Sequence[Moment],
 ) -> Chart:
     """One metric at size, with every threshold, and the moments that fall into its time."""
     lines = limit_lines(limits)

@@ -138,7 +138,9 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
     )
 
 
-def _facts(incident: Incident, services: Sequence[Service], commander: str | None, now: dt.datetime) -> IncidentFacts:
+def _facts(
+    incident: Incident, services: Sequence[Service], commander: str | None, now: dt.datetime
+) -> IncidentFacts:
     return IncidentFacts(
         ref=incident.ref,
         url=incident_url(incident.ref),
@@ -170,7 +172,9 @@ def _facts(incident: Incident, services: Sequence[Service], commander: str | Non
         next_steps=incident.next_steps,
         resolution=incident.resolution,
         root_cause=incident.root_cause,
-        services=tuple(ServiceLink(s.slug, s.name, reverse("incidents:service", args=[s.slug])) for s in services),
+        services=tuple(
+            ServiceLink(s.slug, s.name, reverse("incidents:service", args=[s.slug])) for s in services
+        ),
     )
 
 

@@ -91,7 +91,11 @@ def metric_label(metric: str) -> str:
 
 
 def _line(
-    monitor: Monitor, points: Sequence[Point], releases: Mapping[int, Sequence[Release]], *, name_service: bool
+    monitor: Monitor,
+    points: Sequence[Point],
+    releases: Mapping[int, Sequence[Release]],
+    *,
+    name_service: bool,
 ) -> MetricLine:
     limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)
     lines = limit_lines(limits)
@@ -111,7 +115,9 @@ def _line(
         threshold_y=scale.y(lines[0][1]) if lines else None,
         release_marks=tuple(scale.x(at) for at in deployed if points and scale.covers(at)),
         checked_at=monitor.checked_at,
-        thresholds_text=", ".join(f"{name} > {describe_value(monitor.metric, value)}" for name, value in lines),
+        thresholds_text=", ".join(
+            f"{name} > {describe_value(monitor.metric, value)}" for name, value in lines
+        ),
         service=service.name if service else "",
         service_url=reverse("incidents:service", args=[service.slug]) if service else "",
         error=monitor.last_error,

@@ -8,5 +8,7 @@ from incidents.states import Role
 
 def role_holders(incident: Incident) -> dict[Role, str]:
     """The account name of each role's holder; roles nobody holds are missing (one query)."""
-    rows = incident.responders.filter(until__isnull=True).exclude(role="").values_list("role", "user__username")
+    rows = (
+        incident.responders.filter(until__isnull=True).exclude(role="").values_list("role", "user__username")
+    )
     return {Role(role): username for role, username in rows}

@@ -32,7 +32,9 @@ class Group:
 GROUPS = (
     Group("note", "Notes", "pencil-square", prefixes=("note.", "action.", "decision.")),
     Group("message", "Messages", "chat-bubble-left-right", ("incident.updated",), ("message.",)),
-    Group("monitor", "Monitors", "chart-bar", ("incident.breached", "incident.metric_recovered"), ("monitor.",)),
+    Group(
+        "monitor", "Monitors", "chart-bar", ("incident.breached", "incident.metric_recovered"), ("monitor.",)
+    ),
     Group("people", "People", "user", ("incident.acknowledged",), ("role.", "responder.")),
     Group("rollback", "Rollback", "arrow-uturn-left", prefixes=("rollback.",)),
     Group("state", "State", "flag", prefixes=("incident.",)),
@@ -99,7 +101,9 @@ def _line(event: Event, links: Mapping[str, str]) -> EventLine:
         source=event.source,
         summary=event.summary,
         detail=_detail(event.summary, event.data),
-        url=next((links[value] for value in event.data.values() if isinstance(value, str) and value in links), None),
+        url=next(
+            (links[value] for value in event.data.values() if isinstance(value, str) and value in links), None
+        ),
     )
 
 

@@ -44,14 +44,21 @@ def _escalated(service: Service, level: MonitorLevel) -> MonitorLevel:
     """Three warnings at once on distinct metrics are critical performance (rulings, Thresholds)."""
     if level is not MonitorLevel.WARNING:
         return level
-    metrics = service.monitors.filter(level=MonitorLevel.WARNING, enabled=True).values("metric").distinct().count()
+    metrics = (
+        service.monitors.filter(level=MonitorLevel.WARNING, enabled=True).values("metric").distinct().count()
+    )
     return MonitorLevel.CRITICAL if metrics >= policy.thresholds().warnings_that_make_critical else level
 
 
 def _open(
-    service: Service, monitor: Monitor, level: MonitorLevel, cause: str, event_id: int, now: dt.datetime
+    service: Service,
+    monitor: Monitor,
+    level: MonitorLevel,
+    cause: str,
+    event_id: int,
+    now: dt.datetime,
 ) -> Incident:
-    effect = policy.thresholds().effects[level.value]  # type: ignore[index]
+    effect = policy.thresholds().effects[level]
     kind = IncidentKind.PERFORMANCE if monitor.policy == "performance" else IncidentKind.OPERATIONAL
     incident = commands.declare_incident(
         actor=SYSTEM,
@@ -68,9 +75,14 @@ def _open(
 
 
 def _join(
-    incident: Incident, monitor: Monitor, level: MonitorLevel, cause: str, event_id: int, now: dt.datetime
+    incident: Incident,
+    monitor: Monitor,
+    level: MonitorLevel,
+    cause: str,
+    event_id: int,
+    now: dt.datetime,
 ) -> Incident:
-    effect = policy.thresholds().effects[level.value]  # type: ignore[index]
+    effect = policy.thresholds().effects[level]
     if Severity(effect.severity).rank < Severity(incident.severity).rank:
         commands.change_severity(
             incident_id=incident.pk, severity=effect.severity, reason=cause, actor=SYSTEM, now=now
@@ -78,14 +90,23 @@ def _join(
         incident.refresh_from_db()
     if incident.status == IncidentStatus.MONITORING:
         commands.follow_rollback(
-            incident_id=incident.pk, to=IncidentStatus.INVESTIGATING, summary=f"Relapse: {cause}", actor=SYSTEM, now=now
+            incident_id=incident.pk,
+            to=IncidentStatus.INVESTIGATING,
+            summary=f"Relapse: {cause}",
+            actor=SYSTEM,
+            now=now,
         )
         incident.refresh_from_db()
     return _record_breach(incident, monitor, level, cause, event_id, now)
 
 
 def _record_breach(
-    incident: Incident, monitor: Monitor, level: MonitorLevel, cause: str, event_id: int, now: dt.datetime
+    incident: Incident,
+    monitor: Monitor,
+    level: MonitorLevel,
+    cause: str,
+    event_id: int,
+    now: dt.datetime,
 ) -> Incident:
     record_on_incident(
         incident,
@@ -99,7 +120,7 @@ def _record_breach(
             "monitor": monitor.pk,
             "metric": monitor.metric,
             "level": level,
-            "rollback": policy.thresholds().effects[level.value].rollback,  # type: ignore[index]
+            "rollback": policy.thresholds().effects[level].rollback,
             "policy": monitor.policy,
             "cause_event": event_id,
         },
@@ -107,7 +128,9 @@ def _record_breach(
     return incident
 
 
-def _tell_recovery(incident: Incident | None, monitor: Monitor, cause: str, now: dt.datetime) -> Incident | None:
+def _tell_recovery(
+    incident: Incident | None, monitor: Monitor, cause: str, now: dt.datetime
+) -> Incident | None:
     if incident is not None:
         record_on_incident(
             incident,

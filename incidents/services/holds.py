@@ -9,7 +9,9 @@ from incidents.models import Incident, IncidentHold
 
 def place_hold(*, incident: Incident, kind: str, reference: str, reason: str, now: dt.datetime) -> None:
     """Keep the incident open while `reference` (such as RB-…) runs. Call it in the change's transaction."""
-    IncidentHold.objects.create(incident=incident, kind=kind, reference=reference, reason=reason, placed_at=now)
+    IncidentHold.objects.create(
+        incident=incident, kind=kind, reference=reference, reason=reason, placed_at=now
+    )
 
 
 def release_hold(*, kind: str, reference: str) -> None:

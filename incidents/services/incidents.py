@@ -116,7 +116,10 @@ def acknowledge_incident(*, incident_id: int, actor: Actor, now: dt.datetime) ->
     if incident.acknowledged_at is not None:
         raise AlreadyAcknowledged(f"{incident.ref} was acknowledged before.", state=incident.status)
     if not incident.is_open:
-        raise Conflict(f"{incident.ref} is {incident.status}: there is nothing to acknowledge.", state=incident.status)
+        raise Conflict(
+            f"{incident.ref} is {incident.status}: there is nothing to acknowledge.",
+            state=incident.status,
+        )
     incident.acknowledged_at = now
     incident.acknowledged_by_id = actor.user_id
     breached = is_breached(due=incident.response_due_at, acknowledged_at=now, now=now)
@@ -165,7 +168,12 @@ def edit_incident(
             changed.append("services")
     if changed:
         record_on_incident(
-            incident, "incident.edited", f"Changed {', '.join(changed)}", actor=actor, now=now, data={"fields": changed}
+            incident,
+            "incident.edited",
+            f"Changed {', '.join(changed)}",
+            actor=actor,
+            now=now,
+            data={"fields": changed},
         )
     return incident
 
@@ -261,9 +269,15 @@ def reopen_incident(*, incident_id: int, reason: str, actor: Actor, now: dt.date
     if not reason.strip():
         raise Invalid({"reason": "Say why it is open again."})
     if incident.status != IncidentStatus.RESOLVED:
-        raise Conflict(f"{incident.ref} is {incident.status}: only a resolved incident is reopened.", state=incident.status)
+        raise Conflict(
+            f"{incident.ref} is {incident.status}: only a resolved incident is reopened.",
+            state=incident.status,
+        )
     move_incident(
-        incident, IncidentStatus.INVESTIGATING, resolved_at=None, next_update_due_at=_next_update(incident.severity, now)
+        incident,
+        IncidentStatus.INVESTIGATING,
+        resolved_at=None,
+        next_update_due_at=_next_update(incident.severity, now),
     )
     record_on_incident(incident, "incident.reopened", f"Reopened: {reason}", actor=actor, now=now)
     return incident
@@ -276,7 +290,11 @@ def close_incident(*, incident_id: int, actor: Actor, now: dt.datetime, reason: 
     incident = lock_incident(incident_id, actor)
     move_incident(incident, IncidentStatus.CLOSED, closed_at=now)
     record_on_incident(
-        incident, "incident.closed", f"Closed: {reason}" if reason else "Closed", actor=actor, now=now
+        incident,
+        "incident.closed",
+        f"Closed: {reason}" if reason else "Closed",
+        actor=actor,
+        now=now,
     )
     return incident
 
@@ -301,7 +319,11 @@ def lock_incident(incident_id: int, actor: Actor) -> Incident:
 
 
 def _check_declaration(
-    title: str, kind: str, security_level: int | None, started_at: dt.datetime | None, now: dt.datetime
+    title: str,
+    kind: str,
+    security_level: int | None,
+    started_at: dt.datetime | None,
+    now: dt.datetime,
 ) -> None:
     if not title.strip():
         raise Invalid({"title": "An incident needs a title."})

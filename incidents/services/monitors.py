@@ -32,7 +32,7 @@ def create_monitor(
     source: dict[str, Any],
     interval_seconds: int = 60,
     thresholds: dict[str, float] | None = None,
-    policy: str = "rollback_triggers",  # noqa: A002 - the contract's name
+    policy: str = "rollback_triggers",
     on_monitoring_failure: str = "page",
     enabled: bool = True,
 ) -> Monitor:
@@ -95,7 +95,7 @@ def observe(*, monitor_id: int, reading: Reading, now: dt.datetime) -> MonitorLe
 
 def _check(metric: str, source: dict[str, Any], thresholds: dict[str, float] | None, policy_key: str) -> None:
     wrong: dict[str, str] = {}
-    kind = source.get("type")
+    kind = str(source.get("type"))
     if kind not in SOURCES:
         wrong["source/type"] = f"Must be one of {', '.join(SOURCES)}."
     else:

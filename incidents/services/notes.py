@@ -37,5 +37,11 @@ def add_note(
     if occurred_at is not None and not EARLIEST <= occurred_at <= now + dt.timedelta(minutes=5):
         raise Invalid({"occurred_at": "Must lie between the year 2000 and now."})
     return record_on_incident(
-        incident, KINDS[kind], summary, actor=actor, now=now, occurred_at=occurred_at, source="person"
+        incident,
+        KINDS[kind],
+        summary,
+        actor=actor,
+        now=now,
+        occurred_at=occurred_at,
+        source="person",
     )

@@ -32,7 +32,10 @@ def assign_role(*, incident_id: int, role: str, username: str, actor: Actor, now
     require(actor, "respond" if user.pk == actor.user_id else "command")
     incident = incident_commands.lock_incident(incident_id, actor)
     if not incident.is_open:
-        raise Conflict(f"{incident.ref} is {incident.status}; roles change on open incidents.", state=incident.status)
+        raise Conflict(
+            f"{incident.ref} is {incident.status}; roles change on open incidents.",
+            state=incident.status,
+        )
     return _hand_over(incident, _incident_role(role), user, actor=actor, now=now)
 
 
@@ -65,14 +68,19 @@ def add_responder(*, incident_id: int, username: str, actor: Actor, now: dt.date
         raise Conflict(f"{user} is on {incident.ref} already.", state=incident.status)
     row = incident.responders.create(user=user, since=now, added_by=actor.label)
     record_on_incident(
-        incident, "responder.added", f"{user} joined", actor=actor, now=now, data={"user": user.get_username()}
+        incident,
+        "responder.added",
+        f"{user} joined",
+        actor=actor,
+        now=now,
+        data={"user": user.get_username()},
     )
     return row
 
 
 def welcome_responder(incident: Incident, *, actor: Actor, now: dt.datetime) -> None:
     """Who acknowledges is a responder, and commander if nobody is and the account has the grant."""
-    if not actor.is_person:
+    if not actor.is_person or actor.user_id is None:
         return
     user = User.objects.get(pk=actor.user_id)
     if not incident.responders.filter(user=user, until__isnull=True).exists():
@@ -82,7 +90,7 @@ def welcome_responder(incident: Incident, *, actor: Actor, now: dt.datetime) -> 
         _hand_over(incident, role, user, actor=actor, now=now)
 
 
-def has_grant(user_id: int | None, role: str) -> bool:
+def has_grant(user_id: int, role: str) -> bool:
     """Whether the account may hold the role."""
     return RoleGrant.objects.filter(user_id=user_id, role=role, user__is_active=True).exists()
 

@@ -105,14 +105,25 @@ def record_release(
         },
     )
     record_on_service(
-        service, "release.recorded", f"{version} is live", actor=actor, now=now, data={"version": version}
+        service,
+        "release.recorded",
+        f"{version} is live",
+        actor=actor,
+        now=now,
+        data={"version": version},
     )
     return release
 
 
 @transaction.atomic
 def switch_back(
-    *, service_id: int, from_version: str, to_version: str, rollback_ref: str, actor: Actor, now: dt.datetime
+    *,
+    service_id: int,
+    from_version: str,
+    to_version: str,
+    rollback_ref: str,
+    actor: Actor,
+    now: dt.datetime,
 ) -> None:
     """A rollback has put an older version live: the ledger follows."""
     service = _lock_service(service_id)

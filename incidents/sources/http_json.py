@@ -34,7 +34,9 @@ def check(source: Mapping[str, Any]) -> dict[str, str]:
 async def read(client: GuardedClient, source: Mapping[str, Any]) -> Reading:
     """Fetch the document and pick the number; null is no data, anything else is an error."""
     try:
-        answer = await client.request("GET", source["url"], deadline_seconds=DEADLINE_SECONDS, max_bytes=MAX_BYTES)
+        answer = await client.request(
+            "GET", source["url"], deadline_seconds=DEADLINE_SECONDS, max_bytes=MAX_BYTES
+        )
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         return _failed(f"{type(error).__name__}: {error}")
     if answer.status != 200:
@@ -68,7 +70,12 @@ def _pick(document: Any, path: str) -> Reading:
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and "@" not in parts.netloc
+            and parts.port != 0
+        )
     except ValueError:
         return False
 

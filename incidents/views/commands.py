@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import render
 from django.views import View
 
@@ -76,7 +83,8 @@ class CommandView(View):
             said = self.run(form.cleaned_data, utcnow())
         except Invalid as error:
             for name, text in error.fields.items():
-                form.add_error(name if name in form.fields else None, text)
+                field = name.replace("/", "_")
+                form.add_error(field if field in form.fields else None, text)
             return self._refused(form, REFUSED_FORM)
         except FirebreakError as error:
             form.add_error(None, error.message)

@@ -75,7 +75,12 @@ class Update(IncidentCommand):
         return {"incident": self.incident}
 
     def extra_context(self) -> dict[str, Any]:
-        return {"consequences": [f"Told: {told_text(self.incident.severity)}.", "The clock of the next update starts again."]}
+        return {
+            "consequences": [
+                f"Told: {told_text(self.incident.severity)}.",
+                "The clock of the next update starts again.",
+            ]
+        }
 
 
 class ChangeSeverity(IncidentCommand):
@@ -105,7 +110,12 @@ class Resolve(IncidentCommand):
         return f"{self.incident.ref} is resolved."
 
     def extra_context(self) -> dict[str, Any]:
-        return {"consequences": [f"Told: {told_text(self.incident.severity)}.", "It can be reopened until it is closed."]}
+        return {
+            "consequences": [
+                f"Told: {told_text(self.incident.severity)}.",
+                "It can be reopened until it is closed.",
+            ]
+        }
 
 
 class Reopen(IncidentCommand):
@@ -153,7 +163,9 @@ class RoleCommand(IncidentCommand):
         return {"title": f"{self.title}: {self.role.label}"}
 
     def assign(self, username: str, now: dt.datetime) -> None:
-        assign_role(incident_id=self.incident.pk, role=self.role, username=username, actor=self.actor, now=now)
+        assign_role(
+            incident_id=self.incident.pk, role=self.role, username=username, actor=self.actor, now=now
+        )
 
 
 class TakeRole(RoleCommand):

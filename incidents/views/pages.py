@@ -123,7 +123,11 @@ def _paging(page: IncidentPage, state: str, severity: str, before: str) -> dict[
     return {
         "filters": [
             _filter("state", "State", [(label, address(state=key), key == state) for label, key in states]),
-            _filter("severity", "Severity", [(label, address(severity=key), key == severity) for label, key in severities]),
+            _filter(
+                "severity",
+                "Severity",
+                [(label, address(severity=key), key == severity) for label, key in severities],
+            ),
         ],
         "previous_url": address() if before else None,
         "next_url": address(before=page.before) if page.before else None,

@@ -19,7 +19,12 @@ class RollbackFilters(DrillFilters):
     incident = serializers.CharField(max_length=24, required=False)
     trigger = serializers.ChoiceField(choices=Trigger.choices, required=False)
 
-    LOOKUPS = {"state": "state", "service": "service__slug", "incident": "incident__ref", "trigger": "trigger"}
+    LOOKUPS = {
+        "state": "state",
+        "service": "service__slug",
+        "incident": "incident__ref",
+        "trigger": "trigger",
+    }
 
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
         rows = super().apply(rows, asked)

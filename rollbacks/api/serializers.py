@@ -24,8 +24,8 @@ class StepSerializer(serializers.ModelSerializer[RollbackStep]):
     class Meta:
         model = RollbackStep
         fields = (
-            "position", "phase", "key", "name", "kind", "mutating", "state", "attempt", "started_at", "finished_at",
-            "exit_code", "output_tail", "note",
+            "position", "phase", "key", "name", "kind", "mutating", "state", "attempt",
+            "started_at", "finished_at", "exit_code", "output_tail", "note",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -43,7 +43,7 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
 
 
 class RollbackSerializer(serializers.ModelSerializer[Rollback]):
-    """A rollback of `rollbacks.selectors.records.rollback_records`. `attention` says why a person must decide."""
+    """A rollback of `rollback_records`. `attention` says why a person must decide."""
 
     incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)
     service = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
@@ -57,10 +57,11 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
     class Meta:
         model = Rollback
         fields = (
-            "ref", "incident", "service", "procedure", "procedure_digest", "trigger", "state", "from_version",
-            "target_version", "parameters", "reason", "expected_duration_seconds", "expected_impact", "requested_by",
-            "requested_at", "approval_expires_at", "started_at", "completed_at", "duration_seconds",
-            "cancel_requested_at", "attention", "drill", "outcome", "approvals", "steps",
+            "ref", "incident", "service", "procedure", "procedure_digest", "trigger", "state",
+            "from_version", "target_version", "parameters", "reason", "expected_duration_seconds",
+            "expected_impact", "requested_by", "requested_at", "approval_expires_at",
+            "started_at", "completed_at", "duration_seconds", "cancel_requested_at", "attention",
+            "drill", "outcome", "approvals", "steps",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -80,7 +81,9 @@ class RequestRollbackSerializer(StrictSerializer):
     target_version = Text(max_length=100, required=False, allow_blank=True)
     parameters = serializers.DictField(child=Text(max_length=500), required=False)
     reason = Text()
-    expected_duration_seconds = WholeNumber(min_value=1, max_value=WEEK_SECONDS, required=False, allow_null=True)
+    expected_duration_seconds = WholeNumber(
+        min_value=1, max_value=WEEK_SECONDS, required=False, allow_null=True
+    )
     expected_impact = Text(required=False, allow_blank=True, allow_null=True)
 
 

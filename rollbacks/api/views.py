@@ -123,7 +123,9 @@ class PlainText(BaseRenderer):
     format = "txt"
     charset = "utf-8"
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> bytes:
         return bytes(data)
 
 

@@ -22,7 +22,12 @@ def finish_step(rollback: Rollback, step: RollbackStep, *, now: dt.datetime, **c
         f"{step.name}: done",
         actor=SYSTEM,
         now=now,
-        data={"position": step.position, "step": step.key, "phase": step.phase, "mutating": step.mutating},
+        data={
+            "position": step.position,
+            "step": step.key,
+            "phase": step.phase,
+            "mutating": step.mutating,
+        },
     )
 
 
@@ -39,14 +44,29 @@ def step_failed(rollback: Rollback, step: RollbackStep, *, now: dt.datetime) -> 
         f"{step.name}: {said}",
         actor=SYSTEM,
         now=now,
-        data={"position": step.position, "step": step.key, "phase": step.phase, "exit_code": step.exit_code},
+        data={
+            "position": step.position,
+            "step": step.key,
+            "phase": step.phase,
+            "exit_code": step.exit_code,
+        },
     )
     if rollback.mutated_at is not None:
         ask_for_a_person(rollback, f"“{step.name}” {said}", actor=SYSTEM, now=now)
     elif step.state == StepState.CANCELLED:
         who = rollback.cancel_requested_by
-        end_rollback(rollback, RollbackState.CANCELLED, f"cancelled by {who}; nothing was changed", actor=SYSTEM, now=now)
+        end_rollback(
+            rollback,
+            RollbackState.CANCELLED,
+            f"cancelled by {who}; nothing was changed",
+            actor=SYSTEM,
+            now=now,
+        )
     else:
         end_rollback(
-            rollback, RollbackState.FAILED, f"“{step.name}” {said}; nothing was changed", actor=SYSTEM, now=now
+            rollback,
+            RollbackState.FAILED,
+            f"“{step.name}” {said}; nothing was changed",
+            actor=SYSTEM,
+            now=now,
         )

@@ -21,8 +21,8 @@ from rollbacks.executor import commands
 from rollbacks.executor.holding import hold
 from rollbacks.executor.lease import Lease, claim
 from rollbacks.executor.outcomes import finish_step, step_failed
-from rollbacks.executor.soak import watch_soak
 from rollbacks.executor.patience import patiently, surviving_the_database
+from rollbacks.executor.soak import watch_soak
 from rollbacks.facts import CommandResult, Ending, Invocation
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import judge_request
@@ -108,7 +108,11 @@ def _begin(rollback_id: int, fence: int, now: dt.datetime) -> bool:
         f"{rollback.from_version} → {rollback.target_version} of {rollback.service.name} started",
         actor=SYSTEM,
         now=now,
-        data={"trigger": rollback.trigger, "from": rollback.from_version, "target": rollback.target_version},
+        data={
+            "trigger": rollback.trigger,
+            "from": rollback.from_version,
+            "target": rollback.target_version,
+        },
     )
     return True
 
@@ -137,7 +141,11 @@ def _why_not_now(rollback: Rollback, now: dt.datetime) -> str:
 def _why_not_authorised(rollback: Rollback) -> str:
     incident = rollback.incident
     authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
-    approvals = list(rollback.approvals.filter(decision="approved", plan_digest=rollback.plan_digest).select_related("user"))
+    approvals = list(
+        rollback.approvals.filter(decision="approved", plan_digest=rollback.plan_digest).select_related(
+            "user"
+        )
+    )
     if approvals:
         wanted = set(policy.automation().approvers) if authority.approval else set(authority.roles)
         still = [a for a in approvals if wanted & person_on_incident(actor_for_user(a.user), incident).roles]
@@ -150,7 +158,9 @@ def _why_not_authorised(rollback: Rollback) -> str:
     requester = rollback.requested_by_user
     if requester is None:
         return "the account that requested it is gone"
-    verdict = judge_request(person_on_incident(actor_for_user(requester), incident), authority, automatic_allowed=False)
+    verdict = judge_request(
+        person_on_incident(actor_for_user(requester), incident), authority, automatic_allowed=False
+    )
     return verdict.reason if verdict.needs_approval else ""
 
 
@@ -186,9 +196,10 @@ def _run_command(rollback_id: int, fence: int, step_id: int) -> bool:
     def should_stop() -> bool:
         if step.mutating:
             return False  # stopping a change half way is worse than waiting for its end
+        asked = False
         with surviving_the_database():
-            return Rollback.objects.filter(pk=rollback.pk, cancel_requested_at__isnull=False).exists()
-        return False
+            asked = Rollback.objects.filter(pk=rollback.pk, cancel_requested_at__isnull=False).exists()
+        return asked
 
     result = command_step.run(invocation, report=report, should_stop=should_stop)
     return patiently(lambda: _settle(rollback_id, fence, step, result))
@@ -235,7 +246,13 @@ def _stop_on_request(rollback_id: int, fence: int, now: dt.datetime) -> bool:
     who = rollback.cancel_requested_by
     if rollback.mutated_at is None:
         rollback.steps.filter(state=StepState.WAITING).update(state=StepState.CANCELLED, finished_at=now)
-        end_rollback(rollback, RollbackState.CANCELLED, f"cancelled by {who}; nothing was changed", actor=SYSTEM, now=now)
+        end_rollback(
+            rollback,
+            RollbackState.CANCELLED,
+            f"cancelled by {who}; nothing was changed",
+            actor=SYSTEM,
+            now=now,
+        )
         return False
     step = rollback.steps.exclude(state__in=(StepState.SUCCEEDED, StepState.SKIPPED)).first()
     if step is not None and step.state in (StepState.PENDING, StepState.WAITING):
@@ -275,7 +292,10 @@ def _give_to_a_person(rollback_id: int, fence: int, why: str) -> None:
     except (StaleWorker, NotFound):
         return
     now = utcnow()
-    if rollback.mutated_at is None and rollback.state in (RollbackState.APPROVED, RollbackState.VALIDATING):
+    if rollback.mutated_at is None and rollback.state in (
+        RollbackState.APPROVED,
+        RollbackState.VALIDATING,
+    ):
         end_rollback(rollback, RollbackState.FAILED, why, actor=SYSTEM, now=now)
         return
     step = rollback.steps.exclude(state__in=(StepState.SUCCEEDED, StepState.SKIPPED)).first()

@@ -28,8 +28,14 @@ def watch_soak(rollback_id: int, fence: int, step_id: int, now: dt.datetime) -> 
     step = rollback.steps.get(pk=step_id)
     declared = _declared(rollback, step)
     if step.state == StepState.PENDING:
-        move_step(step, StepState.WAITING, started_at=now, due_at=now + dt.timedelta(seconds=declared.duration))
-    assert step.started_at is not None and step.due_at is not None
+        move_step(
+            step,
+            StepState.WAITING,
+            started_at=now,
+            due_at=now + dt.timedelta(seconds=declared.duration),
+        )
+    assert step.started_at is not None
+    assert step.due_at is not None
     verdict, reason = judge_soak(
         samples_since(rollback, step.started_at),
         started_at=step.started_at,

@@ -6,144 +6,334 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('incidents', '0001_initial'),
+        ("incidents", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AutomationSwitch',
+            name="AutomationSwitch",
             fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
-                ('armed', models.BooleanField(default=True)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('changed_at', models.DateTimeField(null=True)),
-                ('changed_by', models.CharField(blank=True, max_length=200)),
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(
+                        default=1, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("armed", models.BooleanField(default=True)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("changed_at", models.DateTimeField(null=True)),
+                ("changed_by", models.CharField(blank=True, max_length=200)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='one_automation_switch')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="one_automation_switch")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Rollback',
+            name="Rollback",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ref', models.CharField(max_length=24, unique=True)),
-                ('procedure', models.CharField(max_length=60)),
-                ('procedure_digest', models.CharField(max_length=64)),
-                ('plan_digest', models.CharField(max_length=64)),
-                ('trigger', models.CharField(choices=[('automated', 'Automated'), ('manual', 'Manual')], max_length=10)),
-                ('state', models.CharField(choices=[('requested', 'Requested'), ('awaiting_approval', 'Awaiting approval'), ('approved', 'Approved'), ('validating', 'Validating'), ('executing', 'Executing'), ('verifying', 'Verifying'), ('needs_attention', 'Needs attention'), ('succeeded', 'Succeeded'), ('rejected', 'Rejected'), ('expired', 'Expired'), ('cancelled', 'Cancelled'), ('failed', 'Failed, nothing changed'), ('handed_over', 'Handed over'), ('resolved_by_hand', 'Resolved by hand')], default='requested', max_length=20)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('from_version', models.CharField(max_length=100)),
-                ('target_version', models.CharField(max_length=100)),
-                ('parameters', models.JSONField(default=dict)),
-                ('reason', models.TextField()),
-                ('expected_duration_seconds', models.PositiveIntegerField()),
-                ('expected_impact', models.TextField(blank=True)),
-                ('drill', models.BooleanField(default=False)),
-                ('requested_by', models.CharField(max_length=200)),
-                ('requested_by_token', models.BooleanField(default=False)),
-                ('requested_at', models.DateTimeField()),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('approval_expires_at', models.DateTimeField(null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('completed_at', models.DateTimeField(null=True)),
-                ('mutated_at', models.DateTimeField(help_text='When the first changing step began.', null=True)),
-                ('cancel_requested_at', models.DateTimeField(null=True)),
-                ('cancel_requested_by', models.CharField(blank=True, max_length=200)),
-                ('attention', models.TextField(blank=True, help_text='Why a person must decide.')),
-                ('outcome', models.TextField(blank=True)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('lease_owner', models.CharField(blank=True, max_length=200)),
-                ('fence', models.PositiveBigIntegerField(default=0)),
-                ('incident', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='incidents.incident')),
-                ('requested_by_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='incidents.service')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ref", models.CharField(max_length=24, unique=True)),
+                ("procedure", models.CharField(max_length=60)),
+                ("procedure_digest", models.CharField(max_length=64)),
+                ("plan_digest", models.CharField(max_length=64)),
+                (
+                    "trigger",
+                    models.CharField(
+                        choices=[("automated", "Automated"), ("manual", "Manual")], max_length=10
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("requested", "Requested"),
+                            ("awaiting_approval", "Awaiting approval"),
+                            ("approved", "Approved"),
+                            ("validating", "Validating"),
+                            ("executing", "Executing"),
+                            ("verifying", "Verifying"),
+                            ("needs_attention", "Needs attention"),
+                            ("succeeded", "Succeeded"),
+                            ("rejected", "Rejected"),
+                            ("expired", "Expired"),
+                            ("cancelled", "Cancelled"),
+                            ("failed", "Failed, nothing changed"),
+                            ("handed_over", "Handed over"),
+                            ("resolved_by_hand", "Resolved by hand"),
+                        ],
+                        default="requested",
+                        max_length=20,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("from_version", models.CharField(max_length=100)),
+                ("target_version", models.CharField(max_length=100)),
+                ("parameters", models.JSONField(default=dict)),
+                ("reason", models.TextField()),
+                ("expected_duration_seconds", models.PositiveIntegerField()),
+                ("expected_impact", models.TextField(blank=True)),
+                ("drill", models.BooleanField(default=False)),
+                ("requested_by", models.CharField(max_length=200)),
+                ("requested_by_token", models.BooleanField(default=False)),
+                ("requested_at", models.DateTimeField()),
+                ("approved_at", models.DateTimeField(null=True)),
+                ("approval_expires_at", models.DateTimeField(null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("completed_at", models.DateTimeField(null=True)),
+                (
+                    "mutated_at",
+                    models.DateTimeField(help_text="When the first changing step began.", null=True),
+                ),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("cancel_requested_by", models.CharField(blank=True, max_length=200)),
+                ("attention", models.TextField(blank=True, help_text="Why a person must decide.")),
+                ("outcome", models.TextField(blank=True)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("lease_owner", models.CharField(blank=True, max_length=200)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                (
+                    "incident",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="incidents.incident"
+                    ),
+                ),
+                (
+                    "requested_by_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="incidents.service"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-requested_at', '-pk'],
+                "ordering": ["-requested_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Approval',
+            name="Approval",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('decision', models.CharField(choices=[('approved', 'Approved'), ('rejected', 'Rejected')], max_length=10)),
-                ('role', models.CharField(max_length=24)),
-                ('reason', models.TextField(blank=True)),
-                ('plan_digest', models.CharField(max_length=64)),
-                ('decided_at', models.DateTimeField()),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('rollback', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='rollbacks.rollback')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "decision",
+                    models.CharField(
+                        choices=[("approved", "Approved"), ("rejected", "Rejected")], max_length=10
+                    ),
+                ),
+                ("role", models.CharField(max_length=24)),
+                ("reason", models.TextField(blank=True)),
+                ("plan_digest", models.CharField(max_length=64)),
+                ("decided_at", models.DateTimeField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "rollback",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="approvals",
+                        to="rollbacks.rollback",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['decided_at'],
+                "ordering": ["decided_at"],
             },
         ),
         migrations.CreateModel(
-            name='RollbackStep',
+            name="RollbackStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField()),
-                ('phase', models.CharField(choices=[('validate', 'Validate'), ('execute', 'Execute'), ('verify', 'Verify')], max_length=10)),
-                ('key', models.CharField(max_length=60)),
-                ('name', models.CharField(max_length=120)),
-                ('kind', models.CharField(choices=[('command', 'Command'), ('soak', 'Soak')], max_length=10)),
-                ('mutating', models.BooleanField(default=False)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('starting', 'Starting'), ('running', 'Running'), ('waiting', 'Waiting'), ('succeeded', 'Succeeded'), ('skipped', 'Skipped'), ('failed', 'Failed'), ('timed_out', 'Timed out'), ('cancelled', 'Cancelled'), ('unknown', 'Nobody knows')], default='pending', max_length=12)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('due_at', models.DateTimeField(help_text='When a waiting step is over.', null=True)),
-                ('exit_code', models.SmallIntegerField(null=True)),
-                ('output_tail', models.TextField(blank=True)),
-                ('note', models.CharField(blank=True, max_length=500)),
-                ('rollback', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='rollbacks.rollback')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "phase",
+                    models.CharField(
+                        choices=[("validate", "Validate"), ("execute", "Execute"), ("verify", "Verify")],
+                        max_length=10,
+                    ),
+                ),
+                ("key", models.CharField(max_length=60)),
+                ("name", models.CharField(max_length=120)),
+                ("kind", models.CharField(choices=[("command", "Command"), ("soak", "Soak")], max_length=10)),
+                ("mutating", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("starting", "Starting"),
+                            ("running", "Running"),
+                            ("waiting", "Waiting"),
+                            ("succeeded", "Succeeded"),
+                            ("skipped", "Skipped"),
+                            ("failed", "Failed"),
+                            ("timed_out", "Timed out"),
+                            ("cancelled", "Cancelled"),
+                            ("unknown", "Nobody knows"),
+                        ],
+                        default="pending",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField(help_text="When a waiting step is over.", null=True)),
+                ("exit_code", models.SmallIntegerField(null=True)),
+                ("output_tail", models.TextField(blank=True)),
+                ("note", models.CharField(blank=True, max_length=500)),
+                (
+                    "rollback",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="steps",
+                        to="rollbacks.rollback",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['rollback', 'position'],
+                "ordering": ["rollback", "position"],
             },
         ),
         migrations.AddIndex(
-            model_name='rollback',
-            index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='rollbacks_due'),
+            model_name="rollback",
+            index=models.Index(
+                condition=models.Q(("due_at__isnull", False)), fields=["due_at"], name="rollbacks_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='rollback',
-            index=models.Index(condition=models.Q(('state__in', ('validating', 'executing', 'verifying'))), fields=['lease_until'], name='rollbacks_leased'),
+            model_name="rollback",
+            index=models.Index(
+                condition=models.Q(("state__in", ("validating", "executing", "verifying"))),
+                fields=["lease_until"],
+                name="rollbacks_leased",
+            ),
         ),
         migrations.AddIndex(
-            model_name='rollback',
-            index=models.Index(fields=['-requested_at', '-id'], name='rollbacks_newest_first'),
+            model_name="rollback",
+            index=models.Index(fields=["-requested_at", "-id"], name="rollbacks_newest_first"),
         ),
         migrations.AddConstraint(
-            model_name='rollback',
-            constraint=models.UniqueConstraint(condition=models.Q(('drill', False), ('state__in', ('requested', 'awaiting_approval', 'approved', 'validating', 'executing', 'verifying', 'needs_attention'))), fields=('service',), name='one_live_rollback_per_service'),
+            model_name="rollback",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("drill", False),
+                    (
+                        "state__in",
+                        (
+                            "requested",
+                            "awaiting_approval",
+                            "approved",
+                            "validating",
+                            "executing",
+                            "verifying",
+                            "needs_attention",
+                        ),
+                    ),
+                ),
+                fields=("service",),
+                name="one_live_rollback_per_service",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rollback',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['requested', 'awaiting_approval', 'approved', 'validating', 'executing', 'verifying', 'needs_attention', 'succeeded', 'rejected', 'expired', 'cancelled', 'failed', 'handed_over', 'resolved_by_hand'])), name='rollback_state_is_known'),
+            model_name="rollback",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "requested",
+                            "awaiting_approval",
+                            "approved",
+                            "validating",
+                            "executing",
+                            "verifying",
+                            "needs_attention",
+                            "succeeded",
+                            "rejected",
+                            "expired",
+                            "cancelled",
+                            "failed",
+                            "handed_over",
+                            "resolved_by_hand",
+                        ],
+                    )
+                ),
+                name="rollback_state_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rollback',
-            constraint=models.CheckConstraint(condition=models.Q(('target_version', models.F('from_version')), _negated=True), name='rollback_leaves_the_version'),
+            model_name="rollback",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("target_version", models.F("from_version")), _negated=True),
+                name="rollback_leaves_the_version",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approval',
-            constraint=models.UniqueConstraint(fields=('rollback', 'user'), name='one_decision_per_person_and_rollback'),
+            model_name="approval",
+            constraint=models.UniqueConstraint(
+                fields=("rollback", "user"), name="one_decision_per_person_and_rollback"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rollbackstep',
-            constraint=models.UniqueConstraint(fields=('rollback', 'position'), name='one_step_per_position'),
+            model_name="rollbackstep",
+            constraint=models.UniqueConstraint(fields=("rollback", "position"), name="one_step_per_position"),
         ),
         migrations.AddConstraint(
-            model_name='rollbackstep',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['pending', 'starting', 'running', 'waiting', 'succeeded', 'skipped', 'failed', 'timed_out', 'cancelled', 'unknown'])), name='step_state_is_known'),
+            model_name="rollbackstep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "pending",
+                            "starting",
+                            "running",
+                            "waiting",
+                            "succeeded",
+                            "skipped",
+                            "failed",
+                            "timed_out",
+                            "cancelled",
+                            "unknown",
+                        ],
+                    )
+                ),
+                name="step_state_is_known",
+            ),
         ),
     ]

@@ -87,14 +87,21 @@ class Rollback(models.Model):
                 condition=Q(state__in=LIVE_STATES, drill=False),
                 name="one_live_rollback_per_service",
             ),
-            models.CheckConstraint(condition=Q(state__in=RollbackState.values), name="rollback_state_is_known"),
             models.CheckConstraint(
-                condition=~Q(target_version=models.F("from_version")), name="rollback_leaves_the_version"
+                condition=Q(state__in=RollbackState.values), name="rollback_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(target_version=models.F("from_version")),
+                name="rollback_leaves_the_version",
             ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="rollbacks_due"),
-            models.Index(fields=["lease_until"], condition=Q(state__in=RUNNING_STATES), name="rollbacks_leased"),
+            models.Index(
+                fields=["lease_until"],
+                condition=Q(state__in=RUNNING_STATES),
+                name="rollbacks_leased",
+            ),
             models.Index(fields=["-requested_at", "-id"], name="rollbacks_newest_first"),
         ]
 

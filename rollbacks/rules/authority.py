@@ -47,7 +47,11 @@ def judge_request(person: Person, authority: Authority, *, automatic_allowed: bo
         return Verdict(True, True, "Requested by a token: a person decides.")
     role = _first_held(authority.roles, person.roles)
     if role is None:
-        return Verdict(True, True, f"The requester is not {_either(authority.roles)} of this incident; {_who(authority)}.")
+        return Verdict(
+            True,
+            True,
+            f"The requester is not {_either(authority.roles)} of this incident; {_who(authority)}.",
+        )
     if authority.approval:
         return Verdict(True, True, f"{role.label} with approval.", role)
     return Verdict(True, False, f"Decided by the {role.label}.", role)

@@ -26,7 +26,12 @@ class Watched:
 
 
 def judge_soak(
-    samples: Mapping[str, Sequence[Watched]], *, started_at: dt.datetime, ends_at: dt.datetime, settle_seconds: float, now: dt.datetime
+    samples: Mapping[str, Sequence[Watched]],
+    *,
+    started_at: dt.datetime,
+    ends_at: dt.datetime,
+    settle_seconds: float,
+    now: dt.datetime,
 ) -> tuple[SoakVerdict, str]:
     """Judge by each monitor's samples after the settling time; returns the verdict and its reason.
 
@@ -46,7 +51,10 @@ def judge_soak(
     if now < ends_at:
         return SoakVerdict.WATCHING, "watching"
     if not waiting:
-        return SoakVerdict.PASSED, f"{len(samples)} monitor(s) stayed well" if samples else "no monitor to watch"
+        return (
+            SoakVerdict.PASSED,
+            f"{len(samples)} monitor(s) stayed well" if samples else "no monitor to watch",
+        )
     if now < late:
         return SoakVerdict.WATCHING, f"waiting for a good answer of {', '.join(sorted(waiting))}"
     return SoakVerdict.FAILED, f"no good answer of {', '.join(sorted(waiting))} during the soak"

@@ -9,6 +9,7 @@ from rollbacks.models import Rollback
 from rollbacks.rules.admission import Situation
 from rollbacks.rules.authority import Person
 from rollbacks.services.automation import current_switch
+from rollbacks.states import END_STATES
 
 
 def person_on_incident(actor: Actor, incident: Incident) -> Person:
@@ -48,7 +49,7 @@ def situation_of(service: Service, *, metric: str) -> Situation:
     targets = candidate_targets(service)
     running = Rollback.objects.live().filter(service=service, drill=False).first()
     version = live.version if live else None
-    ended = Rollback.objects.filter(service=service, drill=False).exclude(pk=running.pk if running else None)
+    ended = Rollback.objects.filter(service=service, drill=False, state__in=END_STATES)
     since = live.recorded_at if live else None
     symptom = Monitor.objects.filter(
         service=service, metric__in=(Metric.ERROR_RATE, Metric.RESPONSE_TIME), enabled=True

@@ -52,7 +52,9 @@ def _record(key: str) -> ProcedureRecord:
         expected_impact=declared.expected_impact,
         parameters=declared.parameters,
         steps=tuple(
-            ProcedureStep(phase, step.key, step.name, step.kind, isinstance(step, CommandStep) and step.mutating)
+            ProcedureStep(
+                phase, step.key, step.name, step.kind, isinstance(step, CommandStep) and step.mutating
+            )
             for phase, step in declared.steps()
         ),
     )

@@ -23,10 +23,17 @@ from rollbacks.transitions import move_rollback, move_step
 
 
 @transaction.atomic
-def mark_step_done(*, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime) -> Rollback:
+def mark_step_done(
+    *, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime
+) -> Rollback:
     """A person has made sure that the step's effect is there: the rollback goes on after it."""
     rollback, step = _lock_for_decision(rollback_id, position, reason, actor)
-    move_step(step, StepState.SUCCEEDED, note=f"marked done by {actor.label}: {reason}"[:500], finished_at=now)
+    move_step(
+        step,
+        StepState.SUCCEEDED,
+        note=f"marked done by {actor.label}: {reason}"[:500],
+        finished_at=now,
+    )
     record_on_rollback(
         rollback,
         "rollback.step_marked_done",
@@ -48,7 +55,9 @@ def mark_step_done(*, rollback_id: int, position: int, reason: str, actor: Actor
 
 
 @transaction.atomic
-def abort_rollback(*, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime) -> Rollback:
+def abort_rollback(
+    *, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime
+) -> Rollback:
     """A person takes over outside Firebreak: the rollback ends as resolved by hand."""
     rollback, step = _lock_for_decision(rollback_id, position, reason, actor)
     end_rollback(
@@ -61,7 +70,9 @@ def abort_rollback(*, rollback_id: int, position: int, reason: str, actor: Actor
     return rollback
 
 
-def _lock_for_decision(rollback_id: int, position: int, reason: str, actor: Actor) -> tuple[Rollback, RollbackStep]:
+def _lock_for_decision(
+    rollback_id: int, position: int, reason: str, actor: Actor
+) -> tuple[Rollback, RollbackStep]:
     require(actor, "decide_rollback")
     if not actor.is_person:
         raise NotAllowed("Only a person decides this, never a token.")
@@ -76,8 +87,12 @@ def _lock_for_decision(rollback_id: int, position: int, reason: str, actor: Acto
             "This is for " + " or ".join(sorted(role.label for role in wanted)) + f" of {incident.ref}."
         )
     if rollback.state != RollbackState.NEEDS_ATTENTION:
-        raise Conflict(f"{rollback.ref} is {rollback.state}: there is nothing to decide.", state=rollback.state)
+        raise Conflict(
+            f"{rollback.ref} is {rollback.state}: there is nothing to decide.", state=rollback.state
+        )
     step = rollback.steps.filter(position=position).first()
     if step is None or step.state not in UNSETTLED_STEPS:
-        raise Conflict(f"Step {position} of {rollback.ref} does not wait for a decision.", state=rollback.state)
+        raise Conflict(
+            f"Step {position} of {rollback.ref} does not wait for a decision.", state=rollback.state
+        )
     return rollback, step

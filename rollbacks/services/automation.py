@@ -41,7 +41,12 @@ def _set(armed: bool, reason: str, actor: Actor, now: dt.datetime) -> Automation
     switch = AutomationSwitch.objects.select_for_update(no_key=True).get(pk=1)
     if switch.armed == armed:
         raise Conflict(f"Automation is {switch} already.", state=str(switch))
-    switch.armed, switch.reason, switch.changed_at, switch.changed_by = armed, reason, now, actor.label
+    switch.armed, switch.reason, switch.changed_at, switch.changed_by = (
+        armed,
+        reason,
+        now,
+        actor.label,
+    )
     switch.save()
     events.record(
         events.system_stream().pk,

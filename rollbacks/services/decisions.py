@@ -21,7 +21,14 @@ from rollbacks.timeline import record_refusal
 
 @transaction.atomic
 def consider_automatic_rollback(
-    *, incident_ref: str, service: str, metric: str, effect: str, policy_key: str, cause: str, now: dt.datetime
+    *,
+    incident_ref: str,
+    service: str,
+    metric: str,
+    effect: str,
+    policy_key: str,
+    cause: str,
+    now: dt.datetime,
 ) -> Rollback | None:
     """Start a rollback, ask for approval of one, or say why not.
 
@@ -32,7 +39,9 @@ def consider_automatic_rollback(
     if subject is None or incident is None or not incident.is_open:
         return None
     reasons = refusals(
-        situation_of(subject, metric=metric), now=now, recent_seconds=policy.automation().recent_release
+        situation_of(subject, metric=metric),
+        now=now,
+        recent_seconds=policy.automation().recent_release,
     )
     if reasons:
         lock_incident(incident.pk, AUTOMATION)
@@ -61,15 +70,20 @@ def reconsider_after_release(*, service: str, version: str, now: dt.datetime) ->
     if release is None or incident is None:
         return None
     effects = incident_policy.thresholds().effects
-    breaching = Monitor.objects.filter(service__slug=service, enabled=True, level_since__gte=release.deployed_at)
-    worst = breaching.filter(level=MonitorLevel.CRITICAL).first() or breaching.filter(level=MonitorLevel.HIGH).first()
-    if worst is None or effects[worst.level].rollback == "none":
+    breaching = Monitor.objects.filter(
+        service__slug=service, enabled=True, level_since__gte=release.deployed_at
+    )
+    worst = (
+        breaching.filter(level=MonitorLevel.CRITICAL).first()
+        or breaching.filter(level=MonitorLevel.HIGH).first()
+    )
+    if worst is None or effects[MonitorLevel(worst.level)].rollback == "none":
         return None
     return consider_automatic_rollback(
         incident_ref=incident.ref,
         service=service,
         metric=worst.metric,
-        effect=effects[worst.level].rollback,
+        effect=effects[MonitorLevel(worst.level)].rollback,
         policy_key=worst.policy,
         cause=f"{worst.metric} is {worst.level} since {version} was deployed",
         now=now,

@@ -37,7 +37,9 @@ def lock_rollback(rollback_id: int, actor: Actor) -> Rollback:
     return locked.select_related("incident", "service").get(pk=rollback_id)
 
 
-def end_rollback(rollback: Rollback, end: RollbackState, summary: str, *, actor: Actor, now: dt.datetime) -> None:
+def end_rollback(
+    rollback: Rollback, end: RollbackState, summary: str, *, actor: Actor, now: dt.datetime
+) -> None:
     """Move a locked rollback to an end: the service's lock and the incident's hold are gone.
 
     The incident goes on to monitoring after a success, else back to investigating.
@@ -61,7 +63,11 @@ def end_rollback(rollback: Rollback, end: RollbackState, summary: str, *, actor:
         summary,
         actor=actor,
         now=now,
-        data={"from": rollback.from_version, "target": rollback.target_version, "trigger": rollback.trigger},
+        data={
+            "from": rollback.from_version,
+            "target": rollback.target_version,
+            "trigger": rollback.trigger,
+        },
     )
     if had_run:
         succeeded = end is RollbackState.SUCCEEDED
@@ -85,7 +91,12 @@ def ask_for_a_person(rollback: Rollback, why: str, *, actor: Actor, now: dt.date
         lease_owner="",
     )
     record_on_rollback(
-        rollback, "rollback.needs_attention", f"needs a person: {why}", actor=actor, now=now, data={"why": why[:500]}
+        rollback,
+        "rollback.needs_attention",
+        f"needs a person: {why}",
+        actor=actor,
+        now=now,
+        data={"why": why[:500]},
     )
     follow_rollback(
         incident_id=rollback.incident_id,

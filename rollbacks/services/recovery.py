@@ -19,17 +19,24 @@ def flag_lost_rollbacks(*, now: dt.datetime) -> int:
     The lease is judged by the database's clock. A rollback whose worker died between two steps is
     not lost: `run_due` takes it up again. Returns how many were found.
     """
-    lost = Rollback.objects.filter(state__in=RUNNING_STATES, steps__state__in=BUSY_STEPS).distinct()
-    stale = Rollback.objects.filter(state=RollbackState.AWAITING_APPROVAL)
-    found = 0
-    for rollback_id in lost.extra(where=[_LEASE_OVER]).values_list("pk", flat=True):
-        found += _flag_lost(rollback_id, now)
-    for rollback_id in stale.extra(where=["approval_expires_at <= clock_timestamp()"]).values_list("pk", flat=True):
-        found += _expire(rollback_id, now)
-    return found
+    found = sum(_flag_lost(rollback_id, now) for rollback_id in _ids(_LOST))
+    return found + sum(_expire(rollback_id, now) for rollback_id in _ids(_UNAPPROVED))
 
 
-_LEASE_OVER = '("rollbacks_rollback"."lease_until" IS NULL OR "rollbacks_rollback"."lease_until" <= clock_timestamp())'
+_LOST = """
+SELECT DISTINCT r.id FROM rollbacks_rollback r JOIN rollbacks_rollbackstep s ON s.rollback_id = r.id
+ WHERE r.state IN ('validating', 'executing', 'verifying') AND s.state IN ('starting', 'running')
+   AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp())
+"""
+_UNAPPROVED = """
+SELECT id FROM rollbacks_rollback WHERE state = 'awaiting_approval' AND approval_expires_at <= clock_timestamp()
+"""
+
+
+def _ids(query: str) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [row[0] for row in cursor.fetchall()]
 
 
 @transaction.atomic

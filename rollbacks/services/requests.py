@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -26,7 +27,6 @@ from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
 from rollbacks.states import ApprovalDecision, RollbackState, StepKind, Trigger
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback
-
 
 
 class RollbackUnderWay(Conflict):
@@ -103,7 +103,13 @@ def request_rollback(
         requested_at=now,
     )
     _copy_steps(rollback)
-    place_hold(incident=incident, kind=HOLD, reference=rollback.ref, reason=f"{rollback.ref} is under way", now=now)
+    place_hold(
+        incident=incident,
+        kind=HOLD,
+        reference=rollback.ref,
+        reason=f"{rollback.ref} is under way",
+        now=now,
+    )
     authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
     verdict = judge_request(
         person_on_incident(actor, incident), authority, automatic_allowed=automatic_allowed
@@ -118,9 +124,19 @@ def approve_rollback(*, rollback_id: int, actor: Actor, now: dt.datetime, reason
     rollback = lock_rollback(rollback_id, actor)
     verdict = _decide(rollback, actor, now, ApprovalDecision.APPROVED, reason)
     valid = dt.timedelta(seconds=policy.automation().approval_valid)
-    move_rollback(rollback, RollbackState.APPROVED, approved_at=now, approval_expires_at=now + valid, due_at=now)
+    move_rollback(
+        rollback,
+        RollbackState.APPROVED,
+        approved_at=now,
+        approval_expires_at=now + valid,
+        due_at=now,
+    )
     record_on_rollback(
-        rollback, "rollback.approved", f"approved by {actor.label}. {verdict.reason}", actor=actor, now=now
+        rollback,
+        "rollback.approved",
+        f"approved by {actor.label}. {verdict.reason}",
+        actor=actor,
+        now=now,
     )
     hints.wake("rollbacks.run_due")
     return rollback
@@ -133,7 +149,13 @@ def reject_rollback(*, rollback_id: int, reason: str, actor: Actor, now: dt.date
         raise Invalid({"reason": "Say why not."})
     rollback = lock_rollback(rollback_id, actor)
     _decide(rollback, actor, now, ApprovalDecision.REJECTED, reason)
-    end_rollback(rollback, RollbackState.REJECTED, f"rejected by {actor.label}: {reason}", actor=actor, now=now)
+    end_rollback(
+        rollback,
+        RollbackState.REJECTED,
+        f"rejected by {actor.label}: {reason}",
+        actor=actor,
+        now=now,
+    )
     return rollback
 
 
@@ -149,9 +171,19 @@ def cancel_rollback(*, rollback_id: int, reason: str, actor: Actor, now: dt.date
     rollback = lock_rollback(rollback_id, actor)
     waiting = (RollbackState.REQUESTED, RollbackState.AWAITING_APPROVAL, RollbackState.APPROVED)
     if rollback.state in waiting:
-        end_rollback(rollback, RollbackState.CANCELLED, f"cancelled by {actor.label}: {reason}", actor=actor, now=now)
+        end_rollback(
+            rollback,
+            RollbackState.CANCELLED,
+            f"cancelled by {actor.label}: {reason}",
+            actor=actor,
+            now=now,
+        )
         return rollback
-    if rollback.state not in (RollbackState.VALIDATING, RollbackState.EXECUTING, RollbackState.VERIFYING):
+    if rollback.state not in (
+        RollbackState.VALIDATING,
+        RollbackState.EXECUTING,
+        RollbackState.VERIFYING,
+    ):
         raise Conflict(f"{rollback.ref} is {rollback.state}: it cannot be cancelled.", state=rollback.state)
     if rollback.cancel_requested_at is None:
         Rollback.objects.filter(pk=rollback.pk).update(
@@ -159,7 +191,11 @@ def cancel_rollback(*, rollback_id: int, reason: str, actor: Actor, now: dt.date
         )
         rollback.refresh_from_db()
         record_on_rollback(
-            rollback, "rollback.cancel_requested", f"{actor.label} asked to stop: {reason}", actor=actor, now=now
+            rollback,
+            "rollback.cancel_requested",
+            f"{actor.label} asked to stop: {reason}",
+            actor=actor,
+            now=now,
         )
         hints.wake("rollbacks.run_due")
     return rollback
@@ -184,7 +220,9 @@ def _open_incident(incident_id: int, actor: Actor, service: Service) -> Incident
 def _versions(service: Service, asked: str) -> tuple[str, str]:
     live = live_release(service)
     if live is None:
-        raise TargetUnverified(f"No live release of {service.slug} is recorded, so there is nothing to leave.")
+        raise TargetUnverified(
+            f"No live release of {service.slug} is recorded, so there is nothing to leave."
+        )
     if asked == live.version:
         raise Invalid({"target_version": f"{asked} is live already."})
     candidates = candidate_targets(service)
@@ -201,14 +239,13 @@ def _versions(service: Service, asked: str) -> tuple[str, str]:
     return live.version, asked
 
 
-def _insert(**fields: object) -> Rollback:
+def _insert(*, service: Service, **fields: Any) -> Rollback:
     try:
         with transaction.atomic():
-            return Rollback.objects.create(**fields)
+            return Rollback.objects.create(service=service, **fields)
     except IntegrityError as error:
         if "one_live_rollback_per_service" not in str(error):
             raise
-        service = fields["service"]
         live = Rollback.objects.live().filter(service=service, drill=False).first()
         raise RollbackUnderWay(
             f"{live.ref if live else 'Another rollback'} of {service} is under way: one at a time.",
@@ -234,15 +271,25 @@ def _copy_steps(rollback: Rollback) -> None:
 def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
     valid = dt.timedelta(seconds=policy.automation().approval_valid)
     if verdict.needs_approval:
-        move_rollback(rollback, RollbackState.AWAITING_APPROVAL, approval_expires_at=now + valid, due_at=now + valid)
+        move_rollback(
+            rollback,
+            RollbackState.AWAITING_APPROVAL,
+            approval_expires_at=now + valid,
+            due_at=now + valid,
+        )
     else:
         move_rollback(
-            rollback, RollbackState.APPROVED, approved_at=now, approval_expires_at=now + valid, due_at=now
+            rollback,
+            RollbackState.APPROVED,
+            approved_at=now,
+            approval_expires_at=now + valid,
+            due_at=now,
         )
     record_on_rollback(
         rollback,
         "rollback.requested",
-        f"{rollback.from_version} → {rollback.target_version} of {rollback.service.name} requested. {verdict.reason}",
+        f"{rollback.from_version} → {rollback.target_version} of {rollback.service.name} requested."
+        f" {verdict.reason}",
         actor=actor,
         now=now,
         data={
@@ -270,7 +317,7 @@ def _decide(
         requester_id=rollback.requested_by_user_id,
         requested_by_person=not rollback.requested_by_token and rollback.requested_by_user_id is not None,
     )
-    if not verdict.allowed:
+    if not verdict.allowed or actor.user_id is None:
         raise ApprovalRefused(verdict.reason)
     if rollback.state != RollbackState.AWAITING_APPROVAL:
         raise Conflict(f"{rollback.ref} is {rollback.state}: nothing awaits approval.", state=rollback.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -28,7 +29,7 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
     invocation.output_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with invocation.output_file.open("wb") as output:
         try:
-            process = subprocess.Popen(  # noqa: S603 - an argv from the playbook, never a shell line
+            process = subprocess.Popen(
                 invocation.argv,
                 cwd=invocation.directory,
                 env=invocation.environment,
@@ -45,7 +46,10 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
 
 
 def _wait(
-    process: subprocess.Popen[bytes], invocation: Invocation, report: Report, should_stop: Callable[[], bool]
+    process: subprocess.Popen[bytes],
+    invocation: Invocation,
+    report: Report,
+    should_stop: Callable[[], bool],
 ) -> Ending:
     deadline = time.monotonic() + invocation.timeout_seconds
     reported_at = time.monotonic()
@@ -69,19 +73,15 @@ def _wait(
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     _kill_session(process.pid, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     _kill_session(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _kill_session(session: int, signal_number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(session, signal_number)
-    except ProcessLookupError:
-        pass
 
 
 def tail(output_file: Path) -> str:

@@ -63,7 +63,9 @@ def test_a_roll_back_takes_event_and_outbox_row_with_it(now: dt.datetime) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_poison_holds_up_its_own_stream_only_until_it_is_parked_with_an_alarm(now: dt.datetime) -> None:
+def test_poison_holds_up_its_own_stream_only_until_it_is_parked_with_an_alarm(
+    now: dt.datetime,
+) -> None:
     poison, _after = _record("poisoned", 2, now)
     POISON.add(poison.pk)
     _record("healthy", 2, now)

@@ -60,7 +60,9 @@ def test_the_shipped_playbook_is_the_seed_policy() -> None:
         ("automation.yaml", "approval_valid: 15m", "approval_valid: -15m", "automation.yaml:3: approval_valid"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_file_line_and_field(folder: Path, file: str, old: str, new: str, expected: str) -> None:
+def test_a_mistake_names_file_line_and_field(
+    folder: Path, file: str, old: str, new: str, expected: str
+) -> None:
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new, 1))

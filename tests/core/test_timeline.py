@@ -23,7 +23,14 @@ def stream(transactional_db: None, now: dt.datetime) -> Stream:
     stream = events.open_stream(StreamKind.SYSTEM, "under-test")
     for number in range(1, 6):
         with transaction.atomic():
-            events.record(stream.pk, kind="test.happened", actor=SYSTEM, summary=f"event {number}", now=now, data={"n": number})
+            events.record(
+                stream.pk,
+                kind="test.happened",
+                actor=SYSTEM,
+                summary=f"event {number}",
+                now=now,
+                data={"n": number},
+            )
     return stream
 
 
@@ -41,12 +48,18 @@ def stream(transactional_db: None, now: dt.datetime) -> Stream:
     ],
 )
 def test_the_application_may_only_append(stream: Stream, statement: str) -> None:
-    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), connection.cursor() as cursor:
+    with (
+        pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
     assert Event.objects.filter(stream=stream).count() == 5
 
 
-@pytest.mark.parametrize("statement", ["UPDATE core_event SET summary = ''", "DELETE FROM core_event", "TRUNCATE core_event CASCADE"])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE core_event SET summary = ''", "DELETE FROM core_event", "TRUNCATE core_event CASCADE"],
+)
 def test_even_the_owner_is_refused_by_the_triggers(stream: Stream, as_owner: AsOwner, statement: str) -> None:
     def attempt() -> None:
         with pytest.raises(ProgrammingError, match="append-only"), connection.cursor() as cursor:
@@ -102,7 +115,9 @@ def test_a_rehashed_forgery_breaks_the_chain(stream: Stream, as_owner: AsOwner) 
     """Somebody who recomputes one row's own hash still cannot fit it between its neighbours."""
     event = Event.objects.get(stream=stream, seq=3)
     event.summary = "forged"
-    event.canonical = events.canonical_bytes(event, previous_hash=Event.objects.get(stream=stream, seq=2).hash)
+    event.canonical = events.canonical_bytes(
+        event, previous_hash=Event.objects.get(stream=stream, seq=2).hash
+    )
     import hashlib
 
     digest = hashlib.sha256(event.canonical).hexdigest()

@@ -28,8 +28,16 @@ def test_critical_breach_opens_a_p0_and_an_approved_rollback(shop: Service, now:
 
     incident = Incident.objects.get()
     rollback = Rollback.objects.get()
-    assert (incident.severity, incident.status, incident.source) == ("P0", "investigating", "monitor")
-    assert (rollback.state, rollback.from_version, rollback.target_version) == ("approved", "2.0.0", "1.9.0")
+    assert (incident.severity, incident.status, incident.source) == (
+        "P0",
+        "investigating",
+        "monitor",
+    )
+    assert (rollback.state, rollback.from_version, rollback.target_version) == (
+        "approved",
+        "2.0.0",
+        "1.9.0",
+    )
     kinds = list(Event.objects.filter(stream=incident.stream).order_by("seq").values_list("kind", flat=True))
     assert kinds == ["incident.declared", "incident.breached", "rollback.requested"]
     assert verify_streams()[1] == []

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -25,19 +26,19 @@ pytestmark = pytest.mark.django_db
 MakeActor = Callable[..., Actor]
 
 
-def _declare(actor: Actor, now: dt.datetime, **more: object) -> Incident:
-    given = {"title": "Login is down", "severity": "P1"} | more
-    return commands.declare_incident(actor=actor, now=now, **given)  # type: ignore[arg-type]
+def _declare(actor: Actor, now: dt.datetime, **more: Any) -> Incident:
+    given: dict[str, Any] = {"title": "Login is down", "severity": "P1"} | more
+    return commands.declare_incident(actor=actor, now=now, **given)
 
 
 def _kinds(incident: Incident) -> list[str]:
     return list(Event.objects.filter(stream=incident.stream).order_by("seq").values_list("kind", flat=True))
 
 
-@pytest.mark.parametrize(
-    ("severity", "minutes"), [("P0", 15), ("P1", 60), ("P2", 240), ("P3", 1440)]
-)
-def test_the_response_clock_is_the_severitys(commander: Actor, now: dt.datetime, severity: str, minutes: int) -> None:
+@pytest.mark.parametrize(("severity", "minutes"), [("P0", 15), ("P1", 60), ("P2", 240), ("P3", 1440)])
+def test_the_response_clock_is_the_severitys(
+    commander: Actor, now: dt.datetime, severity: str, minutes: int
+) -> None:
     incident = _declare(commander, now, severity=severity)
     assert incident.response_due_at == now + dt.timedelta(minutes=minutes)
     assert re.fullmatch(rf"INC-{now:%Y-%m-%d}-\d{{4}}", incident.ref)
@@ -67,7 +68,9 @@ def test_a_wrong_declaration_names_the_field_and_stores_nothing(
     assert not Incident.objects.exists()
 
 
-def test_who_acknowledges_first_with_the_grant_commands(commander: Actor, make_actor: MakeActor, now: dt.datetime) -> None:
+def test_who_acknowledges_first_with_the_grant_commands(
+    commander: Actor, make_actor: MakeActor, now: dt.datetime
+) -> None:
     incident = _declare(SYSTEM, now)
     commands.acknowledge_incident(incident_id=incident.pk, actor=commander, now=now + dt.timedelta(minutes=5))
     assert incident.responders.get(role="incident_commander").user.username == "ida"
@@ -97,35 +100,37 @@ def test_an_acknowledged_incident_is_never_overdue(commander: Actor, now: dt.dat
 
 def test_a_late_acknowledgement_stays_late(commander: Actor, now: dt.datetime) -> None:
     incident = _declare(commander, now, severity="P0")
-    late = commands.acknowledge_incident(incident_id=incident.pk, actor=commander, now=now + dt.timedelta(minutes=20))
+    late = commands.acknowledge_incident(
+        incident_id=incident.pk, actor=commander, now=now + dt.timedelta(minutes=20)
+    )
     assert late.response_breached_at == now + dt.timedelta(minutes=15)
     assert incident.pk == late.pk
 
 
 def test_changing_severity_moves_the_clock_by_the_ruling(commander: Actor, now: dt.datetime) -> None:
     incident = _declare(commander, now, severity="P2")
-    change = {"incident_id": incident.pk, "actor": commander, "reason": "spreads"}
-    raised = commands.change_severity(severity="P0", now=now + dt.timedelta(hours=1), **change)  # type: ignore[arg-type]
+    change: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "reason": "spreads"}
+    raised = commands.change_severity(severity="P0", now=now + dt.timedelta(hours=1), **change)
     assert raised.response_due_at == now + dt.timedelta(hours=1, minutes=15)
-    lowered = commands.change_severity(severity="P3", now=now + dt.timedelta(hours=2), **change)  # type: ignore[arg-type]
+    lowered = commands.change_severity(severity="P3", now=now + dt.timedelta(hours=2), **change)
     assert lowered.response_due_at == now + dt.timedelta(hours=26)
 
 
 def test_the_whole_life(commander: Actor, now: dt.datetime) -> None:
     incident = _declare(commander, now)
-    act = {"incident_id": incident.pk, "actor": commander, "now": now}
-    commands.post_update(message="Looking", next_steps="Check logs\nCall vendor", **act)  # type: ignore[arg-type]
-    commands.post_update(message="Fixed forward", status="monitoring", **act)  # type: ignore[arg-type]
-    commands.resolve_incident(resolution="Restarted", root_cause="Disk full", **act)  # type: ignore[arg-type]
+    act: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "now": now}
+    commands.post_update(message="Looking", next_steps="Check logs\nCall vendor", **act)
+    commands.post_update(message="Fixed forward", status="monitoring", **act)
+    commands.resolve_incident(resolution="Restarted", root_cause="Disk full", **act)
     with pytest.raises(Conflict):
-        commands.post_update(message="too late", **act)  # type: ignore[arg-type]
-    commands.reopen_incident(reason="again", **act)  # type: ignore[arg-type]
-    commands.resolve_incident(resolution="Bigger disk", **act)  # type: ignore[arg-type]
-    closed = commands.close_incident(**act)  # type: ignore[arg-type]
+        commands.post_update(message="too late", **act)
+    commands.reopen_incident(reason="again", **act)
+    commands.resolve_incident(resolution="Bigger disk", **act)
+    closed = commands.close_incident(**act)
     assert closed.status == "closed"
     assert closed.root_cause == "Disk full"
     with pytest.raises(IllegalMove):
-        commands.close_incident(**act)  # type: ignore[arg-type]
+        commands.close_incident(**act)
     assert _kinds(incident) == [
         "incident.declared", "incident.updated", "incident.status_changed", "incident.updated",
         "incident.resolved", "incident.reopened", "incident.resolved", "incident.closed",
@@ -136,7 +141,9 @@ def test_the_whole_life(commander: Actor, now: dt.datetime) -> None:
 
 @pytest.mark.parametrize("start", IncidentStatus)
 @pytest.mark.parametrize("to", IncidentStatus)
-def test_every_move_is_in_the_table_or_refused(commander: Actor, now: dt.datetime, start: IncidentStatus, to: IncidentStatus) -> None:
+def test_every_move_is_in_the_table_or_refused(
+    commander: Actor, now: dt.datetime, start: IncidentStatus, to: IncidentStatus
+) -> None:
     incident = _declare(commander, now)
     Incident.objects.filter(pk=incident.pk).update(status=start, resolved_at=now)
     incident.refresh_from_db()
@@ -196,10 +203,18 @@ def test_a_restricted_incident_does_not_exist_for_others(
     assert not Incident.objects.visible_to(nobody).exists()
 
 
-def test_notes_may_be_back_dated_but_stand_where_they_were_written(commander: Actor, now: dt.datetime) -> None:
+def test_notes_may_be_back_dated_but_stand_where_they_were_written(
+    commander: Actor, now: dt.datetime
+) -> None:
     incident = _declare(commander, now)
     earlier = now - dt.timedelta(hours=1)
-    event = add_note(incident_id=incident.pk, summary="users complained", actor=commander, now=now, occurred_at=earlier)
+    event = add_note(
+        incident_id=incident.pk,
+        summary="users complained",
+        actor=commander,
+        now=now,
+        occurred_at=earlier,
+    )
     assert (event.seq, event.occurred_at, event.kind) == (2, earlier, "note.added")
 
 

@@ -16,7 +16,11 @@ from incidents.states import MonitorLevel, SampleOutcome, Severity
 
 L, O = MonitorLevel, SampleOutcome  # noqa: E741
 RULES = Confirmation(
-    critical=Share(needed=1, of=1), high=Share(needed=3, of=5), warning=Share(needed=5, of=10), clear=3, unanswered=3
+    critical=Share(needed=1, of=1),
+    high=Share(needed=3, of=5),
+    warning=Share(needed=5, of=10),
+    clear=3,
+    unanswered=3,
 )
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
@@ -77,11 +81,16 @@ def test_no_data_says_nothing_and_silence_is_unknown_only_after_three() -> None:
     assert believed_level([*_seen(L.OK), failed, failed, failed], current=L.UNKNOWN, rules=RULES) is L.OK
 
 
-samples = st.lists(st.builds(Measured, st.sampled_from(O), st.sampled_from([L.OK, L.WARNING, L.HIGH, L.CRITICAL])), max_size=12)
+samples = st.lists(
+    st.builds(Measured, st.sampled_from(O), st.sampled_from([L.OK, L.WARNING, L.HIGH, L.CRITICAL])),
+    max_size=12,
+)
 
 
 @given(samples, st.sampled_from(L))
-def test_a_bad_level_never_ends_without_three_good_answers(seen: list[Measured], current: MonitorLevel) -> None:
+def test_a_bad_level_never_ends_without_three_good_answers(
+    seen: list[Measured], current: MonitorLevel
+) -> None:
     after = believed_level(seen, current=current, rules=RULES)
     if after is L.OK and current in (L.WARNING, L.HIGH, L.CRITICAL):
         answers = [s.level for s in seen if s.outcome is O.OK]
@@ -89,7 +98,11 @@ def test_a_bad_level_never_ends_without_three_good_answers(seen: list[Measured],
 
 
 @given(
-    st.sampled_from(Severity), st.sampled_from(Severity), st.integers(0, 100_000), st.integers(0, 100_000), st.integers(1, 86_400)
+    st.sampled_from(Severity),
+    st.sampled_from(Severity),
+    st.integers(0, 100_000),
+    st.integers(0, 100_000),
+    st.integers(1, 86_400),
 )
 def test_a_raised_severity_never_gives_more_time_and_a_lowered_never_less(
     old: Severity, new: Severity, due_in: int, after: int, target: int

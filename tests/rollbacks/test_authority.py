@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.actors import ActorKind
 from incidents import policy as incident_policy
+from incidents.playbook import Authority
 from incidents.states import Role
 from rollbacks import policy
 from rollbacks.rules.authority import Person, judge_approval, judge_request
@@ -48,7 +49,11 @@ def test_the_seeds_table(severity: str, level: int | None, role: Role, at_once: 
 @pytest.mark.parametrize("severity", ["P0", "P1", "P2", "P3"])
 @pytest.mark.parametrize("kind", [K.TOKEN, K.SYSTEM])
 def test_what_a_token_requests_always_awaits_a_person(severity: str, kind: ActorKind) -> None:
-    verdict = judge_request(_person(*R, kind=kind), incident_policy.rollback_authority(severity, None), automatic_allowed=True)
+    verdict = judge_request(
+        _person(*R, kind=kind),
+        incident_policy.rollback_authority(severity, None),
+        automatic_allowed=True,
+    )
     assert verdict.needs_approval
 
 
@@ -61,9 +66,19 @@ def test_automation_decides_alone_only_where_policy_and_admission_allow() -> Non
 
 def test_the_requester_of_a_p1_cannot_approve_it_whatever_roles_they_hold() -> None:
     authority = incident_policy.rollback_authority("P1", None)
-    own = judge_approval(_person(*R), authority, policy.automation().approvers, requester_id=USER, requested_by_person=True)
+    own = judge_approval(
+        _person(*R),
+        authority,
+        policy.automation().approvers,
+        requester_id=USER,
+        requested_by_person=True,
+    )
     other = judge_approval(
-        _person(R.ENGINEERING_MANAGER, user_id=8), authority, policy.automation().approvers, requester_id=USER, requested_by_person=True
+        _person(R.ENGINEERING_MANAGER, user_id=8),
+        authority,
+        policy.automation().approvers,
+        requester_id=USER,
+        requested_by_person=True,
     )
     assert not own.allowed
     assert other.allowed
@@ -72,20 +87,39 @@ def test_the_requester_of_a_p1_cannot_approve_it_whatever_roles_they_hold() -> N
 def test_who_sent_a_p0_through_a_token_may_confirm_it_in_person() -> None:
     authority = incident_policy.rollback_authority("P0", None)
     verdict = judge_approval(
-        _person(R.TECHNICAL_LEAD), authority, policy.automation().approvers, requester_id=USER, requested_by_person=False
+        _person(R.TECHNICAL_LEAD),
+        authority,
+        policy.automation().approvers,
+        requester_id=USER,
+        requested_by_person=False,
     )
     assert verdict.allowed
 
 
-people = st.builds(Person, st.sampled_from(K), st.one_of(st.none(), st.integers(1, 3)), st.frozensets(st.sampled_from(R)))
-authorities = st.builds(incident_policy.rollback_authority, st.sampled_from(["P0", "P1", "P2", "P3"]), st.sampled_from([None, 1, 2, 3]))
+people = st.builds(
+    Person,
+    st.sampled_from(K),
+    st.one_of(st.none(), st.integers(1, 3)),
+    st.frozensets(st.sampled_from(R)),
+)
+authorities = st.builds(
+    incident_policy.rollback_authority,
+    st.sampled_from(["P0", "P1", "P2", "P3"]),
+    st.sampled_from([None, 1, 2, 3]),
+)
 
 
 @given(people, authorities, st.one_of(st.none(), st.integers(1, 3)), st.booleans())
 def test_nobody_without_a_role_and_no_machine_ever_approves(
-    person: Person, authority: incident_policy.Authority, requester: int | None, by_person: bool
+    person: Person, authority: Authority, requester: int | None, by_person: bool
 ) -> None:
-    verdict = judge_approval(person, authority, policy.automation().approvers, requester_id=requester, requested_by_person=by_person)
+    verdict = judge_approval(
+        person,
+        authority,
+        policy.automation().approvers,
+        requester_id=requester,
+        requested_by_person=by_person,
+    )
     if verdict.allowed:
         assert person.kind is K.USER
         assert verdict.role in person.roles
@@ -94,7 +128,7 @@ def test_nobody_without_a_role_and_no_machine_ever_approves(
 
 @given(people, authorities)
 def test_only_a_holder_of_the_authority_or_admitted_automation_acts_at_once(
-    person: Person, authority: incident_policy.Authority
+    person: Person, authority: Authority
 ) -> None:
     verdict = judge_request(person, authority, automatic_allowed=False)
     if not verdict.needs_approval:

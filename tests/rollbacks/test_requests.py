@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -33,8 +34,15 @@ pytestmark = pytest.mark.django_db
 MakeActor = Callable[..., Actor]
 
 
-def _request(incident: Incident, actor: Actor, now: dt.datetime, **more: object) -> Rollback:
-    return request_rollback(incident_id=incident.pk, service="shop", reason="checkout fails", actor=actor, now=now, **more)  # type: ignore[arg-type]
+def _request(incident: Incident, actor: Actor, now: dt.datetime, **more: Any) -> Rollback:
+    return request_rollback(
+        incident_id=incident.pk,
+        service="shop",
+        reason="checkout fails",
+        actor=actor,
+        now=now,
+        **more,
+    )
 
 
 def _kinds(incident: Incident) -> list[str]:
@@ -45,7 +53,9 @@ def test_the_commander_of_a_p0_decides_alone(incident: Incident, commander: Acto
     rollback = _request(incident, commander, now)
     assert (rollback.state, rollback.trigger) == ("approved", "manual")
     assert (rollback.from_version, rollback.target_version) == ("2.0.0", "1.9.0")
-    assert [step.phase for step in rollback.steps.all()] == ["validate"] * 3 + ["execute"] * 5 + ["verify"] * 4
+    assert [step.phase for step in rollback.steps.all()] == ["validate"] * 3 + ["execute"] * 5 + [
+        "verify"
+    ] * 4
 
 
 def test_a_responder_without_the_role_asks_and_the_commander_approves(
@@ -72,7 +82,9 @@ def test_a_p1_needs_a_second_person(
     assert rollback.approvals.get().role == "incident_commander"
 
 
-def test_a_grant_taken_away_takes_the_authority_with_it(incident: Incident, commander: Actor, now: dt.datetime) -> None:
+def test_a_grant_taken_away_takes_the_authority_with_it(
+    incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
     RoleGrant.objects.all().delete()
     assert _request(incident, commander, now).state == "awaiting_approval"
 
@@ -80,7 +92,13 @@ def test_a_grant_taken_away_takes_the_authority_with_it(incident: Incident, comm
 def test_a_tokens_request_awaits_a_person_and_a_token_never_approves(
     incident: Incident, commander: Actor, now: dt.datetime
 ) -> None:
-    token = Actor(ActorKind.TOKEN, "ida (token ci)", Level.ADMINISTRATOR, user_id=commander.user_id, token_id="x")
+    token = Actor(
+        ActorKind.TOKEN,
+        "ida (token ci)",
+        Level.ADMINISTRATOR,
+        user_id=commander.user_id,
+        token_id="x",
+    )
     rollback = _request(incident, token, now)
     assert rollback.state == "awaiting_approval"
     with pytest.raises(ApprovalRefused, match="Only a person"):
@@ -99,7 +117,9 @@ def test_rejecting_frees_the_service_and_the_incident(
     assert "rollback.rejected" in _kinds(incident)
 
 
-def test_nobody_approved_in_time(incident: Incident, make_actor: MakeActor, commander: Actor, now: dt.datetime) -> None:
+def test_nobody_approved_in_time(
+    incident: Incident, make_actor: MakeActor, commander: Actor, now: dt.datetime
+) -> None:
     rollback = _request(incident, make_actor("rob"), now - dt.timedelta(minutes=16))
     assert flag_lost_rollbacks(now=now) == 1
     rollback.refresh_from_db()
@@ -136,12 +156,16 @@ def test_a_wrong_request_names_the_field(
 
 
 @pytest.mark.parametrize("target", ["9.9.9", "--upload-pack=x", "1.9.0; reboot", "../1.9.0"])
-def test_only_a_verified_good_release_is_a_target(incident: Incident, commander: Actor, now: dt.datetime, target: str) -> None:
+def test_only_a_verified_good_release_is_a_target(
+    incident: Incident, commander: Actor, now: dt.datetime, target: str
+) -> None:
     with pytest.raises(TargetUnverified):
         _request(incident, commander, now, target_version=target)
 
 
-def test_a_release_that_was_not_clean_long_enough_is_no_target(shop: Service, incident: Incident, commander: Actor, now: dt.datetime) -> None:
+def test_a_release_that_was_not_clean_long_enough_is_no_target(
+    shop: Service, incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
     record_release(service_id=shop.pk, version="2.1.0", actor=commander, now=now)
     record_release(service_id=shop.pk, version="2.1.1", actor=commander, now=now + dt.timedelta(seconds=5))
     with pytest.raises(TargetUnverified, match="superseded"):
@@ -158,8 +182,13 @@ def test_automation_without_admission_awaits_approval(incident: Incident, now: d
     assert _request(incident, AUTOMATION, now).state == "awaiting_approval"
 
 
-@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled", "rejected", "expired", "resolved_by_hand", "handed_over"])
-def test_the_database_refuses_to_leave_an_end(incident: Incident, commander: Actor, now: dt.datetime, state: str) -> None:
+@pytest.mark.parametrize(
+    "state",
+    ["succeeded", "failed", "cancelled", "rejected", "expired", "resolved_by_hand", "handed_over"],
+)
+def test_the_database_refuses_to_leave_an_end(
+    incident: Incident, commander: Actor, now: dt.datetime, state: str
+) -> None:
     rollback = _request(incident, commander, now)
     Rollback.objects.filter(pk=rollback.pk).update(state=state)
     with pytest.raises(IntegrityError, match=r"cannot become|ended_rollback"), transaction.atomic():
@@ -173,14 +202,18 @@ def test_the_database_refuses_a_lower_fence(incident: Incident, commander: Actor
         Rollback.objects.filter(pk=rollback.pk).update(fence=4)
 
 
-def test_nothing_to_decide_before_it_needs_attention(incident: Incident, commander: Actor, now: dt.datetime) -> None:
+def test_nothing_to_decide_before_it_needs_attention(
+    incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
     rollback = _request(incident, commander, now)
     with pytest.raises(Conflict, match="nothing to decide"):
         abort_rollback(rollback_id=rollback.pk, position=1, reason="x", actor=commander, now=now)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_fifty_requests_at_once_give_one_rollback(incident: Incident, commander: Actor, now: dt.datetime) -> None:
+def test_fifty_requests_at_once_give_one_rollback(
+    incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
     outcomes: list[str] = []
     start = threading.Barrier(50)
 

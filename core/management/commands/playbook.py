@@ -32,7 +32,9 @@ class Command(BaseCommand):
         if options["verb"] == "check":
             self.stdout.write(f"{folder}: valid, SHA-256 {playbook.digest}")
         else:
-            self.stdout.write(json.dumps({name: _plain(value) for name, value in playbook.sections.items()}, indent=2))
+            self.stdout.write(
+                json.dumps({name: _plain(value) for name, value in playbook.sections.items()}, indent=2)
+            )
 
 
 def _schema() -> dict[str, Any]:

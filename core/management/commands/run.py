@@ -1,8 +1,9 @@
-"""`manage.py run`: the whole of Firebreak under one supervisor, with embedded servers where none are given."""
+"""`manage.py run`: all of Firebreak under one supervisor, with embedded servers where none are given."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,13 +31,17 @@ class Command(BaseCommand):
     help = "Start web, workers, beat and watchdog, and the servers they need; Ctrl-C stops them."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--with", dest="extras", action="append", default=[], choices=settings.STACK_EXTRAS)
+        parser.add_argument(
+            "--with", dest="extras", action="append", default=[], choices=settings.STACK_EXTRAS
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with open_stack(settings.VAR_DIR) as stack:
                 environment = _environment(stack.env)
-                extras = [import_string(settings.STACK_EXTRAS[name])(environment) for name in options["extras"]]
+                extras = [
+                    import_string(settings.STACK_EXTRAS[name])(environment) for name in options["extras"]
+                ]
                 for extra in extras:
                     environment |= extra.environment
                 _manage(environment, "migrate", "--verbosity", "0")
@@ -80,7 +85,9 @@ def _environment(stack: dict[str, str]) -> dict[str, str]:
 
 
 def _manage(environment: dict[str, str], *words: str) -> None:
-    done = subprocess.run([sys.executable, MANAGE, *words], env=environment, cwd=settings.BASE_DIR, check=False)  # noqa: S603
+    done = subprocess.run(
+        [sys.executable, MANAGE, *words], env=environment, cwd=settings.BASE_DIR, check=False
+    )
     if done.returncode != 0:
         raise CommandError(f"manage.py {words[0]} failed")
 
@@ -92,6 +99,8 @@ def _children(procfiles: list[Path], environment: dict[str, str]) -> Iterator[Ch
                 name,
                 argv,
                 grace_seconds=GRACE_SECONDS.get(name, USUAL_GRACE_SECONDS),
+                # When the supervisor itself was killed nobody waits for a running task any more.
+                death_signal=signal.SIGQUIT if "celery" in argv else signal.SIGTERM,
                 env=environment,
                 cwd=settings.BASE_DIR,
             )

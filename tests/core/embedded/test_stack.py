@@ -61,7 +61,9 @@ def test_after_kill_9_nothing_is_left_running_and_nothing_is_lost(
     eventually(lambda: not any(map(is_running, below)))
 
 
-def test_a_second_start_is_refused_and_names_the_first(var_dir: Path, program: Start, eventually: Eventually) -> None:
+def test_a_second_start_is_refused_and_names_the_first(
+    var_dir: Path, program: Start, eventually: Eventually
+) -> None:
     running = program(RUN_STACK.format(var_dir=str(var_dir)))
     eventually(lambda: "pids" in running.output())
     expected = rf"already running in {var_dir} \(pid {running.process.pid}\)"

@@ -129,7 +129,9 @@ def test_who_does_not_end_within_its_grace_is_killed_and_named(
     assert running.below() == []
 
 
-def test_kill_9_of_the_supervisor_leaves_no_process(program: Start, release: Path, eventually: Eventually) -> None:
+def test_kill_9_of_the_supervisor_leaves_no_process(
+    program: Start, release: Path, eventually: Eventually
+) -> None:
     running = _with_busy_worker(program, release)
     eventually(lambda: "step runs" in running.output() and len(running.below()) == 4)
     below = running.below()
@@ -138,7 +140,9 @@ def test_kill_9_of_the_supervisor_leaves_no_process(program: Start, release: Pat
     eventually(lambda: not any(map(is_running, below)))
 
 
-def test_a_crash_is_said_backed_off_and_its_leftovers_do_not_stay(program: Start, eventually: Eventually) -> None:
+def test_a_crash_is_said_backed_off_and_its_leftovers_do_not_stay(
+    program: Start, eventually: Eventually
+) -> None:
     crash = (
         "import os, subprocess, sys; subprocess.Popen(['sleep', '600']);"
         " sys.stdout.write('no newline at the end'); sys.stdout.flush(); os._exit(3)"
@@ -166,7 +170,11 @@ def test_a_dead_server_is_started_again(var_dir: Path, program: Start, eventuall
     """)
 
     def servers() -> dict[str, int]:
-        return {process.name(): process.pid for process in running.below() if process.ppid() == running.process.pid}
+        return {
+            process.name(): process.pid
+            for process in running.below()
+            if process.ppid() == running.process.pid
+        }
 
     eventually(lambda: (var_dir / "run" / "valkey.sock").exists() and len(servers()) == 2)
     before = servers()
@@ -209,7 +217,9 @@ def test_lines_are_aligned_and_keep_strangers_from_the_terminal(
 
 def test_a_procfile_becomes_argument_lists(tmp_path: Path) -> None:
     procfile = tmp_path / "Procfile"
-    procfile.write_text("# comment\n\nweb: python -m granian --port ${PORT} 'a b'\nworker: celery -A $APP worker\n")
+    procfile.write_text(
+        "# comment\n\nweb: python -m granian --port ${PORT} 'a b'\nworker: celery -A $APP worker\n"
+    )
     assert parse_procfile(procfile, {"PORT": "8000", "APP": "my app"}) == {
         "web": [sys.executable, "-m", "granian", "--port", "8000", "a b"],
         "worker": ["celery", "-A", "my app", "worker"],

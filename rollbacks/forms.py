@@ -1,0 +1,64 @@
+"""The shapes of what people send from the pages of this app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+
+from incidents.forms import TEXT_LENGTH, text_area
+from rollbacks import policy
+
+LONGEST_SECONDS = 7 * 86_400
+PARAMETER = "parameters_"
+
+
+class RequestForm(forms.Form):
+    """Ask for a rollback of one service: to which release, and why.
+
+    The procedure's parameters are fields of their own, named `parameters_<name>`.
+    """
+
+    service = forms.CharField(widget=forms.HiddenInput)
+    target_version = forms.ChoiceField(label="Back to", widget=forms.RadioSelect)
+    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+    expected_duration_seconds = forms.IntegerField(
+        min_value=1,
+        max_value=LONGEST_SECONDS,
+        label="Expected duration in seconds",
+        help_text="Told to everybody.",
+    )
+    expected_impact = forms.CharField(
+        required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact during the rollback"
+    )
+
+    def __init__(self, *args: Any, versions: Sequence[str], procedure: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["target_version"].choices = [(version, version) for version in versions]  # type: ignore[attr-defined]
+        for name, parameter in policy.procedure(procedure).parameters.items():
+            self.fields[PARAMETER + name] = forms.CharField(
+                max_length=500,
+                label=name.replace("_", " ").capitalize(),
+                initial=parameter.default,
+                required=parameter.default is None,
+                help_text=f"Must match {parameter.pattern}",
+            )
+
+
+class AutomationForm(forms.Form):
+    """Arm or disarm all automation."""
+
+    to = forms.ChoiceField(choices=[("armed", "Armed"), ("disarmed", "Disarmed")], widget=forms.HiddenInput)
+    reason = forms.CharField(
+        required=False, max_length=500, widget=text_area(2, autofocus=True), label="Why?"
+    )
+
+
+def given_parameters(data: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters that were given, by the procedure's names."""
+    return {
+        name.removeprefix(PARAMETER): value
+        for name, value in data.items()
+        if name.startswith(PARAMETER) and value
+    }

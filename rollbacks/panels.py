@@ -1,0 +1,135 @@
+"""What this app shows on the pages of the apps to its left."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from core.actors import Actor
+from core.health import Banner
+from incidents.models import Incident, Release, Service
+from incidents.panels import Panel
+from incidents.selectors.actions import Action, why_not_allowed
+from incidents.selectors.cards import incident_url
+from incidents.states import ReleaseState
+from rollbacks.models import Rollback
+from rollbacks.selectors.decisions import candidate_targets
+from rollbacks.selectors.plans import request_url, why_no_request
+from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
+from rollbacks.services.automation import current_switch
+from rollbacks.states import LIVE_STATES, RollbackState
+
+SUSPECT_FOR = dt.timedelta(days=7)
+SUSPECTS = 8
+_WAITING = {
+    RollbackState.AWAITING_APPROVAL: "Waits for approval",
+    RollbackState.NEEDS_ATTENTION: "Waits for a person",
+}
+
+
+@dataclass(frozen=True)
+class SuspectRelease:
+    """A recent release of one of the incident's services; only the live one can be rolled back."""
+
+    version: str
+    service: str
+    state: str
+    state_label: str
+    deployed_at: dt.datetime
+    suspect: bool
+    request_url: str | None
+    why_not: str
+    target_version: str | None
+
+
+def incident_rollback(actor: Actor, incident: Incident) -> Panel:
+    """The incident's live or else its last rollback, or the suggestion to ask for one."""
+    rollbacks = list(Rollback.objects.filter(incident=incident).select_related("incident", "service")[:50])
+    shown = next((rollback for rollback in rollbacks if rollback.state in LIVE_STATES), None)
+    shown = shown or (rollbacks[0] if rollbacks else None)
+    why_not = _why_no_rollback(actor, incident)
+    topics = [f"incident:{incident.ref}", *([f"rollback:{shown.ref}"] if shown else [])]
+    return Panel(
+        key="incident_rollback",
+        template="rollbacks/panel_incident.html",
+        topics=" ".join(topics),
+        url=incident_url(incident.ref),
+        context={
+            "rollback": rollback_facts(shown) if shown else None,
+            "phases": list_phases(shown, steps_with_tails(shown)) if shown else (),
+            "waiting_text": _WAITING.get(RollbackState(shown.state), "") if shown else "",
+            "request_url": None if why_not else request_url(incident),
+            "why_not": why_not,
+            "suggestion": "",
+        },
+        actions=(_roll_back(incident, why_not),) if incident.is_open else (),
+        links={rollback.ref: rollback_url(rollback.ref) for rollback in rollbacks},
+    )
+
+
+def suspect_releases(actor: Actor, incident: Incident) -> Panel:
+    """What was deployed to the incident's services in the week before it, the newest first."""
+    recent = Release.objects.filter(
+        service__in=incident.services.all(), deployed_at__gte=incident.started_at - SUSPECT_FOR
+    )
+    releases = recent.select_related("service")[:SUSPECTS]
+    return Panel(
+        key="suspect_releases",
+        template="rollbacks/panel_releases.html",
+        topics=f"incident:{incident.ref} now",
+        url=incident_url(incident.ref),
+        context={"releases": tuple(_suspect(actor, incident, release) for release in releases)},
+    )
+
+
+def automation_banner() -> tuple[Banner, ...]:
+    """Every page says when automation is disarmed (one query)."""
+    switch = current_switch()
+    if switch.armed:
+        return ()
+    since = f" at {switch.changed_at:%Y-%m-%d %H:%M} UTC" if switch.changed_at else ""
+    detail = f"By {switch.changed_by}{since}: {switch.reason}"
+    return (
+        Banner("warning", "pause-circle", "Automation is disarmed: no rollback starts by itself.", detail),
+    )
+
+
+def _why_no_rollback(actor: Actor, incident: Incident) -> str:
+    services: list[Service] = list(incident.services.all())
+    if refusal := why_not_allowed(actor, "request_rollback"):
+        return refusal
+    if not services:
+        return f"{incident.ref} names no service."
+    refusals = [why_no_request(actor, incident, service) for service in services[:SUSPECTS]]
+    return "" if "" in refusals else refusals[0]
+
+
+def _roll_back(incident: Incident, why_not: str) -> Action:
+    return Action(
+        key="roll_back",
+        label="Roll back…",
+        icon="arrow-uturn-left",
+        url=request_url(incident),
+        enabled=not why_not,
+        why_not=why_not,
+        hotkey="r",
+        danger=True,
+    )
+
+
+def _suspect(actor: Actor, incident: Incident, release: Release) -> SuspectRelease:
+    state = ReleaseState(release.state)
+    live = state is ReleaseState.LIVE
+    why_not = why_no_request(actor, incident, release.service) if live else ""
+    targets = candidate_targets(release.service) if live and not why_not else []
+    return SuspectRelease(
+        version=release.version,
+        service=release.service.name,
+        state=state.value,
+        state_label=str(state.label),
+        deployed_at=release.deployed_at,
+        suspect=live,
+        request_url=request_url(incident, release.service) if targets else None,
+        why_not=why_not,
+        target_version=targets[0].version if targets else None,
+    )

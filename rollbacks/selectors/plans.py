@@ -1,0 +1,128 @@
+"""What a rollback would do, before anybody asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from core.actors import Actor
+from core.errors import NotFound
+from core.playbook import get_playbook
+from incidents import policy as incident_policy
+from incidents.models import Incident, Release, Service
+from incidents.selectors.actions import why_not_allowed
+from incidents.selectors.declaration import told_text
+from incidents.selectors.durations import duration_text
+from rollbacks import policy
+from rollbacks.models import Rollback
+from rollbacks.playbook import CommandStep, Procedure
+from rollbacks.rules.authority import describe, judge_request
+from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
+from rollbacks.states import Phase
+
+Candidate = tuple[str, str, str]  # version, state, why
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of the procedure."""
+
+    phase: str
+    label: str
+    mutating: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A rollback that could be requested: to what, how, who decides and who is told."""
+
+    service: str
+    service_slug: str
+    environment: str
+    procedure: str
+    from_version: str | None
+    candidates: tuple[Candidate, ...]
+    steps: tuple[PlannedStep, ...]
+    expected_duration_seconds: int
+    expected_duration_text: str
+    expected_impact: str
+    authority_text: str
+    audience_text: str
+    needs_approval: bool
+    submit_label: str
+
+
+def make_plan(actor: Actor, incident: Incident, service: Service) -> Plan:
+    """The plan of a rollback of one of the incident's services; Invalid without a procedure."""
+    procedure = policy.procedure(service.procedure)
+    live = live_release(service)
+    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
+    verdict = judge_request(person_on_incident(actor, incident), authority, automatic_allowed=False)
+    return Plan(
+        service=service.name,
+        service_slug=service.slug,
+        environment=service.environment,
+        procedure=procedure.name,
+        from_version=live.version if live else None,
+        candidates=tuple(_candidate(release) for release in candidate_targets(service)),
+        steps=_steps(procedure),
+        expected_duration_seconds=int(procedure.expected_duration),
+        expected_duration_text=duration_text(procedure.expected_duration),
+        expected_impact=procedure.expected_impact,
+        authority_text=f"{describe(authority, policy.automation().approvers)}. {verdict.reason}",
+        audience_text=told_text(incident.severity),
+        needs_approval=verdict.needs_approval,
+        submit_label="Request rollback" if verdict.needs_approval else "Roll back now",
+    )
+
+
+def service_to_roll_back(incident: Incident, slug: str) -> Service:
+    """The incident's service of that slug; without one the first that has a release to return to."""
+    services = list(incident.services.all())
+    if slug:
+        services = [service for service in services if service.slug == slug]
+    if not services:
+        raise NotFound(f"{incident.ref} names no such service.")
+    return next(
+        (service for service in services if service.procedure and candidate_targets(service)), services[0]
+    )
+
+
+def request_url(incident: Incident, service: Service | None = None) -> str:
+    address = reverse("rollbacks:request", args=[incident.ref])
+    return f"{address}?service={service.slug}" if service else address
+
+
+def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
+    """Why a rollback of the service cannot be requested now; empty when it can (three queries)."""
+    if refusal := why_not_allowed(actor, "request_rollback"):
+        return refusal
+    if not incident.is_open:
+        return f"{incident.ref} is {incident.get_status_display().lower()}; reopen it first."
+    running = Rollback.objects.live().filter(service=service, drill=False).first()
+    if running is not None:
+        return f"{running.ref} of {service.name} is under way: one at a time."
+    if service.procedure not in get_playbook()["procedures"]:
+        return f"{service.name} has no rollback procedure; set one in the admin."
+    if live_release(service) is None:
+        return f"No live release of {service.name} is recorded."
+    if not candidate_targets(service):
+        return f"{service.name} has no verified good release to return to."
+    return ""
+
+
+def _candidate(release: Release) -> Candidate:
+    since = f" since {release.good_at:%Y-%m-%d %H:%M} UTC" if release.good_at else ""
+    return (
+        release.version,
+        release.state,
+        f"Verified good{since}; deployed {release.deployed_at:%Y-%m-%d %H:%M} UTC.",
+    )
+
+
+def _steps(procedure: Procedure) -> tuple[PlannedStep, ...]:
+    return tuple(
+        PlannedStep(str(Phase(phase).label), step.name, isinstance(step, CommandStep) and step.mutating)
+        for phase, step in procedure.steps()
+    )

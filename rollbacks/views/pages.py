@@ -1,0 +1,35 @@
+"""The pages that this app shows."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from core.actors import Actor
+from incidents.views.reading import Live, reading, render_page
+from rollbacks.selectors.choices import attention_of, rollback_actions
+from rollbacks.selectors.rollback_page import (
+    get_rollback,
+    list_approvals,
+    list_phases,
+    rollback_facts,
+    rollback_url,
+    steps_with_tails,
+)
+from rollbacks.selectors.soak import draw_soak
+
+
+@reading
+def rollback(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
+    """One rollback: its phases, its soak, and what a person must decide."""
+    found = get_rollback(actor, ref)
+    steps = steps_with_tails(found)
+    context = {
+        "live": Live(rollback_url(found.ref), f"rollback:{found.ref} incident:{found.incident.ref}"),
+        "rollback": rollback_facts(found),
+        "actions": rollback_actions(actor, found),
+        "approvals": list_approvals(found),
+        "phases": list_phases(found, steps),
+        "soak": draw_soak(found, steps),
+        "attention": attention_of(actor, found, steps),
+    }
+    return render_page(request, "rollbacks/rollback.html", context)

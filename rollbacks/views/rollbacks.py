@@ -1,0 +1,205 @@
+"""The doors of the commands on rollbacks and on automation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.urls import reverse
+
+from core.errors import NotFound
+from core.playbook import get_playbook
+from incidents.forms import OptionalReasonForm, ReasonForm
+from incidents.models import Service
+from incidents.selectors.cards import incident_url
+from incidents.selectors.declaration import told_text
+from incidents.views.commands import CommandView
+from incidents.views.incidents import IncidentCommand
+from rollbacks.forms import AutomationForm, RequestForm, given_parameters
+from rollbacks.models import Rollback
+from rollbacks.selectors.plans import Plan, make_plan, service_to_roll_back
+from rollbacks.selectors.rollback_page import get_rollback, rollback_url
+from rollbacks.services import attention, automation, requests
+from rollbacks.states import RUNNING_STATES
+
+MOST_STEPS = 1000  # far above any procedure, far below what the column holds
+
+
+class RequestRollback(IncidentCommand):
+    """Ask for a rollback, having seen what it would do."""
+
+    template_name = "rollbacks/request.html"
+    form_class = RequestForm
+    title = "Roll back"
+    service: Service
+    plan: Plan
+    ref = ""
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        given = self.request.POST if self.request.method == "POST" else self.request.GET
+        self.service = service_to_roll_back(self.incident, given.get("service", ""))
+        if self.service.procedure not in get_playbook()["procedures"]:
+            raise NotFound(f"{self.service.name} has no rollback procedure; set one in the admin.")
+        self.plan = make_plan(self.actor, self.incident, self.service)
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        rollback = requests.request_rollback(
+            incident_id=self.incident.pk,
+            service=self.service.slug,
+            reason=data["reason"],
+            target_version=data["target_version"],
+            expected_duration_seconds=data["expected_duration_seconds"],
+            expected_impact=data["expected_impact"],
+            parameters=given_parameters(data),
+            actor=self.actor,
+            now=now,
+        )
+        self.ref = rollback.ref
+        return f"{rollback.ref} is {rollback.get_state_display().lower()}."
+
+    def back_url(self) -> str:
+        return rollback_url(self.ref) if self.ref else incident_url(self.incident.ref)
+
+    def form_arguments(self) -> dict[str, Any]:
+        versions = [version for version, _state, _why in self.plan.candidates]
+        initial = {
+            "service": self.service.slug,
+            "target_version": versions[0] if versions else "",
+            "expected_duration_seconds": self.plan.expected_duration_seconds,
+            "expected_impact": self.plan.expected_impact,
+        }
+        return {"versions": versions, "procedure": self.service.procedure, "initial": initial}
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"plan": self.plan}
+
+
+class RollbackCommand(CommandView):
+    """A command on the rollback that the address names."""
+
+    rollback: Rollback
+
+    def load(self, **kwargs: str) -> None:
+        self.rollback = get_rollback(self.actor, kwargs["ref"])
+
+    def back_url(self) -> str:
+        return rollback_url(self.rollback.ref)
+
+    def way(self) -> str:
+        return f"{self.rollback.from_version} → {self.rollback.target_version} of {self.rollback.service}"
+
+
+class Approve(RollbackCommand):
+    form_class = OptionalReasonForm
+    title = "Approve the rollback"
+    submit_label = "Approve"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        requests.approve_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        return f"You approved {self.rollback.ref}: it starts now."
+
+    def extra_context(self) -> dict[str, Any]:
+        told = told_text(self.rollback.incident.severity)
+        return {
+            "consequences": [f"{self.way()} starts at once.", self.rollback.expected_impact, f"Told: {told}."]
+        }
+
+
+class Reject(RollbackCommand):
+    form_class = ReasonForm
+    title = "Reject the rollback"
+    submit_label = "Reject"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        requests.reject_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        return f"You rejected {self.rollback.ref}."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": [f"{self.way()} does not run. It can be requested again."]}
+
+
+class Cancel(RollbackCommand):
+    form_class = ReasonForm
+    title = "Cancel the rollback"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        rollback = requests.cancel_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        asked = f"{rollback.ref} was asked to stop."
+        return asked if rollback.completed_at is None else f"{rollback.ref} is cancelled."
+
+    def extra_context(self) -> dict[str, Any]:
+        if self.rollback.state not in RUNNING_STATES:
+            text = "It ends at once; nothing was changed."
+        elif self.rollback.mutated_at is None:
+            text = "It stops as soon as it can; nothing was changed so far."
+        else:
+            text = "Something was changed already: it stops, nothing is put back, and a person must decide."
+        return {"consequences": [text]}
+
+
+class StepCommand(RollbackCommand):
+    """A decision about a step that a machine could not settle."""
+
+    form_class = ReasonForm
+    position: int
+
+    def load(self, **kwargs: Any) -> None:
+        super().load(**kwargs)
+        self.position = kwargs["position"]
+        if self.position > MOST_STEPS:
+            raise NotFound("No such step.")
+
+
+class MarkStepDone(StepCommand):
+    title = "Mark the step done"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        attention.mark_step_done(
+            rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
+        )
+        return f"{self.rollback.ref} goes on."
+
+
+class Abort(StepCommand):
+    title = "Abort, go on by hand"
+    submit_label = "Abort"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        attention.abort_rollback(
+            rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
+        )
+        return f"{self.rollback.ref} is over; go on by hand."
+
+
+class Automation(CommandView):
+    """The one switch of all automation."""
+
+    form_class = AutomationForm
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        if data["to"] == "armed":
+            automation.arm_automation(actor=self.actor, now=now, reason=data["reason"])
+            return "Automation is armed."
+        automation.disarm_automation(actor=self.actor, now=now, reason=data["reason"])
+        return "Automation is disarmed: no rollback starts by itself."
+
+    def back_url(self) -> str:
+        return reverse("incidents:now")
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"initial": {"to": "disarmed" if automation.current_switch().armed else "armed"}}
+
+    def extra_context(self) -> dict[str, Any]:
+        if automation.current_switch().armed:
+            text = "No rollback starts by itself any more; what runs goes on. Every page says so."
+            return {
+                "title": "Disarm automation",
+                "submit_label": "Disarm",
+                "danger": True,
+                "consequences": [text],
+            }
+        text = "Rollbacks start by themselves again where the playbook says so."
+        return {"title": "Arm automation", "submit_label": "Arm", "consequences": [text]}
