@@ -76,11 +76,8 @@ class UpdateForm(forms.Form):
 
     def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial |= {
-            "status": incident.status,
-            "severity": incident.severity,
-            "next_steps": incident.next_steps,
-        }
+        for name in ("status", "severity", "next_steps"):
+            self.initial[name] = getattr(incident, name)
         here = IncidentStatus(incident.status)
         by_hand = {IncidentStatus.INVESTIGATING, IncidentStatus.MONITORING} & MOVES[here]
         choices = [status for status in IncidentStatus if status is here or status in by_hand]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -36,14 +36,13 @@ class Panel:
 
 
 Panels = Mapping[str, tuple[Panel, ...]]
-_MakeIncidentPanel = Callable[[Actor, Incident], Panel | None]
 
 
 def incident_panels(actor: Actor, incident: Incident) -> Panels:
     """Every panel of an incident's page, by slot."""
     found: dict[str, list[Panel]] = {slot: [] for slot in SLOTS}
     for slot, path in settings.INCIDENT_PANELS:
-        panel = cast(_MakeIncidentPanel, import_string(path))(actor, incident)
+        panel = _make(path, actor, incident)
         if panel is not None:
             found[slot].append(panel)
     return {slot: tuple(panels) for slot, panels in found.items()}
@@ -53,7 +52,7 @@ def incident_panel(actor: Actor, incident: Incident, key: str) -> Panel:
     """One panel by its key; raises NotFound."""
     for _slot, path in settings.INCIDENT_PANELS:
         if path.rsplit(".", 1)[-1] == key:
-            panel = cast(_MakeIncidentPanel, import_string(path))(actor, incident)
+            panel = _make(path, actor, incident)
             if panel is not None:
                 return panel
     raise NotFound("No such panel.")
@@ -66,8 +65,14 @@ def is_incident_panel(key: str) -> bool:
 
 def now_panels(actor: Actor) -> tuple[Panel, ...]:
     """Every panel of the page Now."""
-    made = (cast(Callable[[Actor], Panel | None], import_string(path))(actor) for path in settings.NOW_PANELS)
-    return tuple(panel for panel in made if panel is not None)
+    paths: tuple[str, ...] = settings.NOW_PANELS
+    functions: list[Callable[[Actor], Panel | None]] = [import_string(path) for path in paths]
+    return tuple(panel for make in functions if (panel := make(actor)) is not None)
+
+
+def _make(path: str, actor: Actor, incident: Incident) -> Panel | None:
+    function: Callable[[Actor, Incident], Panel | None] = import_string(path)
+    return function(actor, incident)
 
 
 def panel_actions(panels: Panels) -> tuple[Action, ...]:

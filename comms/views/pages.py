@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from comms.selectors.contacts import list_contact_groups
+from core.access import may
 from core.actors import Actor
 from incidents.views.reading import reading, render_page
 
@@ -13,7 +14,7 @@ from incidents.views.reading import reading, render_page
 @reading
 def contacts(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Whom to call."""
-    can_edit = request.user.is_staff and request.user.has_perm("comms.change_contact")
+    can_edit = may(actor, "configure") and request.user.is_staff
     context = {
         "groups": list_contact_groups(),
         "admin_url": reverse("admin:comms_contact_changelist") if can_edit else None,

@@ -20,6 +20,7 @@ from core.actors import Actor
 from core.api import idempotency
 from core.api.authentication import actor_of
 from core.api.filters import Filters, checked_filters
+from core.api.schema import ApiSchema
 from core.clock import utcnow
 from core.errors import NotFound
 
@@ -38,6 +39,7 @@ class ApiViewSet(GenericViewSet[Any]):
 
     scopes: ClassVar[Mapping[str, str]] = {}
     filters: ClassVar[type[Filters]] = Filters
+    schema = ApiSchema()
     metadata_class = None  # no OPTIONS: the schema says it all
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

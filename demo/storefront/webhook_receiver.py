@@ -41,7 +41,8 @@ class WebhookHandler(BaseHTTPRequestHandler):
             send_json(self, {"error": "a body of at most 1 MB with its length is needed"}, 413)
             return
         try:
-            body = json.loads(self.rfile.read(int(length)))
+            body = self.rfile.read(int(length)).decode()
+            json.loads(body)
         except ValueError:
             send_json(self, {"error": "the body is not JSON"}, 400)
             return
@@ -50,7 +51,7 @@ class WebhookHandler(BaseHTTPRequestHandler):
                 "received_at": datetime.now(UTC).isoformat(),
                 "path": self.path,
                 "headers": {name: self.headers.get(name) for name in KEPT_HEADERS},
-                "body": body,
+                "body": body,  # as it was signed, byte for byte
             }
         )
         self.send_response(204)

@@ -63,7 +63,8 @@ def list_events(
 ) -> tuple[EventLine, ...]:
     """The newest events first, at most 200 (one query); an unknown group shows all.
 
-    `before` is a `seq`: only what was recorded earlier. `links` gives the address of each reference that an event may name, such as RB-….
+    `before` is a `seq`: only what was recorded earlier. `links` gives the address of each reference
+    that an event may name, such as RB-….
     """
     rows = Event.objects.filter(stream=incident.stream_id)
     chosen = next((known for known in GROUPS if known.key == group), None)

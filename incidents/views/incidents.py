@@ -95,10 +95,12 @@ class ChangeSeverity(IncidentCommand):
         return {"incident": self.incident}
 
     def extra_context(self) -> dict[str, Any]:
-        return {
-            "intro": "Raised, the response is due at the earlier of the old time and the new target; lowered, at the later.",
-            "consequences": [f"{card.key} {card.name}: {card.definition}. Respond within {card.response_text}; told: {card.told_text}." for card in severity_cards()],
-        }  # fmt: skip
+        consequences = [
+            f"{card.key} {card.name}: {card.definition}. Respond within {card.response_text}."
+            for card in severity_cards()
+        ]
+        intro = "Raised, the response is due at the earlier of the old and the new time; lowered, the later."
+        return {"intro": intro, "consequences": consequences}
 
 
 class Resolve(IncidentCommand):

@@ -147,8 +147,8 @@ def _choices(
         Choice(
             "abort",
             "Abort, go on by hand",
-            f"{skipped} was changed stays as it is, and Firebreak puts nothing back. The service is free for another"
-            f" rollback, and {rollback.incident.ref} stays open.",
+            f"{skipped} was changed stays as it is, and Firebreak puts nothing back. The service is free for"
+            f" another rollback, and {rollback.incident.ref} stays open.",
             reverse("rollbacks:abort", kwargs=arguments),
             enabled=not why_not,
             why_not=why_not,

@@ -258,6 +258,10 @@ function watchLeader() {
 
 setInterval(() => {
   drawClocks();
+  for (const item of all("#toasts > li:is([data-tone=success], [data-tone=info]):not(:hover, :focus-within)")) {
+    item.dataset.seconds = Number(item.dataset.seconds ?? 0) + 1;
+    if (item.dataset.seconds > 8) item.remove();
+  }
   if (!root.dataset.live) return;
   for (const panel of panels()) if (postponed.has(panel.id) && !isInUse(panel)) refresh(panel);
   watchLeader();

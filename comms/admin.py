@@ -1,0 +1,55 @@
+"""This app in the admin: contacts first, messages and deliveries to read."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+
+from comms.models import Contact, Delivery, Message
+from comms.models.contacts import AUDIENCES
+from core.admin import LevelAdmin, ReadOnlyAdmin, ReadOnlyInline
+
+
+class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A contact with its audiences as check boxes."""
+
+    audiences = forms.MultipleChoiceField(
+        choices=[(audience, audience.replace("_", " ")) for audience in AUDIENCES],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+    )
+
+    class Meta:
+        model = Contact
+        fields = (
+            "name", "kind", "title", "role", "audiences", "email", "phone", "support_url", "user", "active",
+        )  # fmt: skip
+
+
+@admin.register(Contact)
+class ContactAdmin(LevelAdmin):
+    form = ContactForm
+    list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "active")
+    list_filter = ("kind", "role", "active")
+    search_fields = ("name", "title", "email", "phone")
+
+
+class DeliveryInline(ReadOnlyInline):
+    model = Delivery
+    fields = ("channel", "recipient", "state", "attempts", "sent_at", "receipt", "last_error")
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "template", "subject", "state", "finished_at")
+    list_filter = ("template", "state")
+    search_fields = ("subject", "incident__ref")
+    inlines = (DeliveryInline,)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("message", "channel", "recipient", "state", "attempts", "due_at", "sent_at", "last_error")
+    list_filter = ("state", "channel")
+    list_select_related = ("message",)
+    search_fields = ("recipient", "message__subject")

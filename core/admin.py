@@ -1,0 +1,146 @@
+"""The admin's ground: who may do what there, accounts, tokens, and the timeline to read."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import AnonymousUser, Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from core.access import may
+from core.actors import actor_for_user
+from core.clock import utcnow
+from core.models import ApiToken, Event, PendingEvent, User
+
+admin.site.unregister(Group)  # the groups are the account levels, made by a migration
+
+
+class _Asked(Protocol):
+    user: User | AnonymousUser
+
+
+def allowed(request: _Asked, action: str) -> bool:
+    """Whether the signed-in staff member's level allows `action` (see core.access)."""
+    return isinstance(request.user, User) and may(actor_for_user(request.user), action)
+
+
+class LevelMixin:
+    """The account level decides what staff may see and change, not Django's permissions per table."""
+
+    see_action: ClassVar[str] = "configure"
+    write_action: ClassVar[str | None] = "configure"
+    deletable: ClassVar[bool] = True
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return allowed(request, self.see_action)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.write_action is not None and allowed(request, self.write_action)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.deletable and self.has_change_permission(request, obj)
+
+
+class LevelAdmin(LevelMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    """A table of the admin under the rule of account levels."""
+
+
+class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg]
+    """Rows of another table under the rule of account levels."""
+
+    extra = 0
+
+
+class ReadOnlyAdmin(LevelAdmin):
+    """What happened is read here, never changed."""
+
+    write_action = None
+    show_full_result_count = False
+
+
+class ReadOnlyInline(LevelInline):
+    """Rows of another table, to read."""
+
+    write_action = None
+
+
+_ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
+
+
+class AccountAdmin(LevelMixin, UserAdmin):  # type: ignore[type-arg]
+    """Accounts: made by administrators, switched off rather than deleted."""
+
+    see_action = write_action = "administer"
+    deletable = False
+    list_display = ("username", "email", "levels", "is_active", "is_staff", "last_login")
+    list_filter = ("groups", "is_active", "is_staff")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Access", {"fields": ("is_active", "is_staff", "groups"), "description": _ACCESS}),
+        ("Seen", {"fields": ("last_login", "date_joined")}),
+    )  # fmt: skip
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="level")
+    def levels(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all()) or "none"
+
+
+@admin.register(ApiToken)
+class TokenAdmin(LevelAdmin):
+    """Tokens are made on the command line, where the secret is shown once; here they are revoked."""
+
+    see_action = write_action = "administer"
+    deletable = False
+    list_display = ("name", "id", "user", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("name", "id", "user__username")
+    exclude = ("digest",)
+    readonly_fields = (
+        "id",
+        "user",
+        "name",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    )
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.action(description="Revoke the selected tokens", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        revoked = queryset.filter(revoked_at__isnull=True).update(revoked_at=utcnow())
+        self.message_user(request, f"{revoked} token(s) revoked.")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ("recorded_at", "stream", "seq", "kind", "actor", "summary")
+    list_filter = ("stream__kind",)
+    list_select_related = ("stream",)
+    search_fields = ("stream__name", "kind", "summary")
+    exclude = ("canonical",)
+
+
+@admin.register(PendingEvent)
+class PendingEventAdmin(ReadOnlyAdmin):
+    list_display = ("event", "consumer", "attempts", "due_at", "parked_at", "last_error")
+    list_filter = ("consumer", ("parked_at", admin.EmptyFieldListFilter))
+    list_select_related = ("event",)

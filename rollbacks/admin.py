@@ -1,0 +1,46 @@
+"""This app in the admin: rollbacks to read."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from core.admin import ReadOnlyAdmin, ReadOnlyInline
+from rollbacks.models import Approval, Rollback, RollbackStep
+
+
+class StepInline(ReadOnlyInline):
+    model = RollbackStep
+    fields = (
+        "position",
+        "phase",
+        "name",
+        "state",
+        "attempt",
+        "started_at",
+        "finished_at",
+        "exit_code",
+        "note",
+    )
+
+
+class ApprovalInline(ReadOnlyInline):
+    model = Approval
+    fields = ("user", "decision", "role", "reason", "decided_at")
+
+
+@admin.register(Rollback)
+class RollbackAdmin(ReadOnlyAdmin):
+    list_display = (
+        "ref",
+        "service",
+        "from_version",
+        "target_version",
+        "state",
+        "trigger",
+        "requested_at",
+        "completed_at",
+    )
+    list_filter = ("state", "trigger", "drill", "service")
+    list_select_related = ("service",)
+    search_fields = ("ref", "incident__ref")
+    inlines = (StepInline, ApprovalInline)

@@ -1,0 +1,104 @@
+"""Services, releases, monitors and their samples through the API."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from core.actors import SYSTEM
+from incidents.facts import Reading
+from incidents.models import Monitor, Service
+from incidents.services.monitors import create_monitor, observe
+from incidents.states import SampleOutcome
+
+SOURCE = {"type": "http_json", "url": "http://127.0.0.1:9/metrics.json", "path": "error_rate"}
+
+
+@pytest.fixture
+def monitor(shop: Service, now: dt.datetime) -> Monitor:
+    return create_monitor(actor=SYSTEM, now=now, service="shop", metric="error_rate", source=SOURCE)
+
+
+def test_a_service_is_created_once(api: APIClient) -> None:
+    body = {"slug": "pay", "name": "Payments", "procedure": "storefront_rollback", "auto_rollback": True, "tier": 1}
+    created = api.post("/api/v1/services/", body)
+    assert created.status_code == 201
+    assert created.json() == body | {"environment": "production", "public_name": ""}
+    assert api.get("/api/v1/services/pay/").json() == created.json()
+    again = api.post("/api/v1/services/", body)
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [({"slug": "Not A Slug"}, "/slug"), ({"procedure": "format_disk"}, "/procedure"), ({"tier": 99_999}, "/tier")],
+)
+def test_a_wrong_service_names_the_field(api: APIClient, change: dict[str, Any], pointer: str) -> None:
+    answer = api.post("/api/v1/services/", {"slug": "pay", "name": "Payments"} | change)
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_recorded_release_is_live_and_the_one_before_is_superseded(api: APIClient, shop: Service) -> None:
+    at = "/api/v1/services/shop/releases/"
+    recorded = api.post(at, {"version": "2.1.0", "commit": "abc123"})
+    assert recorded.status_code == 201
+    assert (recorded.json()["state"], recorded.json()["commit"]) == ("live", "abc123")
+    assert api.post(at, {"version": "2.1.0"}).status_code == 409
+    rows = api.get(at).json()["results"]
+    assert [row["version"] for row in rows] == ["2.1.0", "2.0.0", "1.9.0"]
+    assert rows[2]["state"] == "good"
+    assert api.get("/api/v1/services/shop/health/").json()["live_version"] == "2.1.0"
+
+
+def test_a_monitor_is_created_and_shows_how_it_stands(api: APIClient, shop: Service, now: dt.datetime) -> None:
+    body = {"service": "shop", "metric": "error_rate", "source": SOURCE, "interval_seconds": 5}
+    created = api.post("/api/v1/monitors/", body)
+    assert created.status_code == 201
+    monitor = created.json()
+    assert (monitor["policy"], monitor["level"], monitor["value"]) == ("rollback_triggers", "ok", None)
+    assert (monitor["source"], monitor["thresholds"]) == (SOURCE, None)
+    observe(monitor_id=monitor["id"], reading=Reading(SampleOutcome.OK, 0.33), now=now)
+    health = api.get("/api/v1/services/shop/health/").json()
+    assert (health["service"], health["live_version"]) == ("shop", "2.0.0")
+    assert [(row["level"], row["value"]) for row in health["monitors"]] == [("critical", 0.33)]
+    assert health["monitors"][0]["checked_at"]
+    assert api.get(f"/api/v1/monitors/{monitor['id']}/").json()["level"] == "critical"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"service": "nowhere"}, "/service"),
+        ({"policy": "gut_feeling"}, "/policy"),
+        ({"source": {"type": "crystal_ball"}}, "/source/type"),
+        ({"source": SOURCE | {"url": "file:///etc/passwd"}}, "/source/url"),
+        ({"source": SOURCE | {"token": "x"}}, "/source/token"),
+        ({"thresholds": {"high": 2, "critical": 1}}, "/thresholds"),
+        ({"thresholds": {"high": "NaN"}}, "/thresholds/high"),
+        ({"metric": "mood"}, "/thresholds"),
+        ({"interval_seconds": 0}, "/interval_seconds"),
+    ],
+)
+def test_a_wrong_monitor_names_the_field(
+    api: APIClient, shop: Service, change: dict[str, Any], pointer: str
+) -> None:
+    body = {"service": "shop", "metric": "error_rate", "source": SOURCE}
+    answer = api.post("/api/v1/monitors/", body | change)
+    assert answer.status_code == 400
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+
+
+def test_samples_are_read_by_span(api: APIClient, monitor: Monitor, now: dt.datetime) -> None:
+    for second in range(4):
+        at = now + dt.timedelta(seconds=second)
+        observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, second / 1000), now=at)
+    observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.NO_DATA), now=now + dt.timedelta(seconds=4))
+    address = f"/api/v1/monitors/{monitor.pk}/samples/"
+    everything = api.get(address).json()["results"]
+    assert [row["value"] for row in everything] == [None, 0.003, 0.002, 0.001, 0.0]
+    span = {"after": everything[3]["at"], "before": everything[1]["at"]}
+    assert [row["value"] for row in api.get(address, span).json()["results"]] == [0.002, 0.001]
