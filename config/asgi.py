@@ -1,6 +1,7 @@
 """The web process: the live stream natively async, everything else Django's WSGI application in threads."""
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -18,5 +19,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Send `/live/` to the stream and the rest to Django."""
     if scope["type"] == "http" and scope["path"] == "/live/":
         await live_stream(scope, receive, send)
-    else:
-        await _django(scope, receive, send)  # type: ignore[arg-type]
+        return
+
+    async def read() -> Any:
+        return await receive()  # a2wsgi wants a coroutine, Granian's own is another awaitable
+
+    await _django(scope, read, send)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._rescues: dict[str, threading.Thread] = {}
+        self._started_at = time.monotonic()
 
     def run(self) -> None:
         """Watch until the process is asked to stop, then let running rescues end."""
@@ -56,10 +57,11 @@ class Watchdog:
 
     def _overdue(self) -> list[str]:
         ages = _ages()
+        watched = time.monotonic() - self._started_at  # what was overdue before is the workers' first
         return [
             name
             for name, _function, seconds in settings.SWEEPS
-            if ages.get(f"sweep:{name}", _NEVER) > max(OVERDUE_SECONDS, seconds * 4)
+            if min(ages.get(f"sweep:{name}", _NEVER), watched) > max(OVERDUE_SECONDS, seconds * 4)
         ]
 
     def _is_running(self, name: str) -> bool:

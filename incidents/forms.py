@@ -39,7 +39,7 @@ class DeclareForm(forms.Form):
     description = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
     kind = forms.ChoiceField(choices=IncidentKind.choices, required=False, initial=IncidentKind.OPERATIONAL)
     security_level = forms.TypedChoiceField(
-        choices=[("", "None"), (1, "1 Critical"), (2, "2 High"), (3, "3 Medium")],
+        choices=[("", "Not set"), (1, "1 Critical"), (2, "2 High"), (3, "3 Medium")],
         coerce=int,
         empty_value=None,
         required=False,

@@ -26,7 +26,7 @@ def now(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What is wrong, how long there is, what is being done."""
     moment = utcnow()
     context = {
-        "live": Live(reverse("incidents:now"), "now metrics", "metrics"),
+        "live": Live(reverse("incidents:now"), "now", "metrics"),
         "cards": open_cards(actor, now=moment),
         "tiles": list_tiles(now=moment),
         "panels": panels.now_panels(actor),
@@ -65,7 +65,7 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The grid of services."""
     can_add = may(actor, "configure") and request.user.is_staff
     context = {
-        "live": Live(reverse("incidents:services"), "metrics"),
+        "live": Live(reverse("incidents:services"), "now metrics"),
         "tiles": list_tiles(now=utcnow()),
         "admin_url": reverse("admin:incidents_service_add") if can_add else None,
     }

@@ -67,5 +67,8 @@ def page_query(request: HttpRequest) -> QueryDict:
     """The filters of the page: those of its own address when only a panel of it is asked for."""
     current = request.htmx.current_url  # type: ignore[attr-defined]
     if "panel" in request.GET and current:
-        return QueryDict(urlsplit(current).query)
+        try:
+            return QueryDict(urlsplit(current).query)
+        except ValueError:  # a header that is no address
+            return QueryDict()
     return request.GET

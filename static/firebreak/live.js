@@ -153,13 +153,18 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   const served = Date.parse(detail.xhr.getResponseHeader("Date") ?? "");
   if (served && Math.abs(served - now()) > 2000) skew = served - Date.now();
   if (verb === "post") return afterPost(detail);
-  if (!busy.delete(elt.id)) return;
+  if (!busy.has(elt.id)) return;
   const panel = document.getElementById(elt.id);
   if (panel && memories.has(elt.id)) restore(panel, memories.get(elt.id));
   memories.delete(elt.id);
   if (detail.xhr.status === 0 && state !== "live") setState("offline");
   if (detail.successful && state === "offline") setState("polling");
-  if (stale.delete(elt.id) && panel) refresh(panel);
+  // Not before htmx has settled (20 ms): until then the new panel does not listen, and the run would be lost.
+  setTimeout(() => {
+    busy.delete(elt.id);
+    const settled = document.getElementById(elt.id);
+    if (stale.delete(elt.id) && settled) refresh(settled);
+  }, 100);
 });
 
 /* --- the live connection: one per browser, because browsers allow six per server ------------------ */
@@ -171,7 +176,7 @@ const STATES = {
   offline: ["critical", "Offline, trying again"],
   "signed-out": ["critical", "Signed out: reload to sign in"],
 };
-const shareable = "locks" in navigator && "BroadcastChannel" in window && "EventSource" in window;
+const shareable = Boolean(navigator.locks) && "BroadcastChannel" in window && "EventSource" in window;
 const bus = shareable ? new BroadcastChannel("firebreak-live") : null;
 let state = null;
 let stateSince = Date.now();

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from django.test import Client
 
-from core.actors import SYSTEM, Actor, actor_for_user
+from core.actors import SYSTEM, Actor
 from core.models import User
 from incidents.facts import Reading
 from incidents.models import Incident, Monitor, Service
@@ -43,7 +43,7 @@ def sign_in(make_user: Callable[..., User]) -> SignIn:
 def ida(commander: Actor) -> Client:
     """The browser of the commander of `incident`."""
     browser = Client()
-    browser.force_login(User.objects.get(pk=commander.user_id))
+    browser.force_login(User.objects.get(username=commander.label))
     return browser
 
 
@@ -80,12 +80,15 @@ def afternoon(incident: Incident, shop: Service, commander: Actor, now: dt.datet
     return Afternoon(incident, shop, monitor, rollback)
 
 
-def declare(actor: Actor, now: dt.datetime, number: int, *services: str, restricted: bool = False) -> Incident:
+def declare(
+    actor: Actor, now: dt.datetime, number: int, *services: str, restricted: bool = False
+) -> Incident:
     """One more incident."""
     return declare_incident(
-        actor=actor, now=now, title=f"Trouble {number}", severity="P2", services=services, restricted=restricted
+        actor=actor,
+        now=now,
+        title=f"Trouble {number}",
+        severity="P2",
+        services=services,
+        restricted=restricted,
     )
-
-
-def actor_named(username: str) -> Actor:
-    return actor_for_user(User.objects.get(username=username))

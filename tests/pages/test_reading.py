@@ -15,7 +15,14 @@ from incidents.models import Incident, Service
 from tests.conftest import make_service
 from tests.pages.conftest import HOSTILE, LONG, Afternoon, SignIn, declare
 
-EMPTY_PAGES = ["/", "/incidents/", "/incidents/?state=open&severity=P1", "/services/", "/contacts/", "/incidents/declare/"]
+EMPTY_PAGES = [
+    "/",
+    "/incidents/",
+    "/incidents/?state=open&severity=P1",
+    "/services/",
+    "/contacts/",
+    "/incidents/declare/",
+]
 COUNTED = Callable[..., object]
 
 
@@ -60,9 +67,16 @@ def test_full_pages_show_hostile_texts_as_texts(ida: Client, afternoon: Afternoo
     assert "🔥🧯" in page
 
 
-def test_every_panel_renders_again_by_itself_and_says_what_it_listens_to(ida: Client, afternoon: Afternoon) -> None:
+def test_every_panel_renders_again_by_itself_and_says_what_it_listens_to(
+    ida: Client, afternoon: Afternoon
+) -> None:
     """What the page declares to be live is what the server answers: the same section, one element."""
-    for address in ("/", f"/incidents/{afternoon.incident.ref}/", "/services/shop/", f"/rollbacks/{afternoon.rollback.ref}/"):
+    for address in (
+        "/",
+        f"/incidents/{afternoon.incident.ref}/",
+        "/services/shop/",
+        f"/rollbacks/{afternoon.rollback.ref}/",
+    ):
         page = ida.get(address).content.decode()
         panels = re.findall(r'id="panel-(\w+)" data-live-topics="([^"]*)" hx-get="([^"]*)"', page)
         assert panels, address
@@ -90,7 +104,12 @@ def test_an_unknown_panel_is_not_found(ida: Client, incident: Incident, key: str
 
 @pytest.mark.parametrize(
     "address",
-    ["/incidents/INC-2026-01-01-0001/", "/services/none/", "/rollbacks/RB-2026-01-01-0001/", "/incidents/x/roll-back/"],
+    [
+        "/incidents/INC-2026-01-01-0001/",
+        "/services/none/",
+        "/rollbacks/RB-2026-01-01-0001/",
+        "/incidents/x/roll-back/",
+    ],
 )
 def test_what_does_not_exist_is_not_found(ida: Client, address: str) -> None:
     assert ida.get(address).status_code == 404
@@ -169,6 +188,8 @@ def test_a_panel_of_a_filtered_list_stays_filtered(ida: Client, commander: Actor
     headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/incidents/?severity=P0"}
     assert "Trouble 1" not in ida.get("/incidents/?panel=list", headers=headers).content.decode()
     assert "Trouble 1" in ida.get("/incidents/?panel=list").content.decode()
+    headers["HX-Current-URL"] = "http://[not-an-address"
+    assert ida.get("/incidents/?panel=list", headers=headers).status_code == 200
 
 
 def test_what_is_due_first_comes_first(ida: Client, commander: Actor, now: dt.datetime) -> None:

@@ -1,0 +1,206 @@
+"""A rollback as people see it: the plan before the click, the decision, the needs of a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.test import Client
+
+from core.actors import SYSTEM, Actor
+from incidents.models import Incident, Release, Service
+from incidents.services.incidents import change_severity
+from incidents.states import ReleaseState
+from rollbacks.models import AutomationSwitch, Rollback, RollbackStep
+from rollbacks.services.endings import ask_for_a_person
+from rollbacks.services.requests import request_rollback
+from rollbacks.states import RollbackState, StepState
+from rollbacks.transitions import move_rollback, move_step
+from tests.pages.conftest import SignIn
+
+FORM = {"service": "shop", "target_version": "1.9.0", "reason": "errors", "expected_duration_seconds": "45"}
+
+
+@pytest.fixture
+def rollback(incident: Incident, commander: Actor, now: dt.datetime) -> Rollback:
+    return request_rollback(
+        incident_id=incident.pk, service="shop", reason="errors", actor=commander, now=now
+    )
+
+
+@pytest.fixture
+def stuck(rollback: Rollback, now: dt.datetime) -> Rollback:
+    """A rollback whose worker died while the version was switched."""
+    for state in (RollbackState.VALIDATING, RollbackState.EXECUTING):
+        move_rollback(rollback, state, started_at=now, mutated_at=now)
+    for step in RollbackStep.objects.filter(rollback=rollback, position__lte=4):
+        move_step(step, StepState.STARTING, started_at=now)
+        move_step(step, StepState.RUNNING)
+        end = StepState.UNKNOWN if step.position == 4 else StepState.SUCCEEDED
+        move_step(step, end, finished_at=now + dt.timedelta(seconds=2), output_tail="<b>half way</b>\n" * 3)
+    ask_for_a_person(
+        rollback, "the worker died while “Switch to previous version” ran", actor=SYSTEM, now=now
+    )
+    return rollback
+
+
+def test_before_the_click_the_page_says_what_will_happen(ida: Client, incident: Incident) -> None:
+    answer = ida.get(f"/incidents/{incident.ref}/roll-back/")
+    plan = answer.context["plan"]
+    assert (plan.from_version, [version for version, _state, _why in plan.candidates]) == ("2.0.0", ["1.9.0"])
+    assert next(step.label for step in plan.steps if step.mutating) == "Switch to previous version"
+    assert not plan.needs_approval
+    page = answer.content.decode()
+    for text in (
+        "Roll back now",
+        "everyone",
+        "Decided by the Incident Commander",
+        "45 s",
+        "Requests may be slow",
+    ):
+        assert text in page, text
+
+
+def test_requested_by_its_commander_a_p0_is_approved_at_once(ida: Client, incident: Incident) -> None:
+    answer = ida.post(f"/incidents/{incident.ref}/roll-back/", FORM)
+    rollback = Rollback.objects.get()
+    assert answer["Location"] == f"/rollbacks/{rollback.ref}/"
+    assert (rollback.state, rollback.target_version) == (RollbackState.APPROVED, "1.9.0")
+    again = ida.post(f"/incidents/{incident.ref}/roll-back/", FORM)
+    assert again.status_code == 409
+    assert "one at a time" in again.content.decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"target_version": "3.0.0"}, {"target_version": "2.0.0"}, {"reason": " "}, {"expected_duration_seconds": "0"},
+     {"expected_duration_seconds": "9" * 30}],
+)  # fmt: skip
+def test_a_wrong_request_comes_back(ida: Client, incident: Incident, change: dict[str, str]) -> None:
+    answer = ida.post(f"/incidents/{incident.ref}/roll-back/", FORM | change)
+    assert answer.status_code == 422
+    assert set(answer.context["form"].errors) == set(change)
+    assert not Rollback.objects.exists()
+
+
+def test_a_rollback_of_another_service_is_not_found(ida: Client, incident: Incident) -> None:
+    assert ida.post(f"/incidents/{incident.ref}/roll-back/", FORM | {"service": "other"}).status_code == 404
+
+
+def test_the_incident_offers_a_rollback_or_says_why_not(
+    ida: Client, incident: Incident, shop: Service
+) -> None:
+    def action() -> tuple[bool, str]:
+        actions = ida.get(f"/incidents/{incident.ref}/").context["actions"]
+        found = next(action for action in actions if action.key == "roll_back")
+        return found.enabled, found.why_not
+
+    assert action() == (True, "")
+    Release.objects.filter(service=shop, version="1.9.0").update(state=ReleaseState.SUPERSEDED, good_at=None)
+    assert action() == (False, "Shop has no verified good release to return to.")
+    Release.objects.filter(service=shop, state=ReleaseState.LIVE).delete()
+    assert action() == (False, "No live release of Shop is recorded.")
+    Service.objects.update(procedure="")
+    assert action() == (False, "Shop has no rollback procedure; set one in the admin.")
+    assert ida.get(f"/incidents/{incident.ref}/roll-back/").status_code == 404
+
+
+def test_a_second_person_approves_what_the_requester_cannot(
+    ida: Client, sign_in: SignIn, incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    change_severity(incident_id=incident.pk, severity="P1", reason="less", actor=commander, now=now)
+    ida.post(f"/incidents/{incident.ref}/roll-back/", FORM)
+    rollback = Rollback.objects.get()
+    address = f"/rollbacks/{rollback.ref}/"
+    assert rollback.state == RollbackState.AWAITING_APPROVAL
+    approve = next(action for action in ida.get(address).context["actions"] if action.key == "approve")
+    assert (approve.enabled, approve.why_not) == (False, "The requester cannot approve their own request.")
+    assert ida.post(f"{address}approve/").status_code == 403
+    emma = sign_in("emma", "responder", "engineering_manager")
+    assert "starts at once" in emma.get(f"{address}approve/").content.decode()
+    assert emma.post(f"{address}approve/", {"reason": "go"}).status_code == 302
+    rollback.refresh_from_db()
+    assert rollback.state == RollbackState.APPROVED
+    approvals = emma.get(address).context["approvals"]
+    assert [(line.who, line.decision, line.valid) for line in approvals] == [("emma", "approved", True)]
+    assert emma.post(f"{address}approve/").status_code == 409
+
+
+def test_a_rollback_is_cancelled_with_a_reason(ida: Client, sign_in: SignIn, rollback: Rollback) -> None:
+    address = f"/rollbacks/{rollback.ref}/cancel/"
+    assert sign_in("vic", "viewer").post(address, {"reason": "x"}).status_code == 403
+    assert ida.post(address, {"reason": ""}).status_code == 422
+    assert ida.post(address, {"reason": "fixed forward"}).status_code == 302
+    rollback.refresh_from_db()
+    assert rollback.state == RollbackState.CANCELLED
+    assert ida.get(f"/rollbacks/{rollback.ref}/").context["actions"] == ()
+
+
+def test_the_three_phases_say_where_it_stands(ida: Client, stuck: Rollback) -> None:
+    context = ida.get(f"/rollbacks/{stuck.ref}/").context
+    assert [(phase.key, phase.state) for phase in context["phases"]] == [
+        ("validate", "succeeded"), ("execute", "unknown"), ("verify", "pending"),
+    ]  # fmt: skip
+    step = context["phases"][1].steps[0]
+    assert (step.state_label, step.duration_text) == ("Nobody knows", "2 s")
+    assert "switch-version" in step.command_text
+    assert "1.9.0" in step.command_text
+    page = ida.get(f"/rollbacks/{stuck.ref}/").content.decode()
+    assert "<b>half way" not in page
+    assert "&lt;b&gt;half way" in page
+
+
+def test_a_command_of_another_playbook_is_not_shown(ida: Client, stuck: Rollback) -> None:
+    Rollback.objects.update(procedure_digest="0" * 64)
+    phases = ida.get(f"/rollbacks/{stuck.ref}/").context["phases"]
+    assert {step.command_text for phase in phases for step in phase.steps} == {""}
+
+
+def test_what_needs_a_person_is_explained_with_its_choices(
+    ida: Client, sign_in: SignIn, stuck: Rollback
+) -> None:
+    attention = ida.get(f"/rollbacks/{stuck.ref}/").context["attention"]
+    assert attention.known[0].startswith("The worker died")
+    assert "3 of 12 steps are done" in attention.known[1]
+    assert "took effect" in attention.unknown[0]
+    assert [(choice.key, choice.enabled, choice.needs_reason) for choice in attention.choices] == [
+        ("mark_done", True, True), ("abort", True, True),
+    ]  # fmt: skip
+    assert "goes on with “Update configuration”" in attention.choices[0].consequence
+    rosa = sign_in("rosa", "responder")
+    refused = rosa.get(f"/rollbacks/{stuck.ref}/").context["attention"].choices[0]
+    assert (refused.enabled, refused.why_not) == (
+        False, f"This is for Engineering Manager or Incident Commander or Technical Lead of {stuck.incident.ref}.",
+    )  # fmt: skip
+    assert rosa.post(refused.url, {"reason": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"), [("mark_done", RollbackState.EXECUTING), ("abort", RollbackState.RESOLVED_BY_HAND)]
+)
+def test_the_choice_is_a_form_with_a_reason(
+    ida: Client, stuck: Rollback, verb: str, state: RollbackState
+) -> None:
+    address = f"/rollbacks/{stuck.ref}/steps/4/{verb}/"
+    assert ida.post(address).status_code == 422
+    assert ida.post(f"/rollbacks/{stuck.ref}/steps/5/{verb}/", {"reason": "x"}).status_code == 409
+    assert ida.post(f"/rollbacks/{stuck.ref}/steps/{10**30}/{verb}/", {"reason": "x"}).status_code == 404
+    assert ida.post(address, {"reason": "looked at it"}).status_code == 302
+    stuck.refresh_from_db()
+    assert stuck.state == state
+
+
+def test_automation_is_switched_by_form_and_every_page_says_so(ida: Client, sign_in: SignIn) -> None:
+    viewer = sign_in("vic", "viewer")
+    assert "Disarm automation" in ida.get("/automation/").content.decode()
+    assert ida.post("/automation/", {"to": "disarmed", "reason": ""}).status_code == 422
+    assert viewer.post("/automation/", {"to": "disarmed", "reason": "x"}).status_code == 403
+    assert ida.post("/automation/", {"to": "disarmed", "reason": "<b>migration</b>"}).status_code == 302
+    assert not AutomationSwitch.objects.get().armed
+    for address in ("/", "/incidents/", "/contacts/"):
+        page = viewer.get(address).content.decode()
+        assert "Automation is disarmed" in page
+        assert "&lt;b&gt;migration" in page
+    assert ida.post("/automation/", {"to": "disarmed", "reason": "x"}).status_code == 409
+    assert ida.post("/automation/", {"to": "armed"}).status_code == 302
+    assert "Automation is disarmed" not in viewer.get("/services/").content.decode()
