@@ -2,7 +2,9 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from core.api.views import UnknownAddress
 
 admin.site.site_header = admin.site.site_title = "Firebreak"
 admin.site.index_title = "Administration"
@@ -18,6 +20,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", include(api)),
+    re_path(r"^api/", UnknownAddress.as_view()),
     path("", include("incidents.urls")),
     path("", include("rollbacks.urls")),
     path("", include("comms.urls")),

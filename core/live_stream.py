@@ -45,7 +45,7 @@ class Hub:
         return len(self._queues) >= MAX_STREAMS
 
     async def read(self) -> AsyncIterator[str]:
-        """Payloads as they come, an empty string after 15 s of silence; ends for a reader that is too slow."""
+        """Payloads as they come, an empty string after 15 s of silence; ends when the reader is too slow."""
         queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LENGTH)
         self._queues.add(queue)
         if self._listener is None or self._listener.done():

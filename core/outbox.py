@@ -95,7 +95,7 @@ def _alarm(pending: PendingEvent, now: dt.datetime) -> None:
         kind="outbox.parked",
         actor=SYSTEM,
         now=now,
-        summary=f"{pending.consumer} could not handle {pending.event.kind} in {pending.attempts} attempts; it is parked",
+        summary=f"{pending.consumer} could not handle {pending.event.kind}, tried {pending.attempts} times: parked",
         data={"event": pending.event_id, "consumer": pending.consumer},
     )
 

@@ -29,7 +29,8 @@ SELECT DISTINCT r.id FROM rollbacks_rollback r JOIN rollbacks_rollbackstep s ON 
    AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp())
 """
 _UNAPPROVED = """
-SELECT id FROM rollbacks_rollback WHERE state = 'awaiting_approval' AND approval_expires_at <= clock_timestamp()
+SELECT id FROM rollbacks_rollback
+ WHERE state = 'awaiting_approval' AND approval_expires_at <= clock_timestamp()
 """
 
 

@@ -52,7 +52,9 @@ def test_a_key_with_another_body_or_address_is_refused(api: APIClient) -> None:
     assert Incident.objects.get().acknowledged_at is None
 
 
-def test_keys_of_different_callers_do_not_meet(ida: User, program: Callable[..., APIClient], api: APIClient) -> None:
+def test_keys_of_different_callers_do_not_meet(
+    ida: User, program: Callable[..., APIClient], api: APIClient
+) -> None:
     clients = [api, program(ida, "write"), program(ida, "write")]
     assert len({declare(client, "k1").json()["ref"] for client in clients}) == 3
 

@@ -15,9 +15,32 @@ from incidents.services.holds import place_hold, release_hold
 from incidents.services.incidents import declare_incident
 
 INCIDENTS = "/api/v1/incidents/"
-FIELDS = set(
-    ["ref", "title", "description", "impact", "kind", "severity", "security_level", "status", "services", "drill", "declared_at", "declared_by", "source", "started_at", "response_due_at", "acknowledged_at", "response_breached", "next_update_due_at", "resolved_at", "closed_at", "duration_seconds", "roles", "active_rollback", "url"]
-)
+FIELDS = {
+    "ref",
+    "title",
+    "description",
+    "impact",
+    "kind",
+    "severity",
+    "security_level",
+    "status",
+    "services",
+    "drill",
+    "declared_at",
+    "declared_by",
+    "source",
+    "started_at",
+    "response_due_at",
+    "acknowledged_at",
+    "response_breached",
+    "next_update_due_at",
+    "resolved_at",
+    "closed_at",
+    "duration_seconds",
+    "roles",
+    "active_rollback",
+    "url",
+}
 
 
 @pytest.fixture
@@ -71,7 +94,9 @@ def test_an_illegal_move_is_a_conflict_that_names_the_state(api: APIClient, decl
     assert problem["type"] == "/problems/illegal_move"
 
 
-def test_a_rollback_holds_the_incident_open(api: APIClient, declared: dict[str, Any], now: dt.datetime) -> None:
+def test_a_rollback_holds_the_incident_open(
+    api: APIClient, declared: dict[str, Any], now: dt.datetime
+) -> None:
     at = f"{INCIDENTS}{declared['ref']}/"
     incident = Incident.objects.get(ref=declared["ref"])
     place_hold(incident=incident, kind="rollback", reference="RB-1", reason="RB-1 is under way", now=now)
@@ -97,7 +122,9 @@ def test_roles_are_given_to_accounts_with_the_grant(
     assert api.put(role.replace("technical_lead", "engineering_manager"), {"user": "tom"}).status_code == 404
 
 
-def test_responders_join_once(api: APIClient, declared: dict[str, Any], make_user: Callable[..., User]) -> None:
+def test_responders_join_once(
+    api: APIClient, declared: dict[str, Any], make_user: Callable[..., User]
+) -> None:
     make_user("tom")
     at = f"{INCIDENTS}{declared['ref']}/responders/"
     assert api.post(at, {"user": "tom"}).status_code == 201
@@ -107,11 +134,23 @@ def test_responders_join_once(api: APIClient, declared: dict[str, Any], make_use
     assert [(row["user"], row["role"], row["until"]) for row in rows] == [("tom", None, None)]
 
 
-def test_notes_are_back_dated_and_read_from_where_one_left_off(api: APIClient, declared: dict[str, Any]) -> None:
+def test_notes_are_back_dated_and_read_from_where_one_left_off(
+    api: APIClient, declared: dict[str, Any]
+) -> None:
     at = f"{INCIDENTS}{declared['ref']}/timeline/"
     note = {"summary": "Restarted the cache", "kind": "action", "occurred_at": "2026-01-02T03:04:05+02:00"}
     written = api.post(at, note).json()
-    assert set(written) == set(["seq", "kind", "occurred_at", "recorded_at", "actor", "source", "summary", "data", "hash"])
+    assert set(written) == {
+        "seq",
+        "kind",
+        "occurred_at",
+        "recorded_at",
+        "actor",
+        "source",
+        "summary",
+        "data",
+        "hash",
+    }
     assert (written["kind"], written["occurred_at"]) == ("action.taken", "2026-01-02T01:04:05Z")
     rest = api.get(at, {"after_seq": 1}).json()["results"]
     assert [event["seq"] for event in rest] == [2]
@@ -119,10 +158,20 @@ def test_notes_are_back_dated_and_read_from_where_one_left_off(api: APIClient, d
 
 
 def test_a_restricted_incident_is_not_there_for_others(
-    ida: User, commander: Any, make_user: Callable[..., User], person: Callable[[User], APIClient], now: dt.datetime
+    ida: User,
+    commander: Any,
+    make_user: Callable[..., User],
+    person: Callable[[User], APIClient],
+    now: dt.datetime,
 ) -> None:
     incident = declare_incident(
-        actor=commander, now=now, title="Breach", severity="P0", kind="security", security_level=1, restricted=True
+        actor=commander,
+        now=now,
+        title="Breach",
+        severity="P0",
+        kind="security",
+        security_level=1,
+        restricted=True,
     )
     outsider = person(make_user("vic", "responder"))
     assert outsider.get(INCIDENTS).json()["results"] == []

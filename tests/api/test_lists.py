@@ -118,9 +118,7 @@ def test_incidents_are_filtered_by_time(api: APIClient, various: dict[str, str],
 
 
 @pytest.fixture
-def fill(
-    commander: Actor, make_actor: Callable[..., Actor], now: dt.datetime
-) -> Callable[[int], None]:
+def fill(commander: Actor, make_actor: Callable[..., Actor], now: dt.datetime) -> Callable[[int], None]:
     """`fill(30)`: so many services, each with a monitor and an incident with people and a rollback."""
     tom = make_actor("tom")
 
@@ -129,7 +127,7 @@ def fill(
             slug = make_service(f"s{number}", now).slug
             create_monitor(actor=SYSTEM, now=now, service=slug, metric="error_rate", source=SOURCE)
             incident = declare_incident(actor=commander, now=now, title=slug, severity="P0", services=[slug])
-            act = {"incident_id": incident.pk, "actor": commander, "now": now}
+            act: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "now": now}
             assign_role(**act, role="incident_commander", username="ida")
             add_responder(**act, username=tom.label)
             request_rollback(**act, service=slug, reason="errors")
@@ -149,7 +147,9 @@ def test_a_list_costs_the_same_with_three_rows_and_with_thirty(
     counted = []
     for count in (3, 30):
         fill(count)
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
             rows = api.get(at).json()["results"]
         assert len(rows) == (0 if address == "contacts" else count)
         counted.append(len(captured))

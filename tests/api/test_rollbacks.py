@@ -20,7 +20,9 @@ FIELDS = set(
     "ref incident service procedure procedure_digest trigger state from_version target_version requested_by "
     "requested_at started_at completed_at duration_seconds approvals steps drill outcome".split()
 )
-STEP_FIELDS = set("position phase key kind state attempt started_at finished_at exit_code output_tail".split())
+STEP_FIELDS = set(
+    "position phase key kind state attempt started_at finished_at exit_code output_tail".split()
+)
 
 
 @pytest.fixture
@@ -90,7 +92,9 @@ def test_what_another_asked_for_is_approved(api: APIClient, waiting: dict[str, A
 
 def test_or_rejected_or_cancelled(api: APIClient, waiting: dict[str, Any]) -> None:
     at = f"{ROLLBACKS}{waiting['ref']}/"
-    assert api.post(f"{at}reject/").json()["errors"] == [{"pointer": "/reason", "detail": "This field is required."}]
+    assert api.post(f"{at}reject/").json()["errors"] == [
+        {"pointer": "/reason", "detail": "This field is required."}
+    ]
     rejected = api.post(f"{at}reject/", {"reason": "wait for the fix"}).json()
     assert (rejected["state"], rejected["approvals"][0]["decision"]) == ("rejected", "rejected")
     too_late = api.post(f"{at}cancel/", {"reason": "never mind"})

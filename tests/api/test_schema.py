@@ -30,7 +30,7 @@ def test_every_operation_is_described(schema: dict[str, Any]) -> None:
             assert operation["description"], (method, path)
             assert operation["responses"]["4XX"] == {"$ref": "#/components/responses/Problem"}
             assert {"bearer": []} in operation["security"]
-            if method in ("post", "put", "patch"):
+            if method in ("post", "put", "patch") and not path.endswith("/acknowledge/"):  # it takes no body
                 body = operation["requestBody"]["content"]
                 assert set(body) == {"application/json"}
                 assert "$ref" in body["application/json"]["schema"], (method, path)

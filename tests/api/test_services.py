@@ -23,7 +23,13 @@ def monitor(shop: Service, now: dt.datetime) -> Monitor:
 
 
 def test_a_service_is_created_once(api: APIClient) -> None:
-    body = {"slug": "pay", "name": "Payments", "procedure": "storefront_rollback", "auto_rollback": True, "tier": 1}
+    body = {
+        "slug": "pay",
+        "name": "Payments",
+        "procedure": "storefront_rollback",
+        "auto_rollback": True,
+        "tier": 1,
+    }
     created = api.post("/api/v1/services/", body)
     assert created.status_code == 201
     assert created.json() == body | {"environment": "production", "public_name": ""}
@@ -34,7 +40,11 @@ def test_a_service_is_created_once(api: APIClient) -> None:
 
 @pytest.mark.parametrize(
     ("change", "pointer"),
-    [({"slug": "Not A Slug"}, "/slug"), ({"procedure": "format_disk"}, "/procedure"), ({"tier": 99_999}, "/tier")],
+    [
+        ({"slug": "Not A Slug"}, "/slug"),
+        ({"procedure": "format_disk"}, "/procedure"),
+        ({"tier": 99_999}, "/tier"),
+    ],
 )
 def test_a_wrong_service_names_the_field(api: APIClient, change: dict[str, Any], pointer: str) -> None:
     answer = api.post("/api/v1/services/", {"slug": "pay", "name": "Payments"} | change)
@@ -54,7 +64,9 @@ def test_a_recorded_release_is_live_and_the_one_before_is_superseded(api: APICli
     assert api.get("/api/v1/services/shop/health/").json()["live_version"] == "2.1.0"
 
 
-def test_a_monitor_is_created_and_shows_how_it_stands(api: APIClient, shop: Service, now: dt.datetime) -> None:
+def test_a_monitor_is_created_and_shows_how_it_stands(
+    api: APIClient, shop: Service, now: dt.datetime
+) -> None:
     body = {"service": "shop", "metric": "error_rate", "source": SOURCE, "interval_seconds": 5}
     created = api.post("/api/v1/monitors/", body)
     assert created.status_code == 201

@@ -24,9 +24,7 @@ def bearer(text: str) -> APIClient:
 
 @pytest.fixture
 def token(ida: User) -> tuple[ApiToken, str]:
-    return ApiToken.issue(
-        user=ida, name="ci", scopes=["read"], expires_at=utcnow() + dt.timedelta(days=1)
-    )
+    return ApiToken.issue(user=ida, name="ci", scopes=["read"], expires_at=utcnow() + dt.timedelta(days=1))
 
 
 def test_the_token_of_the_command_line_opens_the_api(ida: User, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +41,16 @@ def test_without_a_token_the_answer_says_how_to_send_one(db: None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "fb_", "fb_000000000000_", "fb_000000000000_" + "a" * 43, "fb_" + "a" * 5000, "fb_\xe9_x", "a b c"],
+    [
+        "",
+        "x",
+        "fb_",
+        "fb_000000000000_",
+        "fb_000000000000_" + "a" * 43,
+        "fb_" + "a" * 5000,
+        "fb_\xe9_x",
+        "a b c",
+    ],
 )
 def test_what_is_no_token_is_refused(db: None, text: str) -> None:
     answer = bearer(text).get(INCIDENTS)
@@ -55,7 +62,9 @@ def test_a_wrong_secret_is_refused(token: tuple[ApiToken, str]) -> None:
     assert bearer(token[1][:-1] + ("a" if token[1][-1] != "a" else "b")).get(INCIDENTS).status_code == 401
 
 
-@pytest.mark.parametrize("change", [{"expires_at": utcnow() - dt.timedelta(seconds=1)}, {"revoked_at": utcnow()}])
+@pytest.mark.parametrize(
+    "change", [{"expires_at": utcnow() - dt.timedelta(seconds=1)}, {"revoked_at": utcnow()}]
+)
 def test_an_ended_token_is_refused(token: tuple[ApiToken, str], change: dict[str, dt.datetime]) -> None:
     ApiToken.objects.filter(pk=token[0].pk).update(**change)
     assert bearer(token[1]).get(INCIDENTS).status_code == 401

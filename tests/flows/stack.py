@@ -28,7 +28,13 @@ class Firebreak:
     def __init__(self, var_dir: Path, **environment: str) -> None:
         self.var_dir = var_dir
         self.port, self.storefront_port, self.webhook_port = free_ports(3)
-        dropped = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "CELERY_BROKER_URL", "DJANGO_SETTINGS_MODULE")
+        dropped = (
+            "DATABASE_URL",
+            "DATABASE_OWNER_URL",
+            "REDIS_URL",
+            "CELERY_BROKER_URL",
+            "DJANGO_SETTINGS_MODULE",
+        )
         self.environment = {key: value for key, value in os.environ.items() if key not in dropped} | {
             "VAR_DIR": str(var_dir),
             "PORT": str(self.port),
@@ -58,8 +64,14 @@ class Firebreak:
                 [sys.executable, str(ROOT / "manage.py"), "run", "--with", "demo"],
                 env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        wait_for(lambda: self._answers(f"{self.url}/accounts/login/"), "the web process", 120, alive=self._is_alive)
-        wait_for(lambda: self._answers(f"http://127.0.0.1:{self.storefront_port}/metrics.json"), "the storefront", 60)
+        wait_for(
+            lambda: self._answers(f"{self.url}/accounts/login/"), "the web process", 120, alive=self._is_alive
+        )
+        wait_for(
+            lambda: self._answers(f"http://127.0.0.1:{self.storefront_port}/metrics.json"),
+            "the storefront",
+            60,
+        )
         if not self.token:
             scopes = [word for scope in ("read", "write", "rollback") for word in ("--scope", scope)]
             self.token = self.manage("token", "create", "--user", "admin", "--name", "tests", *scopes).strip()
@@ -74,7 +86,12 @@ class Firebreak:
     def manage(self, *words: str) -> str:
         """Run a manage.py command beside the running stack; returns what it prints."""
         done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *words], env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, str(ROOT / "manage.py"), *words],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"manage.py {words}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -127,7 +144,12 @@ class Firebreak:
 
     def incident(self, status: str, timeout: float = 90) -> Any:
         """Wait until the newest incident has this status."""
-        return wait_for(lambda: self._newest_incident(status), f"an incident that is {status}", timeout, alive=self._is_alive)
+        return wait_for(
+            lambda: self._newest_incident(status),
+            f"an incident that is {status}",
+            timeout,
+            alive=self._is_alive,
+        )
 
     def _newest_incident(self, status: str) -> Any:
         results = self.get("/incidents/?page_size=1")["results"]
@@ -158,7 +180,9 @@ class Firebreak:
         assert self.process.poll() is None, f"it ended:\n{self.log.read_text()[-3000:]}"
 
 
-def wait_for(look: Callable[[], T | None], what: str, timeout: float, alive: Callable[[], None] | None = None) -> T:
+def wait_for(
+    look: Callable[[], T | None], what: str, timeout: float, alive: Callable[[], None] | None = None
+) -> T:
     """The first true value of `look`; a generous deadline, since test machines are shared."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

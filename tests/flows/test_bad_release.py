@@ -62,7 +62,11 @@ def _supervisor(firebreak: Firebreak):  # type: ignore[no-untyped-def]
 
 
 def _the_incident_and_its_rollback(firebreak: Firebreak, incident: dict[str, object]) -> None:
-    assert (incident["severity"], incident["source"], incident["services"]) == ("P0", "monitor", ["storefront"])
+    assert (incident["severity"], incident["source"], incident["services"]) == (
+        "P0",
+        "monitor",
+        ["storefront"],
+    )
     assert incident["active_rollback"] is None
     (listed,) = firebreak.all("/rollbacks/")
     rollback = firebreak.get(f"/rollbacks/{listed['ref']}/")
@@ -104,7 +108,12 @@ def _people_were_told(firebreak: Firebreak, ref: str) -> None:
 
     wait_for(told, "the webhooks", 30)
     mails = "\n".join(wait_for(lambda: _three_kinds(firebreak), "the e-mails", 30))
-    for line in (f"Incident ID: {ref}", "Severity: P0", "Trigger: Automated", "Target Version: 1.4.2 (from 1.5.0)"):
+    for line in (
+        f"Incident ID: {ref}",
+        "Severity: P0",
+        "Trigger: Automated",
+        "Target Version: 1.4.2 (from 1.5.0)",
+    ):
         assert line in mails
     for hook in firebreak.webhooks():
         _is_signed(firebreak, hook)
@@ -112,7 +121,11 @@ def _people_were_told(firebreak: Firebreak, ref: str) -> None:
 
 def _three_kinds(firebreak: Firebreak) -> list[str]:
     mails = firebreak.mails()
-    wanted = ("Subject: INCIDENT ALERT - P0", "Subject: ROLLBACK INITIATED - P0", "Subject: RECOVERED - Storefront")
+    wanted = (
+        "Subject: INCIDENT ALERT - P0",
+        "Subject: ROLLBACK INITIATED - P0",
+        "Subject: RECOVERED - Storefront",
+    )
     return mails if all(any(line in mail for mail in mails) for line in wanted) else []
 
 

@@ -55,7 +55,9 @@ class Workshop:
 
     def soak(self, duration: str, settle: str = "0s") -> None:
         procedure = self.folder / "procedures" / "storefront_rollback.yaml"
-        text = procedure.read_text().replace("duration: 12s, settle: 3s", f"duration: {duration}, settle: {settle}")
+        text = procedure.read_text().replace(
+            "duration: 12s, settle: 3s", f"duration: {duration}, settle: {settle}"
+        )
         procedure.write_text(text)
 
     @contextlib.contextmanager
@@ -85,7 +87,9 @@ def _own_var_dir(settings: object, tmp_path: Path) -> None:
 
 
 def _request(incident: Incident, actor: Actor) -> Rollback:
-    return request_rollback(incident_id=incident.pk, service="shop", reason="broken", actor=actor, now=utcnow())
+    return request_rollback(
+        incident_id=incident.pk, service="shop", reason="broken", actor=actor, now=utcnow()
+    )
 
 
 def _run(rollback: Rollback) -> Rollback:
@@ -127,7 +131,9 @@ def test_all_steps_in_order_and_the_ledger_follows(
     assert _kinds(incident)[-2:] == ["rollback.succeeded", "incident.status_changed"]
 
 
-def test_a_failing_check_before_any_change_ends_clean(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_a_failing_check_before_any_change_ends_clean(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     workshop.command("verify_rollback_target", "print('no such release'); sys.exit(3)")
     with workshop.open():
         rollback = _run(_request(incident, commander))
@@ -162,18 +168,24 @@ def test_a_failing_change_waits_for_a_person_who_marks_it_done(
     assert "rollback.step_marked_done" in _kinds(incident)
 
 
-def test_a_person_may_abort_and_the_service_is_free_again(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_a_person_may_abort_and_the_service_is_free_again(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     workshop.command("switch_version", "sys.exit(1)")
     with workshop.open():
         rollback = _run(_request(incident, commander))
-        abort_rollback(rollback_id=rollback.pk, position=4, reason="vendor fixes it", actor=commander, now=utcnow())
+        abort_rollback(
+            rollback_id=rollback.pk, position=4, reason="vendor fixes it", actor=commander, now=utcnow()
+        )
         rollback.refresh_from_db()
         assert rollback.state == "resolved_by_hand"
         assert set(_states(rollback)[4:]) == {"skipped"}
         assert _request(incident, commander).state == "approved"
 
 
-def test_a_command_that_hangs_is_stopped_with_its_children(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_a_command_that_hangs_is_stopped_with_its_children(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     child = "import time; time.sleep(600)"
     workshop.command(
         "switch_version",
@@ -198,7 +210,9 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def test_the_command_sees_six_variables_and_no_terminal(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_the_command_sees_six_variables_and_no_terminal(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     code = "print(sorted(set(os.environ) - {'LC_CTYPE'})); print(sys.stdin.read() == ''); print(os.getsid(0) == os.getpid())"
     workshop.command("health_check", code)
     with workshop.open():
@@ -208,9 +222,12 @@ def test_the_command_sees_six_variables_and_no_terminal(workshop: Workshop, inci
     assert (stdin_empty, own_session) == ("True", "True")
 
 
-def test_output_is_cleaned_and_only_its_end_is_kept(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_output_is_cleaned_and_only_its_end_is_kept(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     workshop.command(
-        "health_check", r"sys.stdout.buffer.write(b'\xff\x00\x1b[31mred\x1b[0m ' + b'x' * 300_000 + b' end\n')"
+        "health_check",
+        r"sys.stdout.buffer.write(b'\xff\x00\x1b[31mred\x1b[0m ' + b'x' * 300_000 + b' end\n')",
     )
     with workshop.open():
         rollback = _run(_request(incident, commander))
@@ -220,7 +237,9 @@ def test_output_is_cleaned_and_only_its_end_is_kept(workshop: Workshop, incident
     assert len(tail) < 70_000
 
 
-def test_a_program_that_is_missing_is_a_clean_failure(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_a_program_that_is_missing_is_a_clean_failure(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     workshop._commands["health_check"] = {"argv": ["no/such/program"], "timeout": "5s"}
     with workshop.open():
         rollback = _run(_request(incident, commander))
@@ -241,10 +260,19 @@ def test_a_changed_playbook_is_refused(workshop: Workshop, incident: Incident, c
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE rollbacks_rollback SET target_version = '1.8.0'", "1.8.0 is no longer a verified good release"),
+        (
+            "UPDATE rollbacks_rollback SET target_version = '1.8.0'",
+            "1.8.0 is no longer a verified good release",
+        ),
         ("UPDATE rollbacks_rollback SET reason = reason, plan_digest = 'forged'", "the plan was edited"),
-        ("UPDATE rollbacks_rollback SET approval_expires_at = now() - interval '1 s'", "approval has expired"),
-        ("UPDATE incidents_release SET state = 'quarantined' WHERE version = '1.9.0'", "no longer a verified good release"),
+        (
+            "UPDATE rollbacks_rollback SET approval_expires_at = now() - interval '1 s'",
+            "approval has expired",
+        ),
+        (
+            "UPDATE incidents_release SET state = 'quarantined' WHERE version = '1.9.0'",
+            "no longer a verified good release",
+        ),
         ("DELETE FROM incidents_rolegrant", "decides"),
     ],
 )
@@ -261,7 +289,9 @@ def test_what_was_approved_is_judged_again_when_it_runs(
     assert workshop.ran == []
 
 
-def test_an_edited_plan_is_refused_after_approval(workshop: Workshop, incident: Incident, commander: Actor, shop: Service) -> None:
+def test_an_edited_plan_is_refused_after_approval(
+    workshop: Workshop, incident: Incident, commander: Actor, shop: Service
+) -> None:
     with workshop.open():
         rollback = _request(incident, commander)
         Release.objects.filter(service=shop, version="1.9.0").update(version="1.9.1")
@@ -329,13 +359,20 @@ def test_a_lost_worker_in_mid_step_means_a_person_and_no_second_run(
 def _leave_as_a_dead_worker_would(rollback: Rollback) -> None:
     now = utcnow()
     Rollback.objects.filter(pk=rollback.pk).update(
-        state="executing", started_at=now, mutated_at=now, fence=1, lease_until=now + dt.timedelta(seconds=20), lease_owner="gone:1"
+        state="executing",
+        started_at=now,
+        mutated_at=now,
+        fence=1,
+        lease_until=now + dt.timedelta(seconds=20),
+        lease_owner="gone:1",
     )
     rollback.steps.filter(position__lt=4).update(state="succeeded")
     rollback.steps.filter(position=4).update(state="running", attempt=1, started_at=now)
 
 
-def test_a_worker_lost_between_steps_is_simply_replaced(workshop: Workshop, incident: Incident, commander: Actor) -> None:
+def test_a_worker_lost_between_steps_is_simply_replaced(
+    workshop: Workshop, incident: Incident, commander: Actor
+) -> None:
     with workshop.open():
         rollback = _request(incident, commander)
         _leave_as_a_dead_worker_would(rollback)
