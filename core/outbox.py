@@ -95,7 +95,7 @@ def _alarm(pending: PendingEvent, now: dt.datetime) -> None:
         kind="outbox.parked",
         actor=SYSTEM,
         now=now,
-        summary=f"{pending.consumer} could not handle {pending.event.kind}, tried {pending.attempts} times: parked",
+        summary=f"{pending.consumer} gave up on {pending.event.kind} after {pending.attempts} attempts",
         data={"event": pending.event_id, "consumer": pending.consumer},
     )
 
