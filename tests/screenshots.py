@@ -1,0 +1,48 @@
+"""Makes the README's screenshots from a running demo of its own: `make screenshots`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.flows.stack import Firebreak
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    firebreak = Firebreak(Path(tempfile.mkdtemp(prefix="fb-")) / "var")
+    firebreak.start()
+    try:
+        firebreak.break_demo()
+        incident = firebreak.incident("monitoring")
+        (rollback,) = firebreak.all("/rollbacks/")
+        pages = {
+            "now": "/",
+            "incident": f"/incidents/{incident['ref']}/",
+            "rollback": f"/rollbacks/{rollback['ref']}/",
+        }
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+            )
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(f"{firebreak.url}/accounts/login/")
+            page.fill("input[name=login]", "admin")
+            page.fill("input[name=password]", firebreak.password)
+            page.click("button[type=submit]")
+            for name, path in pages.items():
+                page.goto(f"{firebreak.url}{path}")
+                page.wait_for_timeout(1000)
+                page.screenshot(path=folder / f"{name}.png")
+            browser.close()
+    finally:
+        firebreak.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
