@@ -108,7 +108,6 @@ class TokenAdmin(LevelAdmin):
     list_display = ("name", "id", "user", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("name", "id", "user__username")
-    exclude = ("digest",)
     readonly_fields = (
         "id",
         "user",

@@ -60,10 +60,7 @@ class Afternoon:
 @pytest.fixture
 def afternoon(incident: Incident, shop: Service, commander: Actor, now: dt.datetime) -> Afternoon:
     """A P0 with hostile texts, a failing monitor with a history, and a rollback that was approved."""
-    monitor = create_monitor(
-        actor=SYSTEM, now=now, service="shop", metric="error_rate",
-        source={"type": "http_json", "url": "http://127.0.0.1:1/metrics", "path": "error_rate"},
-    )  # fmt: skip
+    monitor = watch("shop", now)
     for second in range(80):
         value = 0.4 if second > 70 else 0.001
         at = now - dt.timedelta(seconds=80 - second)
@@ -92,3 +89,12 @@ def declare(
         services=services,
         restricted=restricted,
     )
+
+
+def watch(service: str, now: dt.datetime) -> Monitor:
+    """A monitor of the service's error rate, measured once."""
+    source = {"type": "http_json", "url": "http://127.0.0.1:1/metrics", "path": "error_rate"}
+    monitor = create_monitor(actor=SYSTEM, now=now, service=service, metric="error_rate", source=source)
+    at = now - dt.timedelta(minutes=2)
+    observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.001), now=at)
+    return monitor

@@ -45,7 +45,8 @@ def test_a_value_above_its_threshold_is_drawn_above_the_line() -> None:
     first, last = (float(pair.split(",")[1]) for pair in chart.points.split())
     (high, label, level), (critical, *_rest) = chart.thresholds
     assert (label, level) == ("high 2 %", "high")
-    assert last < critical < high < first  # y grows downwards
+    assert 10 < last < critical < high < first < 155  # y grows downwards; the highest uses the box
+    assert last < 30
     assert [mark[1] for mark in chart.marks] == ["2.0.0"]
     assert chart.value_text == "20 %"
 

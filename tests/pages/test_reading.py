@@ -13,7 +13,7 @@ from django.test import Client
 from core.actors import Actor
 from incidents.models import Incident, Service
 from tests.conftest import make_service
-from tests.pages.conftest import HOSTILE, LONG, Afternoon, SignIn, declare
+from tests.pages.conftest import HOSTILE, LONG, Afternoon, SignIn, declare, watch
 
 EMPTY_PAGES = [
     "/",
@@ -132,11 +132,13 @@ def test_a_restricted_incident_is_invisible_to_who_does_not_work_on_it(
 def test_lists_cost_the_same_for_three_and_for_thirty(
     ida: Client, commander: Actor, shop: Service, now: dt.datetime, django_assert_num_queries: COUNTED
 ) -> None:
+    watch("shop", now)
     for number in range(3):
         declare(commander, now, number, "shop")
     prices = {address: count_queries(ida, address) for address in ("/", "/incidents/", "/services/")}
     for number in range(27):
         make_service(f"service-{number}", now)
+        watch(f"service-{number}", now)
         declare(commander, now, number, "shop", f"service-{number}")
     for address, price in prices.items():
         with django_assert_num_queries(price):  # type: ignore[attr-defined]
