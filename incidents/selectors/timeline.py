@@ -99,13 +99,16 @@ def _line(event: Event, links: Mapping[str, str]) -> EventLine:
         occurred_at=event.occurred_at,
         recorded_at=event.recorded_at,
         actor=event.actor,
-        source=event.source,
+        source="" if event.source == OWN else event.source,
         summary=event.summary,
         detail=_detail(event.summary, event.data),
         url=next(
             (links[value] for value in event.data.values() if isinstance(value, str) and value in links), None
         ),
     )
+
+
+OWN = "firebreak"  # what Firebreak wrote down itself needs no source beside the actor
 
 
 def _detail(summary: str, data: Mapping[str, Any]) -> str:

@@ -1,0 +1,202 @@
+"""Messages leave at least once, over real SMTP and HTTP, and nothing stale leaves."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from email import message_from_bytes
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from django.db import IntegrityError, connection, transaction
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from comms.channels.webhook import signature
+from comms.deliveries import MAX_ATTEMPTS, send_due_deliveries
+from comms.facts import NotSent
+from comms.models import Contact, Delivery, Message
+from comms.services.messages import queue_messages
+from core.actors import Actor
+from core.models import Event
+from core.outbox import deliver_pending
+from incidents.models import Incident
+from incidents.services.incidents import declare_incident, resolve_incident
+from tests.flows.stack import free_ports
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
+
+
+class Mailbox:
+    """What a real SMTP server received; `answer` is what it says to each message."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[list[str], Any]] = []
+        self.answer = "250 taken"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.answer.startswith("250"):
+            self.received.append((envelope.rcpt_tos, message_from_bytes(envelope.content)))
+        return self.answer
+
+
+@pytest.fixture
+def mailbox(settings: Any) -> Iterator[Mailbox]:
+    mailbox = Mailbox()
+    (port,) = free_ports(1)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+    yield mailbox
+    controller.stop()
+
+
+@pytest.fixture
+def receiver(httpserver: HTTPServer, settings: Any, monkeypatch: pytest.MonkeyPatch) -> HTTPServer:
+    settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    monkeypatch.setenv("WEBHOOK_URL", httpserver.url_for("/hook"))
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    return httpserver
+
+
+@pytest.fixture
+def declared(db: None, commander: Actor, now: dt.datetime) -> Incident:
+    """A P1: the technical team and management are told, the development team is not."""
+    for name, audiences in (
+        ("tech", ["technical_team"]),
+        ("boss", ["management"]),
+        ("dev", ["development_team"]),
+    ):
+        Contact.objects.create(name=name, email=f"{name}@example.test", audiences=audiences)
+    Contact.objects.create(
+        name="cloud", email="cloud@example.test", kind="external", audiences=["technical_team"]
+    )
+    return declare_incident(actor=commander, now=now, title="<b>Login</b>\nis down", severity="P1")
+
+
+def _make_due() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE comms_delivery SET due_at = clock_timestamp() - interval '1 s'")
+
+
+def _states() -> dict[str, str]:
+    return dict(Delivery.objects.values_list("recipient", "state"))
+
+
+def test_the_severitys_audiences_are_told_by_mail_and_signed_webhook(
+    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+) -> None:
+    seen: list[Request] = []
+    receiver.expect_request("/hook").respond_with_handler(
+        lambda request: (seen.append(request), Response())[1]
+    )
+    deliver_pending(now=now)
+    assert send_due_deliveries(now=now) == 3
+    assert sorted(to for (to,), _mail in mailbox.received) == ["boss@example.test", "tech@example.test"]
+    mail = mailbox.received[0][1]
+    assert mail["Subject"] == "INCIDENT ALERT - P1 High: <b>Login</b> is down"
+    assert f"Incident ID: {declared.ref}" in mail.get_payload()
+    (request,) = seen
+    body = request.get_data()
+    assert json.loads(body)["data"]["incident"] == declared.ref
+    signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + body
+    mac = hmac.new(base64.b64decode(SECRET.removeprefix("whsec_")), signed, hashlib.sha256).digest()
+    assert request.headers["webhook-signature"] == f"v1,{base64.b64encode(mac).decode()}"
+    assert Message.objects.get().state == "sent"
+    assert Event.objects.filter(stream=declared.stream, kind="message.sent").count() == 1
+    assert send_due_deliveries(now=now) == 0
+
+
+def test_a_server_that_is_away_is_tried_again_and_then_given_up(
+    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+) -> None:
+    receiver.expect_request("/hook").respond_with_data("busy", status=503)
+    mailbox.answer = "451 later"
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    assert set(_states().values()) == {"retrying"}
+    assert send_due_deliveries(now=now) == 0, "not before its time"
+    mailbox.answer = "250 taken"
+    for _ in range(MAX_ATTEMPTS):
+        _make_due()
+        send_due_deliveries(now=now)
+    assert _states() == {"boss@example.test": "sent", "tech@example.test": "sent", "webhook": "dead"}
+    assert len(mailbox.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(400, "dead"), (410, "dead"), (429, "retrying"), (500, "retrying"), (302, "dead")]
+)
+def test_what_a_webhook_answers_decides(
+    declared: Incident, receiver: HTTPServer, mailbox: Mailbox, now: dt.datetime, status: int, state: str
+) -> None:
+    receiver.expect_request("/hook").respond_with_data("", status=status)
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    assert _states()["webhook"] == state
+
+
+def test_a_private_address_is_not_reached_without_the_setting(
+    declared: Incident, receiver: HTTPServer, mailbox: Mailbox, settings: Any, now: dt.datetime
+) -> None:
+    settings.OUTBOUND_ALLOWED_NETWORKS = []
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    assert "not allowed" in Delivery.objects.get(recipient="webhook").last_error
+    assert receiver.log == []
+
+
+def test_nothing_stale_leaves(
+    declared: Incident, mailbox: Mailbox, commander: Actor, now: dt.datetime
+) -> None:
+    deliver_pending(now=now)
+    resolve_incident(incident_id=declared.pk, resolution="false alarm", actor=commander, now=now)
+    send_due_deliveries(now=now)
+    assert set(_states().values()) == {"superseded"}
+    assert mailbox.received == []
+
+
+def test_the_same_event_is_told_once(declared: Incident, now: dt.datetime) -> None:
+    deliver_pending(now=now)
+    event = Event.objects.get(stream=declared.stream, kind="incident.declared")
+    assert queue_messages(event=event, now=now) == []
+    assert Message.objects.count() == 1
+    first = Delivery.objects.first()
+    assert first is not None
+    with pytest.raises(IntegrityError, match="one_delivery_per_event"), transaction.atomic():
+        Delivery.objects.create(
+            message=first.message, event=event, channel=first.channel, recipient=first.recipient, due_at=now
+        )
+
+
+def test_a_sender_that_died_is_followed_by_another(
+    declared: Incident, mailbox: Mailbox, now: dt.datetime
+) -> None:
+    deliver_pending(now=now)
+    Delivery.objects.update(state="sending", attempts=1)
+    _make_due()
+    send_due_deliveries(now=now)
+    assert _states()["tech@example.test"] == "sent"
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_c2hvcnQ=", "not base64 !"])
+def test_a_webhook_without_a_usable_secret_is_not_sent(secret: str) -> None:
+    with pytest.raises(NotSent, match="secret"):
+        signature("msg_1", b"{}", secret)
+
+
+def test_without_an_address_webhooks_are_lines_of_a_file(
+    declared: Incident, mailbox: Mailbox, settings: Any, tmp_path: Any, now: dt.datetime
+) -> None:
+    settings.VAR_DIR = tmp_path
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    (line,) = (tmp_path / "outbox" / "webhook.jsonl").read_text().splitlines()
+    assert json.loads(line)["type"] == "incident.declared"
