@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -70,7 +71,7 @@ def test_a_worker_killed_in_mid_step_pages_a_person_and_never_repeats_it(
     killed_at = time.monotonic()
     worker.send_signal(signal.SIGKILL)
 
-    def lost() -> object:
+    def lost() -> Any:
         (rollback,) = firebreak.all("/rollbacks/")
         return rollback if rollback["state"] == "needs_attention" else None
 
