@@ -94,9 +94,12 @@ def test_the_severitys_audiences_are_told_by_mail_and_signed_webhook(
     declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
 ) -> None:
     seen: list[Request] = []
-    receiver.expect_request("/hook").respond_with_handler(
-        lambda request: (seen.append(request), Response())[1]
-    )
+
+    def take(request: Request) -> Response:
+        seen.append(request)
+        return Response()
+
+    receiver.expect_request("/hook").respond_with_handler(take)
     deliver_pending(now=now)
     assert send_due_deliveries(now=now) == 3
     assert sorted(to for (to,), _mail in mailbox.received) == ["boss@example.test", "tech@example.test"]
