@@ -10,6 +10,7 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 WITHOUT_BODY = ("/acknowledge/", "/arm/")
+WITHOUT_A_BODY = ("/acknowledge/", "/arm/")
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
