@@ -1,15 +1,16 @@
-"""Settings read from the environment; what has no variable here is not meant to be changed."""
+"""The ground of the settings: places, applications, data, background work, outbound mail, pages.
+
+Read from the environment; what has no variable is not meant to be changed.
+"""
 
 import os
 import socket
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import environ
-from csp.constants import NONE, SELF
 
-from core.embedded import postgres, stack, valkey
+from core.embedded import postgres, valkey
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -20,42 +21,6 @@ PLAYBOOK_DIR = Path(env.str("PLAYBOOK_DIR", default=str(BASE_DIR / "playbook")))
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())
-
-# --- security -----------------------------------------------------------------------------------
-# Without a SECRET_KEY the embedded stack's own generated one is used; production sets its own.
-SECRET_KEY = env.str("SECRET_KEY", default="") or stack.secret_key(VAR_DIR)
-DEBUG = env.bool("DEBUG", default=False)
-BEHIND_TLS = PUBLIC_URL.startswith("https://")
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", urlsplit(PUBLIC_URL).hostname or "localhost"]
-)
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = BEHIND_TLS
-SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
-SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a dead Redis must not sign people out
-SESSION_COOKIE_AGE = 14 * 24 * 3600
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "base-uri": [NONE],
-        "object-src": [NONE],
-    }
-}
-SILENCED_SYSTEM_CHECKS = (
-    # Plain HTTP on loopback is how `make run` works; PUBLIC_URL=https://… switches all of these on.
-    [] if BEHIND_TLS else ["security.W004", "security.W008", "security.W012", "security.W016"]
-)
 
 # --- applications -------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -177,65 +142,6 @@ CELERY_TASK_ROUTES = {
 # A frozen broker must not hold a request: see core.hints, which gives up after these timeouts.
 HINT_TIMEOUT_SECONDS = 1.0
 
-# --- accounts -----------------------------------------------------------------------------------
-AUTH_USER_MODEL = "core.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
-]
-LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/"
-ACCOUNT_LOGIN_METHODS = {"username"}
-ACCOUNT_ADAPTER = "core.accounts.ClosedSignup"
-ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
-ACCOUNT_SESSION_REMEMBER = None
-ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-
-# --- API ----------------------------------------------------------------------------------------
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "core.api.authentication.BearerAuthentication",
-        "core.api.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["core.api.permissions.ScopedAccess"],
-    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "core.api.pagination.NewestFirst",
-    "DEFAULT_FILTER_BACKENDS": ["core.api.filters.StrictFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "core.api.problems.handle",
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Firebreak",
-    "VERSION": "1",
-    "DESCRIPTION": "Incident command with safe rollback.",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "IncidentKindEnum": "incidents.states.IncidentKind",
-        "ContactKindEnum": "comms.models.contacts.ContactKind",
-        "StepKindEnum": "rollbacks.states.StepKind",
-    },
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "core.api.problems.describe_problems",
-    ],
-}
-
 # --- outbound -----------------------------------------------------------------------------------
 # Networks that checks and webhooks may reach although they are private. The demo sets loopback.
 OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
@@ -257,16 +163,4 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 SERVESTATIC_USE_FINDERS = env.bool("STATIC_FROM_SOURCE", default=True)
 SERVESTATIC_AUTOREFRESH = False
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        "django.security.DisallowedHost": {"level": "ERROR"},
-        "celery": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-    },
-}
 os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
