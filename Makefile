@@ -18,8 +18,12 @@ break: $(VENV)/run  ## deploy a release to the demo that fails a third of its re
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py break_demo
 
 TEST_VAR_DIR := $(shell mktemp -u -d /tmp/firebreak-test.XXXXXX)
+PYTEST = $(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest
+# Stories start whole stacks and hold them to minutes: they run after the rest, one at a time.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile -m "not story"
 test: $(VENV)/dev  ## the whole suite on real servers; ARGS="-k word" selects
-	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+	@$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) $(PARALLEL) && $(PYTEST) -m story); \
+	  code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -10,13 +10,13 @@ import sys
 import threading
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from demo.storefront.json_http import send_json
+from demo.storefront.json_http import LoopbackServer, send_json
 from demo.storefront.sessions import Session, SessionForged
 from demo.storefront.shop import Request, Response, Shop
 from demo.storefront.site import Site, write_json
@@ -27,7 +27,7 @@ SESSION_COOKIE = "session"
 log = logging.getLogger("storefront.app")
 
 
-class AppServer(ThreadingHTTPServer):
+class AppServer(LoopbackServer):
     """Finishes the requests it has begun before it closes."""
 
     daemon_threads = False

@@ -6,12 +6,12 @@ import http.client
 import os
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from demo.storefront.app import SECURITY_EVENT_HEADER
-from demo.storefront.json_http import get_json, send_json
+from demo.storefront.json_http import LoopbackServer, get_json, send_json
 from demo.storefront.site import Site, read_json
 from demo.storefront.traffic_window import TrafficWindow
 
@@ -39,10 +39,8 @@ class Answer:
     is_security_event: bool = False
 
 
-class LoadBalancer(ThreadingHTTPServer):
+class LoadBalancer(LoopbackServer):
     """Listens on loopback; which slot is active stands in the site's `lb.json`."""
-
-    daemon_threads = True
 
     def __init__(self, site: Site, port: int, *, window_seconds: float) -> None:
         super().__init__(("127.0.0.1", port), BalancerHandler)

@@ -1,12 +1,23 @@
-"""JSON over HTTP on loopback: sending an answer from a handler, and asking another server."""
+"""HTTP on loopback: the server that the storefront's parts are, sending JSON, and asking another server."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import sys
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """A thread for each connection; a client that left before its answer is nothing to complain about."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def send_json(handler: BaseHTTPRequestHandler, value: Mapping[str, Any], status: int = 200) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from demo.storefront.json_http import send_json
+from demo.storefront.json_http import LoopbackServer, send_json
 
 KEPT_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 LARGEST_BODY_BYTES = 1024 * 1024
 
 
-class WebhookReceiver(ThreadingHTTPServer):
+class WebhookReceiver(LoopbackServer):
     """Listens on loopback; a 204 means that the line is in the file."""
-
-    daemon_threads = True
 
     def __init__(self, port: int, file: Path) -> None:
         super().__init__(("127.0.0.1", port), WebhookHandler)

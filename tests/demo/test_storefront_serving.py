@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import struct
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -175,3 +177,14 @@ def _lives(pid: int) -> bool:
         return False
     # A child whose new parent has not collected it yet has ended all the same.
     return state != "Z"
+
+
+def test_a_client_that_leaves_before_its_answer_is_nothing_to_complain_about(storefront: Storefront) -> None:
+    storefront.start("--rate", "0")
+    port = json.loads((storefront.site / "run/serve.json").read_text())["port"]
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(b"GET /products HTTP/1.1\r\nHost: shop\r\n\r\n")
+    assert storefront.get("/health")[0] == 200
+    assert storefront.complaints.read_text() == ""
