@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, RootModel, model_validator
 
+from comms.channels import CHANNELS
+from comms.facts import Channel
 from comms.states import Template
 from core.playbook.loader import Location, Playbook
-from core.playbook.schema import Key, Section, Text
+from core.playbook.schema import Key, Section, Text, told_apart_by_kind
 from incidents.playbook import Audience
 
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+if TYPE_CHECKING:
+    AnyChannel = Channel
+else:
+    AnyChannel = told_apart_by_kind({kind: model for kind, (model, _send) in CHANNELS.items()})
 
 
-class EmailChannel(Section):
-    """One e-mail per contact, by EMAIL_URL; into files under VAR_DIR until that is set."""
-
-    kind: Literal["email"]
-
-
-class WebhookChannel(Section):
-    """A signed POST (Standard Webhooks). Address and secret come from the environment.
-
-    While the address is not set, deliveries go to a file under VAR_DIR.
-    """
-
-    kind: Literal["webhook"]
-    url_variable: EnvironmentName
-    secret_variable: EnvironmentName
-
-
-class Channels(
-    RootModel[Mapping[Key, Annotated[EmailChannel | WebhookChannel, Field(discriminator="kind")]]]
-):
+class Channels(RootModel[Mapping[Key, AnyChannel]]):
     """channels.yaml: the ways out of here."""
 
 
