@@ -25,22 +25,30 @@ class Channels(RootModel[Mapping[Key, AnyChannel]]):
 
 
 class Route(Section):
-    """Which event sends which message to whom. `severity` means the audiences of the severity.
+    """Which event sends which message to whom."""
 
-    `when` compares values of the event's data; every one given must match.
-    """
-
-    event: Text
-    when: Mapping[str, str | bool] = Field(default_factory=dict)
-    template: Template
-    audiences: tuple[Audience | Literal["severity", "role_holders"], ...] = Field(min_length=1)
-    channels: tuple[Key, ...] = Field(min_length=1)
+    event: Text = Field(description="The kind of event, such as `incident.declared`.")
+    when: Mapping[str, str | bool] = Field(
+        default_factory=dict,
+        description="Values of the event's data; every one given must match.",
+    )
+    template: Template = Field(description="Which message.")
+    audiences: tuple[Audience | Literal["severity", "role_holders"], ...] = Field(
+        min_length=1,
+        description="To whom: contacts of these audiences. `severity` stands for the audiences of the"
+        " incident's severity, `role_holders` for who holds a role on the incident.",
+    )
+    channels: tuple[Key, ...] = Field(min_length=1, description="By which channels of channels.yaml.")
 
 
 class Routing(Section):
     """routing.yaml."""
 
-    routes: tuple[Route, ...] = Field(min_length=1)
+    routes: tuple[Route, ...] = Field(
+        min_length=1,
+        description="Every route that matches an event sends its message; the same event, `when` and"
+        " template stand here once.",
+    )
 
     @model_validator(mode="after")
     def _one_message_per_template(self) -> Routing:

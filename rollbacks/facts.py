@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from core.playbook.schema import Key, Line, Seconds, Section, Text
+from core.playbook.schema import Key, Line, PositiveSeconds, Section, Text
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -23,7 +23,7 @@ class Command(Section):
         description="The program and its arguments, one list item each; `{…}` are placeholders, but not"
         " in the program's own name. No shell reads them.",
     )
-    timeout: Seconds = Field(gt=0, description="After this long the program is stopped and has failed.")
+    timeout: PositiveSeconds = Field(description="After this long the program is stopped and has failed.")
     directory: str | None = Field(
         default=None, description="Where the program runs; without it, Firebreak's own folder."
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from core.playbook.loader import Location, Playbook
-from core.playbook.schema import Key, Line, Seconds, Section, Text, told_apart_by_kind
+from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, Text, told_apart_by_kind
 from incidents.states import Role
 from rollbacks.facts import PLACEHOLDER, ActingStep, Command
 from rollbacks.states import SOAK, Phase
@@ -26,8 +26,12 @@ Pattern = Annotated[str, StringConstraints(pattern=r"^\^.*\$$", max_length=200)]
 class Parameter(Section):
     """A value that a rollback may be given; it must match the whole anchored pattern."""
 
-    pattern: Pattern
-    default: str | None = None
+    pattern: Pattern = Field(
+        description="A regular expression from `^` to `$`. A value must match, and never begins with `-`."
+    )
+    default: str | None = Field(
+        default=None, description="The value when none is given; without it the parameter is required."
+    )
 
     @model_validator(mode="after")
     def _usable(self) -> Parameter:
@@ -50,7 +54,7 @@ class SoakStep(Section):
     key: Key = Field(description="Its name for programs; unique within its phase.")
     name: Line = Field(description="Its name for people: what the page of the rollback shows.")
     kind: Literal["soak"] = Field(description="Wait and watch.")
-    duration: Seconds = Field(gt=0, description="How long the monitors must stay well.")
+    duration: PositiveSeconds = Field(description="How long the monitors must stay well.")
     settle: Seconds = Field(
         default=0.0, description="Samples of so long after the start do not count: the change settles."
     )
@@ -75,14 +79,30 @@ else:
 class Procedure(Section):
     """procedures/*.yaml: what a rollback does, in three phases."""
 
-    name: Text
-    description: Text
-    expected_duration: Seconds = Field(gt=0)
-    expected_impact: Text
-    parameters: Mapping[Key, Parameter] = Field(default_factory=dict)
-    validate_: tuple[AnyActingStep, ...] = Field(alias="validate", min_length=1)
-    execute: tuple[AnyActingStep, ...] = Field(min_length=1)
-    verify: tuple[AnyStep, ...] = Field(min_length=1)
+    name: Text = Field(description="Its name for people.")
+    description: Text = Field(description="What it does, in one or two sentences.")
+    expected_duration: PositiveSeconds = Field(
+        description="How long it takes; said to people before they decide, and in messages."
+    )
+    expected_impact: Text = Field(description="What users notice while it runs; said with the duration.")
+    parameters: Mapping[Key, Parameter] = Field(
+        default_factory=dict,
+        description="What a request may set, by name; `{name}` in a step's words stands for its value.",
+    )
+    validate_: tuple[AnyActingStep, ...] = Field(
+        alias="validate",
+        min_length=1,
+        description="Steps that change nothing. When one fails, the rollback has failed and nothing was"
+        " changed.",
+    )
+    execute: tuple[AnyActingStep, ...] = Field(
+        min_length=1, description="Steps that change things, in order. When one fails, a person decides."
+    )
+    verify: tuple[AnyStep, ...] = Field(
+        min_length=1,
+        description="Steps that prove that the service recovered, a soak among them. When one fails, a"
+        " person decides.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Procedure:
@@ -109,9 +129,16 @@ class Procedure(Section):
 class Automation(Section):
     """automation.yaml: who approves, and what automation may do."""
 
-    approvers: tuple[Role, ...] = Field(min_length=1)
-    approval_valid: Seconds = Field(gt=0)
-    recent_release: Seconds = Field(gt=0)
+    approvers: tuple[Role, ...] = Field(
+        min_length=1,
+        description="Who may approve where the authority asks for approval. Never who asked.",
+    )
+    approval_valid: PositiveSeconds = Field(
+        description="A request not approved, or an approval not used, within this time expires."
+    )
+    recent_release: PositiveSeconds = Field(
+        description="Memory or CPU alone start a rollback by themselves only of a release younger than this."
+    )
 
 
 def procedure_digest(playbook: Playbook, key: str) -> str:

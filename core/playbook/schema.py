@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, StringConstraints, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
@@ -14,6 +14,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = r"^(\d+)(ms|s|m|h|d)$"
+SOME_TIME = r"^0*[1-9]\d*(ms|s|m|h|d)$"
 
 
 def _seconds(value: Any) -> Any:
@@ -30,6 +31,10 @@ Seconds = Annotated[
     BeforeValidator(_seconds, json_schema_input_type=Annotated[str, StringConstraints(pattern=DURATION)]),
 ]
 """A duration written as `15m`, kept as seconds."""
+
+_SOME_TIME = Annotated[str, StringConstraints(pattern=SOME_TIME)]
+PositiveSeconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=_SOME_TIME), Field(gt=0)]
+"""A duration that is not nothing."""
 
 
 class Section(BaseModel):
