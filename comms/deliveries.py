@@ -7,7 +7,7 @@ import logging
 
 from django.db import connection, transaction
 
-from comms.channels import SENDERS
+from comms.channels import CHANNELS
 from comms.facts import NotSent, Outgoing, Sent
 from comms.models import Delivery, Message
 from comms.rules.routing import is_stale
@@ -59,7 +59,8 @@ def _send(delivery_id: int) -> None:
     try:
         if channel is None:
             raise NotSent(f"the playbook has no channel {delivery.channel} any more", retry=False)
-        sent = SENDERS[channel.kind](_outgoing(delivery), channel)
+        _model, send = CHANNELS[channel.kind]
+        sent = send(_outgoing(delivery), channel)
     except NotSent as error:
         _put_off(delivery, error)
     except Exception as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from core.playbook.schema import Section
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,14 @@ class Sent:
     """What the other side said when it took the message."""
 
     receipt: str
+
+
+class Channel(Section):
+    """Base of every kind of channel: what channels.yaml says about it, and who gets a delivery."""
+
+    kind: str
+    one_per_contact: ClassVar[bool] = False
+    """Whether each contact's address gets a delivery of its own; else the channel gets one."""
 
 
 class NotSent(Exception):

@@ -3,58 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, RootModel, model_validator
 
+from comms.channels import CHANNELS
+from comms.facts import Channel
 from comms.states import Template
 from core.playbook.loader import Location, Playbook
-from core.playbook.schema import Key, Section, Text
+from core.playbook.schema import Key, Section, Text, told_apart_by_kind
 from incidents.playbook import Audience
 
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+if TYPE_CHECKING:
+    AnyChannel = Channel
+else:
+    AnyChannel = told_apart_by_kind({kind: model for kind, (model, _send) in CHANNELS.items()})
 
 
-class EmailChannel(Section):
-    """One e-mail per contact, by EMAIL_URL; into files under VAR_DIR until that is set."""
-
-    kind: Literal["email"]
-
-
-class WebhookChannel(Section):
-    """A signed POST (Standard Webhooks). Address and secret come from the environment.
-
-    While the address is not set, deliveries go to a file under VAR_DIR.
-    """
-
-    kind: Literal["webhook"]
-    url_variable: EnvironmentName
-    secret_variable: EnvironmentName
-
-
-class Channels(
-    RootModel[Mapping[Key, Annotated[EmailChannel | WebhookChannel, Field(discriminator="kind")]]]
-):
+class Channels(RootModel[Mapping[Key, AnyChannel]]):
     """channels.yaml: the ways out of here."""
 
 
 class Route(Section):
-    """Which event sends which message to whom. `severity` means the audiences of the severity.
+    """Which event sends which message to whom."""
 
-    `when` compares values of the event's data; every one given must match.
-    """
-
-    event: Text
-    when: Mapping[str, str | bool] = Field(default_factory=dict)
-    template: Template
-    audiences: tuple[Audience | Literal["severity", "role_holders"], ...] = Field(min_length=1)
-    channels: tuple[Key, ...] = Field(min_length=1)
+    event: Text = Field(description="The kind of event, such as `incident.declared`.")
+    when: Mapping[str, str | bool] = Field(
+        default_factory=dict,
+        description="Values of the event's data; every one given must match.",
+    )
+    template: Template = Field(description="Which message.")
+    audiences: tuple[Audience | Literal["severity", "role_holders"], ...] = Field(
+        min_length=1,
+        description="To whom: contacts of these audiences. `severity` stands for the audiences of the"
+        " incident's severity, `role_holders` for who holds a role on the incident.",
+    )
+    channels: tuple[Key, ...] = Field(min_length=1, description="By which channels of channels.yaml.")
 
 
 class Routing(Section):
     """routing.yaml."""
 
-    routes: tuple[Route, ...] = Field(min_length=1)
+    routes: tuple[Route, ...] = Field(
+        min_length=1,
+        description="Every route that matches an event sends its message; the same event, `when` and"
+        " template stand here once.",
+    )
 
     @model_validator(mode="after")
     def _one_message_per_template(self) -> Routing:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, RootModel, field_validator, model_validator
 
 from core.playbook.loader import Location, Playbook
-from core.playbook.schema import Key, Seconds, Section, Text
+from core.playbook.schema import Key, PositiveSeconds, Seconds, Section, Text
 from incidents.states import INCIDENT_ROLES, Metric, MonitorLevel, Role, Severity
 
 Audience = Literal["everyone", "technical_team", "management", "development_team", "security_team"]
@@ -17,9 +17,9 @@ Audience = Literal["everyone", "technical_team", "management", "development_team
 class RoleDuties(Section):
     """What a role is for and what its holder does."""
 
-    name: Text
-    purpose: Text
-    duties: tuple[Text, ...] = Field(min_length=1)
+    name: Text = Field(description="The role's name for people.")
+    purpose: Text = Field(description="What the role is for, in one line.")
+    duties: tuple[Text, ...] = Field(min_length=1, description="What its holder does, one line each.")
 
 
 class Roles(RootModel[Mapping[Role, RoleDuties]]):
@@ -36,8 +36,16 @@ class Roles(RootModel[Mapping[Role, RoleDuties]]):
 class Authority(Section):
     """Who may decide a rollback, and whether a second person must approve."""
 
-    roles: tuple[Role, ...] = Field(min_length=1)
-    approval: bool = False
+    roles: tuple[Role, ...] = Field(
+        min_length=1,
+        description="Who holds one of these roles on the incident may decide. `engineering_manager` is"
+        " no such role: it only approves.",
+    )
+    approval: bool = Field(
+        default=False,
+        description="Whether a second person must approve: one of `approvers` of automation.yaml, never"
+        " who asked.",
+    )
 
     @field_validator("roles")
     @classmethod
@@ -50,12 +58,20 @@ class Authority(Section):
 class SeverityLevel(Section):
     """One severity: definition, response clock, who is told, who may roll back, update cadence."""
 
-    name: Text
-    definition: Text
-    response_time: Seconds = Field(gt=0)
-    audiences: tuple[Audience, ...] = Field(min_length=1)
-    rollback_authority: Authority
-    update_every: Seconds = Field(gt=0)
+    name: Text = Field(description="The severity's name for people.")
+    definition: Text = Field(description="When an incident has this severity; shown where one chooses it.")
+    response_time: PositiveSeconds = Field(
+        description="The response clock: how soon after the declaration somebody must acknowledge."
+    )
+    audiences: tuple[Audience, ...] = Field(
+        min_length=1,
+        description="Whom the messages of such an incident go to, wherever a route says `severity`. Which"
+        " contact is in which audience stands on the contact.",
+    )
+    rollback_authority: Authority = Field(description="Who may decide a rollback at this severity.")
+    update_every: PositiveSeconds = Field(
+        description="How often people are owed an update while the incident is open."
+    )
 
 
 class Severities(RootModel[Mapping[Severity, SeverityLevel]]):
@@ -72,11 +88,15 @@ class Severities(RootModel[Mapping[Severity, SeverityLevel]]):
 class SecurityLevel(Section):
     """One security level; where stricter, its values replace the severity's."""
 
-    name: Text
-    examples: tuple[Text, ...]
-    response_time: Seconds = Field(gt=0)
-    rollback_authority: Authority
-    actions: tuple[Text, ...]
+    name: Text = Field(description="The level's name for people.")
+    examples: tuple[Text, ...] = Field(description="What belongs here, one line each.")
+    response_time: PositiveSeconds = Field(
+        description="The response clock of such an incident, where it is shorter than the severity's."
+    )
+    rollback_authority: Authority = Field(
+        description="Who may decide a rollback of such an incident, instead of the severity's."
+    )
+    actions: tuple[Text, ...] = Field(description="What the policy asks for, one line each.")
 
 
 class SecurityLevels(RootModel[Mapping[Literal[1, 2, 3], SecurityLevel]]):
@@ -92,9 +112,18 @@ class SecurityLevels(RootModel[Mapping[Literal[1, 2, 3], SecurityLevel]]):
 class Limits(Section):
     """The thresholds of one metric; a value above one is at that level (strictly)."""
 
-    warning: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    high: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    critical: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    warning: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="A value above it is a warning."
+    )
+    high: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="A value above it is high."
+    )
+    critical: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="A value above it is critical. At least one of the three is given, and they rise.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Limits:
@@ -109,15 +138,21 @@ class Limits(Section):
 class ThresholdPolicy(Section):
     """A named set of thresholds and the procedure that answers them."""
 
-    procedure: Key
-    metrics: Mapping[Metric, Limits] = Field(min_length=1)
+    procedure: Key = Field(
+        description="The procedure of an automatic rollback where the service names none of its own."
+    )
+    metrics: Mapping[Metric, Limits] = Field(
+        min_length=1,
+        description="The thresholds by metric. Units: `error_rate`, `memory_usage` and `cpu_usage` are"
+        " ratios 0..1, `response_time` is milliseconds, `security_events` a count in five minutes.",
+    )
 
 
 class Share(Section):
     """M of N: so many of the latest samples."""
 
-    needed: int = Field(ge=1, le=100)
-    of: int = Field(ge=1, le=100)
+    needed: int = Field(ge=1, le=100, description="So many must be at that level or worse.")
+    of: int = Field(ge=1, le=100, description="Of so many of the latest answers; not less than `needed`.")
 
     @model_validator(mode="after")
     def _possible(self) -> Share:
@@ -129,28 +164,42 @@ class Share(Section):
 class Confirmation(Section):
     """How many samples it takes to believe a level, its end, or silence."""
 
-    critical: Share
-    high: Share
-    warning: Share
-    clear: int = Field(ge=1, le=100)
-    unanswered: int = Field(ge=1, le=100)
+    critical: Share = Field(description="What it takes to believe critical.")
+    high: Share = Field(description="What it takes to believe high.")
+    warning: Share = Field(description="What it takes to believe a warning.")
+    clear: int = Field(ge=1, le=100, description="Good answers in a row before a monitor is well again.")
+    unanswered: int = Field(
+        ge=1, le=100, description="Failed checks in a row before the level is unknown: nobody can say."
+    )
 
 
 class Effect(Section):
     """What a level does: the severity of its incident and what happens about a rollback."""
 
-    severity: Severity
-    rollback: Literal["automatic", "with_approval", "none"]
+    severity: Severity = Field(description="The severity of the incident that it opens.")
+    rollback: Literal["automatic", "with_approval", "none"] = Field(
+        description="What happens about a rollback: it starts by itself where automation may, it is"
+        " requested and awaits a person, or nothing."
+    )
 
 
 class Thresholds(Section):
     """thresholds.yaml."""
 
-    policies: Mapping[Key, ThresholdPolicy] = Field(min_length=1)
-    confirmation: Confirmation
-    effects: Mapping[MonitorLevel, Effect]
-    warnings_that_make_critical: int = Field(ge=2)
-    release_is_good_after: Seconds
+    policies: Mapping[Key, ThresholdPolicy] = Field(
+        min_length=1, description="Named sets of thresholds; a monitor names the one it is judged by."
+    )
+    confirmation: Confirmation = Field(description="How many samples it takes to believe a level.")
+    effects: Mapping[MonitorLevel, Effect] = Field(
+        description="What each bad level does: one entry for `warning`, `high`, `critical` and `unknown`."
+    )
+    warnings_that_make_critical: int = Field(
+        ge=2,
+        description="So many warnings at once on different metrics of one service are critical together.",
+    )
+    release_is_good_after: Seconds = Field(
+        description="A release that was live without a complaint for so long is one to return to."
+    )
 
     @model_validator(mode="after")
     def _all_effects(self) -> Thresholds:

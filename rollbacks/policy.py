@@ -10,14 +10,8 @@ from typing import cast
 
 from core.errors import FirebreakError, Invalid
 from core.playbook import get_playbook
-from rollbacks.playbook import (
-    Automation,
-    Command,
-    CommandStep,
-    Procedure,
-    SoakStep,
-    procedure_digest,
-)
+from rollbacks.facts import Command
+from rollbacks.playbook import AnyStep, Automation, Commands, Procedure, procedure_digest
 from rollbacks.states import Phase
 
 
@@ -44,11 +38,11 @@ def digest(key: str) -> str:
     return procedure_digest(get_playbook(), key)
 
 
-def command(key: str) -> Command:
-    return cast(Command, get_playbook()["commands"].root[key])
+def commands() -> Mapping[str, Command]:
+    return cast(Commands, get_playbook()["commands"]).root
 
 
-def steps_of(key: str) -> list[tuple[Phase, CommandStep | SoakStep]]:
+def steps_of(key: str) -> list[tuple[Phase, AnyStep]]:
     return list(procedure(key).steps())
 
 

@@ -91,9 +91,8 @@ class Trigger(models.TextChoices):
     MANUAL = "manual", "Manual"
 
 
-class StepKind(models.TextChoices):
-    COMMAND = "command", "Command"
-    SOAK = "soak", "Soak"
+SOAK = "soak"
+"""The kind of step that waits without a worker; the kinds that act are in rollbacks.steps."""
 
 
 class ApprovalDecision(models.TextChoices):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from comms.channels import email, webhook
-from comms.facts import Outgoing, Sent
-from comms.playbook import EmailChannel, WebhookChannel
+from comms.facts import Channel, Outgoing, Sent
 
-Send = Callable[[Outgoing, EmailChannel | WebhookChannel], Sent]
-SENDERS: Mapping[str, Send] = {"email": email.send, "webhook": webhook.send}
+Send = Callable[[Outgoing, Any], Sent]
+"""Takes the channel as its own kind declares it; raises NotSent."""
+
+CHANNELS: Mapping[str, tuple[type[Channel], Send]] = {
+    "email": (email.EmailChannel, email.send),
+    "webhook": (webhook.WebhookChannel, webhook.send),
+}

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import smtplib
+from typing import ClassVar, Literal
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from pydantic import Field
 
-from comms.facts import NotSent, Outgoing, Sent
-from comms.playbook import EmailChannel, WebhookChannel
+from comms.facts import Channel, NotSent, Outgoing, Sent
 
 
-def send(message: Outgoing, channel: EmailChannel | WebhookChannel) -> Sent:
+class EmailChannel(Channel):
+    """One e-mail per contact, by EMAIL_URL; into files under VAR_DIR until that is set."""
+
+    kind: Literal["email"] = Field(description="E-mail.")
+    one_per_contact: ClassVar[bool] = True
+
+
+def send(message: Outgoing, channel: EmailChannel) -> Sent:
     """One message to one address; a refused recipient is not tried again, everything else is."""
     mail = EmailMessage(
         subject=" ".join(message.subject.split()),

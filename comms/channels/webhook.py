@@ -10,21 +10,37 @@ import hmac
 import json
 import os
 import time
+from typing import Annotated, Literal
 
 import httpx2
 from django.conf import settings
+from pydantic import Field
 
-from comms.facts import NotSent, Outgoing, Sent
-from comms.playbook import EmailChannel, WebhookChannel
+from comms.facts import Channel, NotSent, Outgoing, Sent
 from core.http import Answer, GuardedClient
 
 DEADLINE_SECONDS = 10.0
-WEBHOOK_URL_RECIPIENT = "webhook"
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 
 
-def send(message: Outgoing, channel: EmailChannel | WebhookChannel) -> Sent:
+class WebhookChannel(Channel):
+    """A signed POST (Standard Webhooks). Address and secret come from the environment.
+
+    While the address is not set, deliveries go to a file under VAR_DIR.
+    """
+
+    kind: Literal["webhook"] = Field(description="A signed POST to one address.")
+    url_variable: EnvironmentName = Field(
+        description="The environment variable that holds the address. While it is empty, messages are"
+        " lines in `$VAR_DIR/outbox/webhook.jsonl`."
+    )
+    secret_variable: EnvironmentName = Field(
+        description="The environment variable that holds the secret for signing: `whsec_` and base64."
+    )
+
+
+def send(message: Outgoing, channel: WebhookChannel) -> Sent:
     """POST the message; 2xx is sent, 410 and other 4xx are final, the rest is tried again."""
-    assert isinstance(channel, WebhookChannel)
     url = os.environ.get(channel.url_variable, "")
     secret = os.environ.get(channel.secret_variable, "")
     body = payload(message)

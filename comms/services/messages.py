@@ -84,11 +84,11 @@ def _subject(template: Template, facts: MessageFacts) -> str:
 
 
 def _recipients(route: Route, audiences: tuple[str, ...], incident: Incident | None) -> list[tuple[str, str]]:
-    """(channel, recipient) pairs: each contact's address once, each webhook once."""
+    """(channel, recipient) pairs: each contact's address once, or the channel once, as its kind has it."""
     channels = cast(Channels, get_playbook()["channels"]).root
     found: list[tuple[str, str]] = []
     for key in route.channels:
-        if channels[key].kind == "email":
+        if channels[key].one_per_contact:
             found += [(key, address) for address in _addresses(audiences, incident)]
         else:
             found.append((key, channels[key].kind))

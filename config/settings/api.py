@@ -30,7 +30,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "IncidentKindEnum": "incidents.states.IncidentKind",
         "ContactKindEnum": "comms.models.contacts.ContactKind",
-        "StepKindEnum": "rollbacks.states.StepKind",
+        "StepKindEnum": "rollbacks.playbook.STEP_KINDS",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from core.playbook.schema import KIND_TAG
+
 Location = tuple[str | int, ...]
 
 
@@ -88,7 +90,8 @@ def _parse(text: str) -> Any:
 
 
 def _locate(file: Path, folder: Path, location: Location, text: str) -> str:
-    field = ".".join(str(part) for part in location if not str(part).startswith("function-")) or "(top)"
+    location = tuple(part for part in location if not str(part).startswith(("function-", KIND_TAG)))
+    field = ".".join(map(str, location)) or "(top)"
     return f"{file.relative_to(folder)}:{_line(_parse(file.read_text()), location)}: {field}: {text}"
 
 

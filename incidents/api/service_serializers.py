@@ -59,12 +59,13 @@ class RecordReleaseSerializer(StrictSerializer):
     deployed_at = Moment(required=False, allow_null=True)
 
 
-class SourceSerializer(StrictSerializer):
-    """Where the measurements come from: `{"type": "http_json", "url": "…", "path": "stats.error_rate"}`."""
+class SourceSerializer(serializers.DictField):
+    """Where the measurements come from: `{"type": "http_json", "url": "…", "path": "stats.error_rate"}`.
 
-    type = Text(max_length=20)
-    url = Text(max_length=2000, required=False)
-    path = Text(max_length=200, required=False)
+    `type` names the kind; which other fields there are, and what they may hold, is the kind's own.
+    """
+
+    child = Text(max_length=2000)
 
 
 class ThresholdsSerializer(StrictSerializer):

@@ -20,9 +20,8 @@ MAX_BYTES = 1_000_000
 
 def check(source: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with such a source, by field; empty when it is well formed."""
-    wrong = {}
-    if extra := set(source) - {"type", "url", "path"}:
-        wrong["source"] = f"Unknown field: {', '.join(sorted(map(str, extra)))}."
+    unknown = set(source) - {"type", "url", "path"}
+    wrong = {f"source/{name[:60]}": "There is no such field." for name in sorted(unknown)}
     url, path = source.get("url"), source.get("path")
     if not isinstance(url, str) or len(url) > 2000 or not _is_http(url):
         wrong["source/url"] = "Must be an http or https address without credentials."

@@ -9,7 +9,8 @@ from rest_framework import serializers
 from core.api.fields import Text, WholeNumber
 from core.api.serializers import StrictSerializer
 from rollbacks.models import Approval, AutomationSwitch, Rollback, RollbackStep
-from rollbacks.states import ApprovalDecision, Phase, RollbackState, StepKind, StepState, Trigger
+from rollbacks.playbook import STEP_KINDS
+from rollbacks.states import ApprovalDecision, Phase, RollbackState, StepState, Trigger
 
 WEEK_SECONDS = 7 * 86_400
 
@@ -18,7 +19,7 @@ class StepSerializer(serializers.ModelSerializer[RollbackStep]):
     """One step; `output_tail` is the last 64 KiB of what its command printed."""
 
     phase = serializers.ChoiceField(choices=Phase.choices)
-    kind = serializers.ChoiceField(choices=StepKind.choices)
+    kind = serializers.ChoiceField(choices=STEP_KINDS)
     state = serializers.ChoiceField(choices=StepState.choices)
 
     class Meta:
@@ -93,7 +94,7 @@ class ProcedureStepSerializer(serializers.Serializer[Any]):
     phase = serializers.ChoiceField(choices=Phase.choices)
     key = serializers.CharField()
     name = serializers.CharField()
-    kind = serializers.ChoiceField(choices=StepKind.choices)
+    kind = serializers.ChoiceField(choices=STEP_KINDS)
     mutating = serializers.BooleanField()
 
 

@@ -1,4 +1,4 @@
-"""From a step to what really runs: argv, folder and environment, read from this worker's playbook."""
+"""From a step to what really runs: words, folder and environment, read from this worker's playbook."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from django.conf import settings
 
 from rollbacks import policy
-from rollbacks.facts import Invocation
+from rollbacks.facts import PLACEHOLDER, Invocation, Work
 from rollbacks.models import Rollback, RollbackStep
-from rollbacks.playbook import PLACEHOLDER, CommandStep
+from rollbacks.playbook import SoakStep
 
 
 def prepare(rollback: Rollback, step: RollbackStep) -> Invocation:
-    """The invocation of a command step.
+    """The invocation of a step that acts.
 
     Raises policy.ProcedureChanged when this worker's playbook is not the one of the request.
     """
     check_playbook(rollback)
-    command = policy.command(_command_key(rollback, step))
+    work = _declared_work(rollback, step)
     values = _values(rollback)
-    argv = tuple(_fill(word, values) for word in command.argv)
     return Invocation(
-        argv=(_resolve(argv[0]), *argv[1:]),
-        directory=Path(_resolve_folder(command.directory)),
+        words=tuple(_fill(word, values) for word in work.words),
+        home=settings.BASE_DIR,
+        directory=settings.BASE_DIR / work.directory,
         environment=_environment(rollback, step),
-        timeout_seconds=command.timeout,
+        timeout_seconds=work.timeout_seconds,
         output_file=output_file(rollback, step),
     )
 
@@ -45,10 +45,10 @@ def output_file(rollback: Rollback, step: RollbackStep) -> Path:
     return folder / f"{step.position:02d}-{step.key}.{step.attempt}.log"
 
 
-def _command_key(rollback: Rollback, step: RollbackStep) -> str:
+def _declared_work(rollback: Rollback, step: RollbackStep) -> Work:
     _phase, declared = policy.steps_of(rollback.procedure)[step.position - 1]
-    assert isinstance(declared, CommandStep)
-    return declared.command
+    assert not isinstance(declared, SoakStep)
+    return declared.work(policy.commands())
 
 
 def _values(rollback: Rollback) -> dict[str, str]:
@@ -69,14 +69,6 @@ def _fill(word: str, values: dict[str, str]) -> str:
     if word.startswith("{") and filled.startswith("-"):
         raise policy.ProcedureChanged(f"The value for {word} begins with a hyphen.")
     return filled
-
-
-def _resolve(program: str) -> str:
-    return str(settings.BASE_DIR / program) if "/" in program and not program.startswith("/") else program
-
-
-def _resolve_folder(directory: str | None) -> str:
-    return str(settings.BASE_DIR / directory) if directory else str(settings.BASE_DIR)
 
 
 def _environment(rollback: Rollback, step: RollbackStep) -> dict[str, str]:

@@ -23,13 +23,13 @@ from rollbacks.executor.lease import Lease, claim
 from rollbacks.executor.outcomes import finish_step, step_failed
 from rollbacks.executor.patience import patiently, surviving_the_database
 from rollbacks.executor.soak import watch_soak
-from rollbacks.facts import CommandResult, Ending, Invocation
+from rollbacks.facts import Ending, Invocation, StepResult
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import judge_request
 from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
 from rollbacks.services.endings import ask_for_a_person, end_rollback
-from rollbacks.states import PHASE_STATE, Phase, RollbackState, StepKind, StepState, Trigger
-from rollbacks.steps import command as command_step
+from rollbacks.states import PHASE_STATE, SOAK, Phase, RollbackState, StepState, Trigger
+from rollbacks.steps import STEPS
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import StaleWorker, move_rollback, move_step
 
@@ -74,9 +74,9 @@ def _advance(rollback_id: int, fence: int) -> bool:
         return _succeed(rollback_id, fence, now)
     if PHASE_STATE[Phase(step.phase)] != rollback.state:
         return _enter_phase(rollback_id, fence, Phase(step.phase), now)
-    if step.kind == StepKind.SOAK:
+    if step.kind == SOAK:
         return watch_soak(rollback_id, fence, step.pk, now)
-    return _run_command(rollback_id, fence, step.pk)
+    return _run_step(rollback_id, fence, step.pk)
 
 
 def _read(rollback_id: int, fence: int) -> Rollback:
@@ -184,8 +184,8 @@ def _enter_phase(rollback_id: int, fence: int, phase: Phase, now: dt.datetime) -
     return True
 
 
-def _run_command(rollback_id: int, fence: int, step_id: int) -> bool:
-    rollback, step, invocation = _start_command(rollback_id, fence, step_id)
+def _run_step(rollback_id: int, fence: int, step_id: int) -> bool:
+    rollback, step, invocation = _start_step(rollback_id, fence, step_id)
 
     def report(output_tail: str) -> None:
         with surviving_the_database(), transaction.atomic():
@@ -201,13 +201,14 @@ def _run_command(rollback_id: int, fence: int, step_id: int) -> bool:
             asked = Rollback.objects.filter(pk=rollback.pk, cancel_requested_at__isnull=False).exists()
         return asked
 
-    result = command_step.run(invocation, report=report, should_stop=should_stop)
+    _model, run = STEPS[step.kind]
+    result = run(invocation, report=report, should_stop=should_stop)
     return patiently(lambda: _settle(rollback_id, fence, step, result))
 
 
 @transaction.atomic
-def _start_command(rollback_id: int, fence: int, step_id: int) -> tuple[Rollback, RollbackStep, Invocation]:
-    """Commit the intent: from here on the command may have run."""
+def _start_step(rollback_id: int, fence: int, step_id: int) -> tuple[Rollback, RollbackStep, Invocation]:
+    """Commit the intent: from here on the step may have run."""
     now = utcnow()
     rollback = hold(rollback_id, fence)
     step = rollback.steps.get(pk=step_id)
@@ -223,7 +224,7 @@ def _start_command(rollback_id: int, fence: int, step_id: int) -> tuple[Rollback
 
 
 @transaction.atomic
-def _settle(rollback_id: int, fence: int, step: RollbackStep, result: CommandResult) -> bool:
+def _settle(rollback_id: int, fence: int, step: RollbackStep, result: StepResult) -> bool:
     now = utcnow()
     rollback = hold(rollback_id, fence)
     changes = {"exit_code": result.exit_code, "output_tail": result.output_tail}

@@ -16,7 +16,6 @@ from rollbacks.states import (
     ApprovalDecision,
     Phase,
     RollbackState,
-    StepKind,
     StepState,
     Trigger,
 )
@@ -120,7 +119,7 @@ class RollbackStep(models.Model):
     phase = models.CharField(max_length=10, choices=Phase.choices)
     key = models.CharField(max_length=60)
     name = models.CharField(max_length=120)
-    kind = models.CharField(max_length=10, choices=StepKind.choices)
+    kind = models.CharField(max_length=60, help_text="One of rollbacks.playbook.STEP_KINDS.")
     mutating = models.BooleanField(default=False)
     state = models.CharField(max_length=12, choices=StepState.choices, default=StepState.PENDING)
     attempt = models.PositiveSmallIntegerField(default=0)

@@ -16,7 +16,7 @@ from incidents.selectors.declaration import told_text
 from incidents.selectors.durations import duration_text
 from rollbacks import policy
 from rollbacks.models import Rollback
-from rollbacks.playbook import CommandStep, Procedure
+from rollbacks.playbook import Procedure
 from rollbacks.rules.authority import describe, judge_request
 from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
 from rollbacks.states import Phase
@@ -123,6 +123,5 @@ def _candidate(release: Release) -> Candidate:
 
 def _steps(procedure: Procedure) -> tuple[PlannedStep, ...]:
     return tuple(
-        PlannedStep(str(Phase(phase).label), step.name, isinstance(step, CommandStep) and step.mutating)
-        for phase, step in procedure.steps()
+        PlannedStep(str(Phase(phase).label), step.name, step.mutating) for phase, step in procedure.steps()
     )

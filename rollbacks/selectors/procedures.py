@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.playbook import get_playbook
 from rollbacks import policy
-from rollbacks.playbook import CommandStep, Parameter
+from rollbacks.playbook import Parameter
 from rollbacks.states import Phase
 
 
@@ -52,9 +52,7 @@ def _record(key: str) -> ProcedureRecord:
         expected_impact=declared.expected_impact,
         parameters=declared.parameters,
         steps=tuple(
-            ProcedureStep(
-                phase, step.key, step.name, step.kind, isinstance(step, CommandStep) and step.mutating
-            )
+            ProcedureStep(phase, step.key, step.name, step.kind, step.mutating)
             for phase, step in declared.steps()
         ),
     )

@@ -19,7 +19,7 @@ from incidents.selectors.cards import incident_url
 from incidents.selectors.durations import duration_text
 from rollbacks import policy
 from rollbacks.models import Rollback, RollbackStep
-from rollbacks.playbook import CommandStep
+from rollbacks.playbook import SoakStep
 from rollbacks.rules.authority import describe
 from rollbacks.states import BUSY_STEPS, Phase, RollbackState, StepState, Trigger
 
@@ -226,7 +226,7 @@ def _step_line(rollback: Rollback, step: RollbackStep, commands: Mapping[int, st
 
 
 def _command_texts(rollback: Rollback) -> dict[int, str]:
-    """Each command step's argv, unless this playbook is not the one that the rollback is pinned to."""
+    """What each acting step runs, unless this playbook is not the one that the rollback is pinned to."""
     from_playbook = get_playbook()["procedures"]
     if (
         rollback.procedure not in from_playbook
@@ -241,16 +241,16 @@ def _command_texts(rollback: Rollback) -> dict[int, str]:
         **rollback.parameters,
     }
     return {
-        position: _filled_in(policy.command(step.command).argv, known)
+        position: _filled_in(step.work(policy.commands()).words, known)
         for position, (_phase, step) in enumerate(policy.steps_of(rollback.procedure), start=1)
-        if isinstance(step, CommandStep)
+        if not isinstance(step, SoakStep)
     }
 
 
-def _filled_in(argv: Iterable[str], values: Mapping[str, str]) -> str:
-    """The argv for reading; what only the worker knows, such as {var_dir}, stays a placeholder."""
+def _filled_in(text: Iterable[str], values: Mapping[str, str]) -> str:
+    """The words for reading; what only the worker knows, such as {var_dir}, stays a placeholder."""
     words = []
-    for word in argv:
+    for word in text:
         for name, value in values.items():
             word = word.replace(f"{{{name}}}", value)
         words.append(word)

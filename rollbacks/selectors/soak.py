@@ -11,7 +11,7 @@ from incidents.models import Monitor, Sample
 from incidents.selectors.charts import Chart, Point, draw_chart
 from incidents.selectors.metrics import metric_label
 from rollbacks.models import Rollback, RollbackStep
-from rollbacks.states import StepKind, StepState
+from rollbacks.states import SOAK, StepState
 
 SAMPLES = 2_000
 
@@ -28,7 +28,7 @@ class Soak:
 
 def draw_soak(rollback: Rollback, steps: Sequence[RollbackStep]) -> Soak | None:
     """The rollback's soak, or None before it begins (two queries)."""
-    step = next((step for step in steps if step.kind == StepKind.SOAK and step.started_at), None)
+    step = next((step for step in steps if step.kind == SOAK and step.started_at), None)
     if step is None or step.started_at is None:
         return None
     monitors = list(Monitor.objects.filter(service=rollback.service_id, enabled=True))

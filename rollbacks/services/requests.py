@@ -20,11 +20,10 @@ from incidents.services.incidents import lock_incident
 from incidents.states import ReleaseState
 from rollbacks import policy
 from rollbacks.models import Approval, Rollback, RollbackStep
-from rollbacks.playbook import CommandStep
 from rollbacks.rules.authority import Verdict, judge_approval, judge_request
 from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
-from rollbacks.states import ApprovalDecision, RollbackState, StepKind, Trigger
+from rollbacks.states import ApprovalDecision, RollbackState, Trigger
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback
 
@@ -261,8 +260,8 @@ def _copy_steps(rollback: Rollback) -> None:
             phase=phase,
             key=step.key,
             name=step.name,
-            kind=StepKind(step.kind),
-            mutating=isinstance(step, CommandStep) and step.mutating,
+            kind=step.kind,
+            mutating=step.mutating,
         )
         for position, (phase, step) in enumerate(policy.steps_of(rollback.procedure), start=1)
     )

@@ -8,10 +8,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
-from rollbacks.facts import CommandResult, Ending, Invocation, Report
+from pydantic import Field
+
+from core.playbook.schema import Key
+from rollbacks.facts import ActingStep, Command, Ending, Invocation, Report, StepResult, Work
 
 TAIL_BYTES = 65_536
 POLL_SECONDS = 0.1
@@ -20,7 +24,18 @@ GRACE_SECONDS = 5.0
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
-def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], bool]) -> CommandResult:
+class CommandStep(ActingStep):
+    """Run a program of commands.yaml."""
+
+    kind: Literal["command"] = Field(default="command", description="A program; this is the usual kind.")
+    command: Key = Field(description="Which command of commands.yaml.")
+
+    def work(self, commands: Mapping[str, Command]) -> Work:
+        command = commands[self.command]
+        return Work(command.argv, command.timeout, command.directory or "")
+
+
+def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], bool]) -> StepResult:
     """Run to the end, the timeout or a stop; kills the whole session on the latter two.
 
     Output goes to a file, so neither its length nor our own death can block the command. A program
@@ -30,7 +45,7 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
     with invocation.output_file.open("wb") as output:
         try:
             process = subprocess.Popen(
-                invocation.argv,
+                (_program(invocation), *invocation.words[1:]),
                 cwd=invocation.directory,
                 env=invocation.environment,
                 stdin=subprocess.DEVNULL,
@@ -40,9 +55,15 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
                 close_fds=True,
             )
         except OSError as error:
-            return CommandResult(Ending.EXITED, 127, f"cannot start {invocation.argv[0]}: {error.strerror}")
+            return StepResult(Ending.EXITED, 127, f"cannot start {invocation.words[0]}: {error.strerror}")
     ending = _wait(process, invocation, report, should_stop)
-    return CommandResult(ending, process.returncode, tail(invocation.output_file))
+    return StepResult(ending, process.returncode, tail(invocation.output_file))
+
+
+def _program(invocation: Invocation) -> str:
+    """A relative path counts from Firebreak's folder; a bare name is looked up in PATH."""
+    program = invocation.words[0]
+    return str(invocation.home / program) if "/" in program else program
 
 
 def _wait(

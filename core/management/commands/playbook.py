@@ -1,4 +1,4 @@
-"""`manage.py playbook check|schema|show`: look at the playbook without starting anything."""
+"""`manage.py playbook check|schema|show|reference`: look at the playbook without starting anything."""
 
 import json
 from pathlib import Path
@@ -6,23 +6,27 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.module_loading import import_string
 from pydantic import BaseModel
 
 from core.playbook import PlaybookError, load
+from core.playbook.reference import PAGE, reference, section_schemas
 
 
 class Command(BaseCommand):
-    help = "Check the playbook, print its JSON schema, or show it as it is understood."
+    help = "Check the playbook, print its JSON schema, show it as it is understood, or write its reference."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("verb", choices=["check", "schema", "show"])
+        parser.add_argument("verb", choices=["check", "schema", "show", "reference"])
         parser.add_argument("folder", nargs="?", type=Path, help="default: PLAYBOOK_DIR")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] == "schema":
-            self.stdout.write(json.dumps(_schema(), indent=2))
+            self.stdout.write(json.dumps(section_schemas(), indent=2))
+            return
+        if options["verb"] == "reference":
+            PAGE.write_text(reference())
+            self.stdout.write(f"{PAGE.relative_to(settings.BASE_DIR)} is written")
             return
         folder: Path = options["folder"] or settings.PLAYBOOK_DIR
         try:
@@ -35,14 +39,6 @@ class Command(BaseCommand):
             self.stdout.write(
                 json.dumps({name: _plain(value) for name, value in playbook.sections.items()}, indent=2)
             )
-
-
-def _schema() -> dict[str, Any]:
-    sections = {}
-    for name, place, path in settings.PLAYBOOK_SECTIONS:
-        model: type[BaseModel] = import_string(path)
-        sections[name] = {"place": place, "schema": model.model_json_schema()}
-    return sections
 
 
 def _plain(value: Any) -> Any:
