@@ -39,7 +39,8 @@ class Channels(
 
 
 class Route(Section):
-    """Which event sends which message to whom. `severity` means the audiences of the severity.
+    """Which event sends which message to whom. `severity` means the audiences of the severity,
+    `addressed` the audience that the event itself names, as an escalation does.
 
     `when` compares values of the event's data; every one given must match.
     """
@@ -47,7 +48,7 @@ class Route(Section):
     event: Text
     when: Mapping[str, str | bool] = Field(default_factory=dict)
     template: Template
-    audiences: tuple[Audience | Literal["severity", "role_holders"], ...] = Field(min_length=1)
+    audiences: tuple[Audience | Literal["severity", "role_holders", "addressed"], ...] = Field(min_length=1)
     channels: tuple[Key, ...] = Field(min_length=1)
 
 
