@@ -6,15 +6,15 @@ from django import forms
 from django.contrib import admin
 
 from comms.models import Contact, Delivery, Message
-from comms.models.contacts import AUDIENCES
 from core.admin import LevelAdmin, ReadOnlyAdmin, ReadOnlyInline
+from incidents.states import AUDIENCES, audience_label
 
 
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     """A contact with its audiences as check boxes."""
 
     audiences = forms.MultipleChoiceField(
-        choices=[(audience, audience.replace("_", " ")) for audience in AUDIENCES],
+        choices=[(audience, audience_label(audience)) for audience in AUDIENCES],
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )

@@ -33,10 +33,11 @@ class Route(Section):
         description="Values of the event's data; every one given must match.",
     )
     template: Template = Field(description="Which message.")
-    audiences: tuple[Audience | Literal["severity", "role_holders"], ...] = Field(
+    audiences: tuple[Audience | Literal["severity", "role_holders", "addressed"], ...] = Field(
         min_length=1,
         description="To whom: contacts of these audiences. `severity` stands for the audiences of the"
-        " incident's severity, `role_holders` for who holds a role on the incident.",
+        " incident's severity, `role_holders` for who holds a role on the incident,"
+        " `addressed` for the audience that the event itself names, as an escalation does.",
     )
     channels: tuple[Key, ...] = Field(min_length=1, description="By which channels of channels.yaml.")
 

@@ -18,8 +18,8 @@ from core.playbook import get_playbook
 from incidents import policy
 from incidents.models import Monitor, Release, RoleGrant, Service
 from incidents.playbook import Limits
-from incidents.services.monitors import create_monitor
-from incidents.services.services import create_service
+from incidents.services.monitors import create_monitor, edit_monitor, remove_monitor
+from incidents.services.services import create_service, edit_service
 from incidents.sources import SOURCES
 from incidents.states import Metric
 
@@ -66,11 +66,12 @@ class ServiceAdmin(LevelAdmin):
         return ("slug",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
-        if change:
-            super().save_model(request, obj, form, change)
-            return
         assert isinstance(request.user, User)
-        made = create_service(actor=actor_for_user(request.user), now=utcnow(), **form.cleaned_data)
+        by: dict[str, Any] = {"actor": actor_for_user(request.user), "now": utcnow()}
+        if change:
+            edit_service(service_id=obj.pk, changes=form.cleaned_data, **by)
+            return
+        made = create_service(**form.cleaned_data, **by)
         obj.__dict__.update(made.__dict__)
 
 
@@ -138,10 +139,25 @@ class MonitorAdmin(LevelAdmin):
         return ("service", "metric", "level", "level_since", "checked_at", "last_error") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Monitor, form: Any, change: bool) -> None:
-        if change:
-            super().save_model(request, obj, form, change)
-            return
         assert isinstance(request.user, User)
+        by: dict[str, Any] = {"actor": actor_for_user(request.user), "now": utcnow()}
+        if change:
+            edit_monitor(monitor_id=obj.pk, changes=form.cleaned_data, **by)
+            return
         values = form.cleaned_data | {"service": form.cleaned_data["service"].slug}
-        made = create_monitor(actor=actor_for_user(request.user), now=utcnow(), **values)
+        made = create_monitor(**values, **by)
         obj.__dict__.update(made.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: Monitor) -> None:
+        assert isinstance(request.user, User)
+        remove_monitor(monitor_id=obj.pk, actor=actor_for_user(request.user), now=utcnow())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Monitor]) -> None:
+        for monitor in queryset:
+            self.delete_model(request, monitor)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """Only the monitors are named: their samples may be millions."""
+        return [str(monitor) for monitor in objs], {"monitors": len(objs)}, set(), []

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import json
+from typing import Any, ClassVar
 
 from django import forms
+from django.http import QueryDict
 
 from core.events import SUMMARY_LENGTH
 from incidents.models import Incident, RoleGrant, Service
+from incidents.selectors.changes import last_changed_by
+from incidents.selectors.declaration import told_audiences
+from incidents.services.escalation import DEFAULT_AUDIENCE
 from incidents.services.notes import KINDS
-from incidents.states import MOVES, IncidentKind, IncidentStatus, Severity
+from incidents.states import AUDIENCES, MOVES, IncidentKind, IncidentStatus, Severity, audience_label
 
 TEXT_LENGTH = 10_000
 NOTE_KINDS = [(kind, kind.capitalize()) for kind in KINDS]
@@ -17,6 +23,11 @@ NOTE_KINDS = [(kind, kind.capitalize()) for kind in KINDS]
 
 def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
     return forms.Textarea(attrs={"rows": rows, **attrs})
+
+
+def service_choices() -> list[tuple[str, str]]:
+    services = Service.objects.values_list("slug", "name", "environment")
+    return [(slug, f"{name} ({environment})") for slug, name, environment in services]
 
 
 class DeclareForm(forms.Form):
@@ -52,16 +63,117 @@ class DeclareForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        services = Service.objects.values_list("slug", "name", "environment")
-        self.fields["services"].choices = [(slug, f"{name} ({env})") for slug, name, env in services]  # type: ignore[attr-defined]
+        self.fields["services"].choices = service_choices()  # type: ignore[attr-defined]
 
     def clean_kind(self) -> str:
         return self.cleaned_data["kind"] or IncidentKind.OPERATIONAL
 
 
-class UpdateForm(forms.Form):
+class SeenForm(forms.Form):
+    """A form about what others may change meanwhile: it carries what the person saw.
+
+    Of the WATCHED fields, what the person left as it was becomes None: nothing of theirs is to be
+    written. What both changed is refused once, with the other's name and words beside the person's
+    own; sent again, it replaces the other's knowingly. A form sent without `seen` expects nothing.
+    """
+
+    WATCHED: ClassVar[tuple[str, ...]] = ()
+    UNTOUCHED_IS_KEPT: ClassVar[bool] = True
+    seen = forms.CharField(required=False, max_length=2_000, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.incident = incident
+        self.conflicts: list[str] = []
+        self.untouched: list[str] = []
+        self.now_is = {name: self.value_of(name) for name in self.WATCHED}
+        self.initial = {**self.now_is, **self.initial}
+        self.initial["seen"] = json.dumps({name: _mark(value) for name, value in self.now_is.items()})
+
+    def value_of(self, name: str) -> Any:
+        """What the incident says now."""
+        return getattr(self.incident, name)
+
+    def shown(self, name: str, value: Any) -> str:
+        """A value in words, for the person whose change was refused."""
+        return dict(getattr(self.fields[name], "choices", ())).get(value, str(value)) or "nothing"
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        seen = _read_marks(data.pop("seen", ""))
+        for name in self.WATCHED:
+            if name not in seen or name not in data:
+                continue
+            mine, theirs = _mark(data[name]), _mark(self.now_is[name])
+            if mine == seen[name] and self.UNTOUCHED_IS_KEPT:
+                data[name] = None
+                self.untouched.append(name)
+            elif theirs not in (seen[name], mine):
+                self.conflicts.append(name)
+        self._name_conflicts()
+        return data
+
+    def _name_conflicts(self) -> None:
+        for name in self.conflicts:
+            who, value = last_changed_by(self.incident, name), self.shown(name, self.now_is[name])
+            said = (
+                f"Meanwhile {who} changed this to “{value}”. Yours is kept here; send it to replace theirs."
+            )
+            self.add_error(name, said)
+        if self.conflicts:
+            self.data = self._seen_now()
+
+    def _seen_now(self) -> QueryDict:
+        """What is shown again: the person's own words, elsewhere what it is now; sent again, it is meant."""
+        shown = QueryDict(mutable=True)
+        shown.update(self.data)
+        for name in self.untouched:
+            value = self.now_is[name]
+            shown.setlist(name, value if isinstance(value, list) else [str(value)])
+        shown["seen"] = self.initial["seen"]
+        return shown
+
+
+def _mark(value: Any) -> str:
+    """A short digest of a value as a browser would send it back."""
+    text = "\n".join(sorted(map(str, value))) if isinstance(value, list | tuple) else str(value)
+    return hashlib.sha256("\n".join(text.split()).encode()).hexdigest()[:16]
+
+
+def _read_marks(text: str) -> dict[str, str]:
+    try:
+        marks = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in marks.items()} if isinstance(marks, dict) else {}
+
+
+class EditForm(SeenForm):
+    """Correct what the incident says about itself."""
+
+    WATCHED = ("title", "impact", "description", "services")
+    title = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    impact = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(2))
+    description = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(4))
+    services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["services"].choices = service_choices()  # type: ignore[attr-defined]
+
+    def value_of(self, name: str) -> Any:
+        if name == "services":
+            return [service.slug for service in self.incident.services.all()]
+        return super().value_of(name)
+
+    def shown(self, name: str, value: Any) -> str:
+        return (", ".join(value) or "none") if name == "services" else super().shown(name, value)
+
+
+class UpdateForm(SeenForm):
     """How it stands; the state and the severity may move in the same breath."""
 
+    WATCHED = ("status", "severity", "next_steps")
     message = forms.CharField(
         max_length=TEXT_LENGTH, widget=text_area(4, autofocus=True), label="What is the situation?"
     )
@@ -74,25 +186,48 @@ class UpdateForm(forms.Form):
         help_text="One a line; they stand in the messages.",
     )
 
-    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("status", "severity", "next_steps"):
-            self.initial[name] = getattr(incident, name)
-        here = IncidentStatus(incident.status)
-        by_hand = {IncidentStatus.INVESTIGATING, IncidentStatus.MONITORING} & MOVES[here]
-        choices = [status for status in IncidentStatus if status is here or status in by_hand]
+        here = IncidentStatus(self.incident.status)
+        self._by_hand = {here, *({IncidentStatus.INVESTIGATING, IncidentStatus.MONITORING} & MOVES[here])}
+        # What was chosen from an older page is no wrong choice: it may be what the person left as it was.
+        offered = {*self._by_hand, self.data.get("status")}
+        choices = [status for status in IncidentStatus if status in offered]
         self.fields["status"].choices = [(s.value, s.label) for s in choices]  # type: ignore[attr-defined]
 
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if data.get("status") not in ("", None, *self._by_hand) and "status" not in self.conflicts:
+            self.add_error("status", f"It is {self.incident.get_status_display().lower()} now.")
+        return data
 
-class SeverityForm(forms.Form):
+
+class SeverityForm(SeenForm):
     """Another severity, and why."""
 
+    WATCHED = ("severity",)
+    UNTOUCHED_IS_KEPT = False  # nothing else is asked for here
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
     reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
 
+
+class EscalateForm(forms.Form):
+    """Who else is needed, and why."""
+
+    to = forms.ChoiceField(widget=forms.RadioSelect, label="Who is needed?")
+    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(3), label="Why?")
+
     def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial["severity"] = incident.severity
+        told = told_audiences(incident.severity)
+        others = [audience for audience in AUDIENCES if audience != incident.escalated_to]
+        self.fields["to"].choices = [(audience, _who(audience, audience in told)) for audience in others]  # type: ignore[attr-defined]
+        self.initial["to"] = DEFAULT_AUDIENCE if DEFAULT_AUDIENCE in others else others[0]
+
+
+def _who(audience: str, told: bool) -> str:
+    label = audience_label(audience).capitalize()
+    return f"{label} (hears of it already; is asked for now)" if told else label
 
 
 class ResolveForm(forms.Form):

@@ -43,7 +43,7 @@ def run_due_checks(*, now: dt.datetime) -> int:
             try:
                 observe(monitor_id=monitor_id, reading=reading, now=now)
             except NotFound:
-                logger.info("monitor %s was deleted while it was checked", monitor_id)
+                logger.info("monitor %s was removed while it was checked", monitor_id)
         checked += len(batch)
         if len(batch) < BATCH:
             break

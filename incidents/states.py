@@ -63,6 +63,14 @@ class Role(models.TextChoices):
 
 INCIDENT_ROLES = tuple(role for role in Role if role is not Role.ENGINEERING_MANAGER)
 
+# Contact groups that messages go to. Source: seed, Severity Levels; rulings, People and authority.
+AUDIENCES = ("everyone", "technical_team", "management", "development_team", "security_team")
+
+
+def audience_label(audience: str) -> str:
+    """For people: `technical team`."""
+    return audience.replace("_", " ")
+
 
 class Metric(models.TextChoices):
     """The metrics that the seed's thresholds know, with their units."""

@@ -154,5 +154,11 @@ def incident(shop: Service, commander: Actor, now: dt.datetime) -> Incident:
     return incident
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_rate_limits() -> None:
+    """Counting requests would be a query now and then; tests of it set limits of their own."""
+    settings.API_RATES = dict.fromkeys(settings.API_RATES, 0)
+
+
 hypothesis_settings.register_profile("firebreak", database=None, deadline=None)
 hypothesis_settings.load_profile("firebreak")

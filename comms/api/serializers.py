@@ -1,4 +1,4 @@
-"""Shapes of contacts."""
+"""Shapes of contacts and messages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from comms.models import Contact
-from comms.models.contacts import AUDIENCES, ContactKind
+from comms.models import Contact, Message
+from comms.models.contacts import ContactKind
+from comms.states import MessageState, Template
+from incidents.states import AUDIENCES
 
 
 class ContactSerializer(serializers.ModelSerializer[Contact]):
@@ -33,4 +35,19 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
             "user",
             "active",
         )
+        read_only_fields = fields
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    """What was said about one event of the incident."""
+
+    template = serializers.ChoiceField(choices=Template.choices)
+    audiences = serializers.ListField(child=serializers.CharField())
+    state = serializers.ChoiceField(choices=MessageState.choices)
+
+    class Meta:
+        model = Message
+        fields = (
+            "id", "template", "audiences", "subject", "body", "state", "created_at", "finished_at",
+        )  # fmt: skip
         read_only_fields = fields

@@ -10,9 +10,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 
-from incidents.states import Role
-
-AUDIENCES = ("everyone", "technical_team", "management", "development_team", "security_team")
+from incidents.states import AUDIENCES, Role, audience_label
 
 
 class ContactKind(models.TextChoices):
@@ -34,7 +32,7 @@ class Contact(models.Model):
         max_length=24, choices=Role.choices, blank=True, help_text="Primary contact for this role."
     )
     audiences = ArrayField(
-        models.CharField(max_length=20, choices=[(a, a.replace("_", " ")) for a in AUDIENCES]),
+        models.CharField(max_length=20, choices=[(a, audience_label(a)) for a in AUDIENCES]),
         default=list,
         blank=True,
     )

@@ -18,13 +18,15 @@ def matching_routes(routes: Iterable[Route], *, kind: str, data: Mapping[str, An
     ]
 
 
-def audiences_of(route: Route, severity_audiences: Sequence[str]) -> tuple[str, ...]:
-    """The route's audiences, `severity` replaced by the severity's own, without repetition."""
-    named = [
-        a
-        for audience in route.audiences
-        for a in (severity_audiences if audience == "severity" else [audience])
-    ]
+def audiences_of(
+    route: Route, severity_audiences: Sequence[str], addressed: str | None = None
+) -> tuple[str, ...]:
+    """The route's audiences without repetition.
+
+    `severity` is replaced by the severity's own, `addressed` by the one that the event names.
+    """
+    stands_for = {"severity": tuple(severity_audiences), "addressed": (addressed,) if addressed else ()}
+    named = [a for audience in route.audiences for a in stands_for.get(audience, (audience,))]
     return tuple(dict.fromkeys(named))
 
 
@@ -36,4 +38,5 @@ def is_stale(template: str, *, incident_open: bool, acknowledged: bool, rollback
         return rollback_state not in ("needs_attention", "failed")
     if template == Template.RESPONSE_OVERDUE:
         return acknowledged or not incident_open
-    return template in (Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE) and not incident_open
+    while_open = (Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE, Template.ESCALATION)
+    return template in while_open and not incident_open

@@ -51,7 +51,7 @@ def _queue(
     now: dt.datetime,
 ) -> Message | None:
     own = policy.severity_level(incident.severity).audiences if incident else ()
-    audiences = audiences_of(route, own)
+    audiences = audiences_of(route, own, event.data.get("to"))
     message, created = Message.objects.get_or_create(
         event=event,
         template=route.template,

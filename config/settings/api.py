@@ -8,12 +8,14 @@ REST_FRAMEWORK = {
         "core.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["core.api.permissions.ScopedAccess"],
+    "DEFAULT_THROTTLE_CLASSES": ["core.api.throttling.RateLimit"],
     "DEFAULT_PARSER_CLASSES": ["core.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "core.api.pagination.NewestFirst",
     "DEFAULT_FILTER_BACKENDS": ["core.api.filters.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "core.api.problems.handle",
+    # How many proxies of one's own stand in front: X-Forwarded-For is believed that far, else not at all.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -31,9 +33,21 @@ SPECTACULAR_SETTINGS = {
         "IncidentKindEnum": "incidents.states.IncidentKind",
         "ContactKindEnum": "comms.models.contacts.ContactKind",
         "StepKindEnum": "rollbacks.playbook.STEP_KINDS",
+        "AudienceEnum": "incidents.states.AUDIENCES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "core.api.problems.describe_problems",
     ],
+}
+
+# Refuse a PATCH without If-Match (428), so that nobody overwrites what they have not read.
+API_REQUIRE_IF_MATCH = env.bool("API_REQUIRE_IF_MATCH", default=False)
+
+# Requests a minute, over all processes; 0 is no limit.
+API_RATES = {
+    "read": env.int("API_RATE_READ", default=12_000),  # GET, for each token or account
+    "write": env.int("API_RATE_WRITE", default=3_000),  # everything else, likewise
+    "anonymous": env.int("API_RATE_ANONYMOUS", default=120),  # without credentials, for each address
+    "refused": env.int("API_RATE_REFUSED", default=30),  # wrong tokens, for each address
 }

@@ -54,7 +54,10 @@ PLAYBOOK_CHECKS = (
 # Beat wakes each; the watchdog runs the same functions when due work is overdue.
 SWEEPS = (
     ("core.sweep_outbox", "core.outbox.deliver_pending", 2.0),
+    ("core.sweep_answers", "core.api.idempotency.forget_expired_answers", 300.0),
+    ("core.sweep_budgets", "core.ratelimits.forget_old_budgets", 300.0),
     ("incidents.sweep_monitors", "incidents.polling.run_due_checks", 1.0),
+    ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),

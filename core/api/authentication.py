@@ -19,6 +19,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from core.actors import Actor, actor_for_token, actor_for_user
+from core.api.throttling import is_guessing, slow_down_guesser
 from core.clock import utcnow
 from core.models import ApiToken, User
 from core.models.accounts import TOKEN_PREFIX
@@ -30,6 +31,25 @@ _NO_DIGEST = "0" * 64
 USE_NOTED_EVERY = dt.timedelta(minutes=1)
 
 
+class KnownTokens:
+    """Digests of the tokens that this process has seen working: others may be guesses."""
+
+    def __init__(self, most: int = 1_000) -> None:
+        self._digests: dict[str, None] = {}
+        self._most = most
+
+    def add(self, text: str) -> None:
+        self._digests[_digest(text)] = None
+        while len(self._digests) > self._most:
+            self._digests.pop(next(iter(self._digests)), None)
+
+    def has(self, text: str) -> bool:
+        return _digest(text) in self._digests
+
+
+_KNOWN = KnownTokens()
+
+
 class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer fb_<id>_<secret>`; `request.auth` becomes the ApiToken."""
 
@@ -37,9 +57,14 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        token, now = _token_of(text.strip()), utcnow()
+        text, now = text.strip(), utcnow()
+        if is_guessing(request) and not _KNOWN.has(text):
+            slow_down_guesser(request)
+        token = _token_of(text)
         if token is None or not token.is_usable(now):
+            slow_down_guesser(request)
             raise AuthenticationFailed("This token is unknown, expired or revoked.")
+        _KNOWN.add(text)
         # Not a write for every request.
         ApiToken.objects.filter(
             Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY), pk=token.pk
@@ -78,7 +103,11 @@ def _token_of(text: str) -> ApiToken | None:
         return None
     ident, secret = parts.groups()
     token = ApiToken.objects.select_related("user").filter(pk=ident).first()
-    given = hashlib.sha256(secret.encode()).hexdigest()
+    given = _digest(secret)
     # Compared also when there is no such token, so that the time tells nothing.
     same = hmac.compare_digest(token.digest if token else _NO_DIGEST, given)
     return token if same else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

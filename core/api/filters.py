@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+import operator
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework import serializers
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
@@ -21,8 +24,15 @@ DRILLS = {"true": {"drill": True}, "false": {"drill": False}, "any": {}}
 class Filters(serializers.Serializer[Any]):
     """The query parameters of one list: a subclass declares the fields and what they do."""
 
+    LOOKUPS: ClassVar[Mapping[str, str]] = {}  # parameter → what must equal it
+    SEARCHED: ClassVar[tuple[str, ...]] = ()  # where `search` looks
+
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
         """`rows` narrowed to what was asked; `asked` holds only the parameters that were sent."""
+        rows = rows.filter(**{lookup: asked[name] for name, lookup in self.LOOKUPS.items() if name in asked})
+        if "search" in asked:
+            anywhere = (Q((f"{field}__icontains", asked["search"])) for field in self.SEARCHED)
+            rows = rows.filter(functools.reduce(operator.or_, anywhere))
         return rows
 
 
@@ -32,7 +42,7 @@ class DrillFilters(Filters):
     drill = serializers.ChoiceField(choices=tuple(DRILLS), default="false")
 
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
-        return rows.filter(**DRILLS[asked["drill"]])
+        return super().apply(rows, asked).filter(**DRILLS[asked["drill"]])
 
 
 class StrictFilterBackend(BaseFilterBackend):

@@ -21,6 +21,7 @@ from core.models import ApiToken, IdempotentAnswer
 
 HEADER = "Idempotency-Key"
 KEPT = dt.timedelta(hours=24)
+FORGOTTEN_AT_ONCE = 1_000
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
 
@@ -45,10 +46,12 @@ def answer_once(handler: Callable[..., Response], request: Request, *args: Any, 
     asked, now = _hash_of(request), utcnow()
     with transaction.atomic():
         _wait_for_others(caller, key)
-        _forget_expired(now)
-        first = IdempotentAnswer.objects.filter(caller=caller, key=key).first()
-        if first is not None:
+        answers = IdempotentAnswer.objects.filter(caller=caller, key=key)
+        first = answers.first()
+        if first is not None and first.created_at >= now - KEPT:
             return _replay(first, asked)
+        if first is not None:  # expired, and no sweep came by yet
+            answers.delete()
         response = handler(request, *args, **kwargs)
         IdempotentAnswer.objects.create(
             caller=caller,
@@ -56,9 +59,28 @@ def answer_once(handler: Callable[..., Response], request: Request, *args: Any, 
             request_hash=asked,
             status=response.status_code,
             body=json.loads(JSONRenderer().render(response.data) or b"null"),
+            etag=response.get("ETag", ""),
             created_at=now,
         )
     return response
+
+
+def forget_expired_answers(*, now: dt.datetime) -> int:
+    """Delete the answers that no repeat gets any more, a batch at a time; returns how many.
+
+    Rows that others touch at this moment are left for the next time: nobody waits over old answers.
+    """
+    forgotten = 0
+    while True:
+        with transaction.atomic():
+            expired = IdempotentAnswer.objects.filter(created_at__lt=now - KEPT).order_by("created_at")
+            batch = list(
+                expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]
+            )
+            IdempotentAnswer.objects.filter(pk__in=batch).delete()
+        forgotten += len(batch)
+        if len(batch) < FORGOTTEN_AT_ONCE:
+            return forgotten
 
 
 def _wait_for_others(caller: str, key: str) -> None:
@@ -66,14 +88,6 @@ def _wait_for_others(caller: str, key: str) -> None:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {caller} {key}"]
         )
-
-
-def _forget_expired(now: dt.datetime) -> None:
-    expired = IdempotentAnswer.objects.filter(created_at__lt=now - KEPT)
-    # Skipping what others delete at this moment: nobody waits and nobody deadlocks over old answers.
-    found = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True))
-    if found:
-        IdempotentAnswer.objects.filter(pk__in=found).delete()
 
 
 def _hash_of(request: Request) -> str:
@@ -84,4 +98,5 @@ def _hash_of(request: Request) -> str:
 def _replay(first: IdempotentAnswer, asked: str) -> Response:
     if first.request_hash != asked:
         raise KeyReused("This key was used for another request within the last 24 hours.")
-    return Response(first.body, status=first.status, headers={"Idempotent-Replayed": "true"})
+    headers = {"Idempotent-Replayed": "true"} | ({"ETag": first.etag} if first.etag else {})
+    return Response(first.body, status=first.status, headers=headers)

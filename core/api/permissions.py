@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from core.access import require
 from core.api.authentication import actor_of
+from core.api.throttling import slow_down_stranger
 from core.errors import NotAllowed
 from core.models import ApiToken
 
@@ -33,6 +34,7 @@ class ScopedAccess(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not request.user or not request.user.is_authenticated:
+            slow_down_stranger(request)
             return False
         require(actor_of(request), "read")
         if isinstance(request.auth, ApiToken):

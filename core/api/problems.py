@@ -14,7 +14,9 @@ from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework import exceptions
 
 from core.api.parsers import BodyTooLarge
+from core.api.versions import etag_of
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
+from core.versions import VersionChanged
 
 CONTENT_TYPE = "application/problem+json"
 _BUSY = (
@@ -34,7 +36,10 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | N
     """The framework's exception handler: None for what is our own fault, which stays a 500."""
     refusal = _as_refusal(exception)
     if isinstance(refusal, FirebreakError):
-        return _problem(refusal.status, refusal.code, refusal.message, **_extras(refusal))
+        answer = _problem(refusal.status, refusal.code, refusal.message, **_extras(refusal))
+        if isinstance(refusal, VersionChanged):
+            answer["ETag"] = etag_of(refusal.version)
+        return answer
     if isinstance(refusal, exceptions.ValidationError):
         errors = list(_flatten(refusal.detail))
         said = "; ".join(f"{error['pointer'] or 'body'}: {error['detail']}" for error in errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar
 
@@ -17,12 +18,13 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from core.actors import Actor
-from core.api import idempotency
+from core.api import idempotency, versions
 from core.api.authentication import actor_of
 from core.api.filters import Filters, checked_filters
 from core.api.schema import ApiSchema
 from core.clock import utcnow
 from core.errors import NotFound
+from core.versions import at_version
 
 Row = TypeVar("Row", bound=Model)
 
@@ -61,6 +63,25 @@ class ApiViewSet(GenericViewSet[Any]):
         read = serializer(data=self.request.data)
         read.is_valid(raise_exception=True)
         return dict(read.validated_data)
+
+    def unchanged(self, row: Model, *, after: QuerySet[Any] | None = None) -> AbstractContextManager[None]:
+        """Around a service's call: `row` must still be at a version that `If-Match` names, if sent."""
+        rows = type(row)._default_manager.filter(pk=row.pk)
+        return at_version(rows, versions.expected_versions(self.request), after=after)
+
+    def show(
+        self, row: Any, serializer: type[Serializer[Any]], *, status: int = 200, moves: bool = False
+    ) -> Response:
+        """One thing with its version as the ETag; 304 to a GET that names it in `If-None-Match`.
+
+        `moves` says that something in the answer changes without a new version, such as a
+        measurement: then the whole answer is sent.
+        """
+        headers = {"ETag": versions.etag_of(row.version)}
+        reading = self.request.method in ("GET", "HEAD")
+        if reading and not moves and versions.has_it_already(self.request, row.version):
+            return Response(status=304, headers=headers)
+        return Response(serializer(row).data, status=status, headers=headers)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the address for what is no list of rows; raises ValidationError."""

@@ -5,6 +5,7 @@ from core.models.counters import ReferenceCounter
 from core.models.events import Event, PendingEvent, Stream
 from core.models.heartbeats import Heartbeat
 from core.models.idempotency import IdempotentAnswer
+from core.models.ratelimits import RateBudget
 
 __all__ = [
     "ApiToken",
@@ -12,6 +13,7 @@ __all__ = [
     "Heartbeat",
     "IdempotentAnswer",
     "PendingEvent",
+    "RateBudget",
     "ReferenceCounter",
     "Stream",
     "User",

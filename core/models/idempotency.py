@@ -13,6 +13,7 @@ class IdempotentAnswer(models.Model):
     request_hash = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField()
     body = models.JSONField(null=True)
+    etag = models.CharField(max_length=40, blank=True, db_default="")
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:

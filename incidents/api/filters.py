@@ -9,7 +9,14 @@ from rest_framework import serializers
 
 from core.api.fields import Moment
 from core.api.filters import DrillFilters, Filters
-from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, Severity
+from incidents.states import (
+    OPEN_STATUSES,
+    IncidentKind,
+    IncidentStatus,
+    MonitorLevel,
+    ReleaseState,
+    Severity,
+)
 
 MAX_SEQ = 2**53
 
@@ -26,6 +33,7 @@ class IncidentFilters(DrillFilters):
     declared_after = Moment(required=False)
     declared_before = Moment(required=False)
 
+    SEARCHED = ("ref", "title", "description", "impact")
     LOOKUPS = {
         "status": "status",
         "severity": "severity",
@@ -37,34 +45,67 @@ class IncidentFilters(DrillFilters):
 
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
         rows = super().apply(rows, asked)
-        rows = rows.filter(**{lookup: asked[name] for name, lookup in self.LOOKUPS.items() if name in asked})
         if "open" in asked:
             is_open = Q(status__in=OPEN_STATUSES)
             rows = rows.filter(is_open if asked["open"] else ~is_open)
-        if "search" in asked:
-            fields = ("ref", "title", "description", "impact")
-            rows = rows.filter(
-                Q.create([(f"{field}__icontains", asked["search"]) for field in fields], connector=Q.OR)
-            )
         return rows
 
 
 class TimelineFilters(Filters):
-    """Only what came after an event that is known already."""
+    """Only what came after an event that is known already, or only one kind."""
 
     after_seq = serializers.IntegerField(min_value=0, max_value=MAX_SEQ, required=False)
+    kind = serializers.CharField(max_length=60, required=False)
+
+    LOOKUPS = {"after_seq": "seq__gt", "kind": "kind"}
+
+
+class ResponderFilters(Filters):
+    """`active=true`: only those who still are on the incident."""
+
+    active = serializers.BooleanField(required=False)
 
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
-        return rows.filter(seq__gt=asked["after_seq"]) if "after_seq" in asked else rows
+        return rows.filter(until__isnull=asked["active"]) if "active" in asked else rows
+
+
+class ServiceFilters(Filters):
+    """`search` looks into slug, name and public name."""
+
+    environment = serializers.CharField(max_length=40, required=False)
+    tier = serializers.IntegerField(min_value=0, max_value=32_767, required=False)
+    auto_rollback = serializers.BooleanField(required=False)
+    search = serializers.CharField(max_length=200, required=False)
+
+    SEARCHED = ("slug", "name", "public_name")
+    LOOKUPS = {"environment": "environment", "tier": "tier", "auto_rollback": "auto_rollback"}
+
+
+class ReleaseFilters(Filters):
+    """By state and version, and by when it was deployed."""
+
+    state = serializers.ChoiceField(choices=ReleaseState.choices, required=False)
+    version = serializers.CharField(max_length=100, required=False)
+    deployed_after = Moment(required=False)
+    deployed_before = Moment(required=False)
+
+    LOOKUPS = {
+        "state": "state",
+        "version": "version",
+        "deployed_after": "deployed_at__gte",
+        "deployed_before": "deployed_at__lt",
+    }
 
 
 class MonitorFilters(Filters):
-    """The monitors of one service."""
+    """By service, metric and how it stands."""
 
     service = serializers.CharField(max_length=60, required=False)
+    metric = serializers.CharField(max_length=60, required=False)
+    level = serializers.ChoiceField(choices=MonitorLevel.choices, required=False)
+    enabled = serializers.BooleanField(required=False)
 
-    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
-        return rows.filter(service__slug=asked["service"]) if "service" in asked else rows
+    LOOKUPS = {"service": "service__slug", "metric": "metric", "level": "level", "enabled": "enabled"}
 
 
 class SampleFilters(Filters):
@@ -73,7 +114,4 @@ class SampleFilters(Filters):
     after = Moment(required=False)
     before = Moment(required=False)
 
-    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
-        if "after" in asked:
-            rows = rows.filter(at__gte=asked["after"])
-        return rows.filter(at__lt=asked["before"]) if "before" in asked else rows
+    LOOKUPS = {"after": "at__gte", "before": "at__lt"}

@@ -17,6 +17,7 @@ from core.models import Event
 from incidents.models import Incident, Responder
 from incidents.services.notes import KINDS
 from incidents.states import (
+    AUDIENCES,
     INCIDENT_ROLES,
     IncidentKind,
     IncidentSource,
@@ -45,6 +46,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     status = serializers.ChoiceField(choices=IncidentStatus.choices)
     source = serializers.ChoiceField(choices=IncidentSource.choices)  # type: ignore[assignment]  # the contract's name
     services = serializers.SlugRelatedField[Any](slug_field="slug", many=True, read_only=True)
+    escalated_to = serializers.SerializerMethodField()
     response_breached = serializers.SerializerMethodField()
     duration_seconds = serializers.SerializerMethodField()
     roles = serializers.SerializerMethodField()
@@ -57,9 +59,15 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "ref", "title", "description", "impact", "kind", "severity", "security_level",
             "status", "services", "drill", "declared_at", "declared_by", "source", "started_at",
             "response_due_at", "acknowledged_at", "response_breached", "next_update_due_at",
-            "resolved_at", "closed_at", "duration_seconds", "roles", "active_rollback", "url",
+            "resolved_at", "closed_at", "duration_seconds", "escalated_at", "escalated_to", "roles",
+            "active_rollback", "url",
         )  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=AUDIENCES, allow_null=True))
+    def get_escalated_to(self, incident: Incident) -> str | None:
+        """The audience it was escalated to last."""
+        return incident.escalated_to or None
 
     def get_response_breached(self, incident: Incident) -> bool:
         return incident.response_breached_at is not None
@@ -106,6 +114,8 @@ class EditIncidentSerializer(StrictSerializer):
 
 
 class ChangeSeveritySerializer(StrictSerializer):
+    """Another severity, and why."""
+
     severity = Choice(choices=Severity.choices)
     reason = Text()
 
@@ -121,8 +131,17 @@ class UpdateSerializer(StrictSerializer):
 
 
 class ResolveSerializer(StrictSerializer):
+    """How it ended."""
+
     resolution = Text()
     root_cause = Text(required=False, allow_blank=True)
+
+
+class EscalateSerializer(StrictSerializer):
+    """Why more people are needed, and who: management unless said otherwise."""
+
+    reason = Text()
+    to = Choice(choices=AUDIENCES, required=False)
 
 
 class UserSerializer(StrictSerializer):

@@ -15,10 +15,10 @@ from core.api.views import ApiViewSet, command
 from core.errors import NotFound
 from core.models import Event
 from incidents.api import incident_serializers as shapes
-from incidents.api.filters import IncidentFilters, TimelineFilters
+from incidents.api.filters import IncidentFilters, ResponderFilters, TimelineFilters
 from incidents.models import Incident, Responder
 from incidents.selectors.records import get_incident, incident_records, list_events, list_responders
-from incidents.services import incidents, notes, people
+from incidents.services import escalation, incidents, notes, people
 from incidents.states import INCIDENT_ROLES
 
 
@@ -71,6 +71,11 @@ class IncidentViewSet(ApiViewSet):
         """Say how it stands, and move state or severity in the same breath."""
         return self._do(incidents.post_update, ref, shapes.UpdateSerializer)
 
+    @command(takes=shapes.EscalateSerializer, answers=shapes.IncidentSerializer)
+    def escalate(self, request: Request, ref: str) -> Response:
+        """Ask for more people: the audience is told by the playbook's routing."""
+        return self._do(escalation.escalate_incident, ref, shapes.EscalateSerializer)
+
     @command(takes=shapes.ResolveSerializer, answers=shapes.IncidentSerializer)
     def resolve(self, request: Request, ref: str) -> Response:
         """It is over; 409 while a rollback runs."""
@@ -88,14 +93,16 @@ class IncidentViewSet(ApiViewSet):
 
     def _do(self, service: Callable[..., object], ref: str, takes: type[Any]) -> Response:
         incident = get_incident(ref, self.actor)
-        service(incident_id=incident.pk, **self.body(takes), **self.by())
+        body = self.body(takes)
+        with self.unchanged(incident):
+            service(incident_id=incident.pk, **body, **self.by())
         return self._show(ref)
 
     def _show(self, ref: str, status: int = 200) -> Response:
         incident = incident_records(self.actor).filter(ref=ref).first()
         if incident is None:
             raise NotFound(f"There is no incident {ref[:80]}.")
-        return Response(shapes.IncidentSerializer(incident).data, status=status)
+        return self.show(incident, shapes.IncidentSerializer, status=status)
 
 
 class RoleViewSet(ApiViewSet):
@@ -130,6 +137,7 @@ class ResponderViewSet(ApiViewSet):
     queryset = Responder.objects.none()
     serializer_class = shapes.ResponderSerializer
     scopes = {"GET": "read", "POST": "write"}
+    filters = ResponderFilters
 
     def list(self, request: Request, ref: str) -> Response:
         """Responders, newest first; `until` is null for those who still are."""

@@ -34,6 +34,17 @@ class CreateServiceSerializer(StrictSerializer):
     public_name = Text(max_length=120, required=False, allow_blank=True)
 
 
+class EditServiceSerializer(StrictSerializer):
+    """What is to be different; the slug stays."""
+
+    name = Text(max_length=120, required=False)
+    environment = Text(max_length=40, required=False)
+    tier = WholeNumber(min_value=0, max_value=32_767, required=False, allow_null=True)
+    procedure = Text(max_length=60, required=False, allow_blank=True)
+    auto_rollback = Flag(required=False)
+    public_name = Text(max_length=120, required=False, allow_blank=True)
+
+
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     """One version as it was deployed. `good` may be returned to."""
 
@@ -102,6 +113,17 @@ class CreateMonitorSerializer(StrictSerializer):
     service = Text(max_length=60)
     metric = Text(max_length=60)
     source = SourceSerializer()  # type: ignore[assignment]  # the contract's name
+    interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
+    thresholds = ThresholdsSerializer(required=False, allow_null=True)
+    policy = Text(max_length=60, required=False)
+    on_monitoring_failure = Choice(choices=("page",), required=False)
+    enabled = Flag(required=False)
+
+
+class EditMonitorSerializer(StrictSerializer):
+    """What is to be different; the service and the metric stay. `enabled: false` pauses measuring."""
+
+    source = SourceSerializer(required=False)  # type: ignore[assignment]  # the contract's name
     interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
     thresholds = ThresholdsSerializer(required=False, allow_null=True)
     policy = Text(max_length=60, required=False)

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from core.api.pagination import NewestFirst
 from core.api.views import ApiViewSet
 from incidents.api import service_serializers as shapes
-from incidents.api.filters import MonitorFilters, SampleFilters
+from incidents.api.filters import MonitorFilters, ReleaseFilters, SampleFilters, ServiceFilters
 from incidents.models import Monitor, Release, Sample, Service
 from incidents.selectors.records import get_monitor, get_service, live_version
 from incidents.services import monitors, services
@@ -34,7 +34,8 @@ class ServiceViewSet(ApiViewSet):
     queryset = Service.objects.none()
     serializer_class = shapes.ServiceSerializer
     lookup_field = "slug"
-    scopes = {"GET": "read", "POST": "write"}
+    scopes = {"GET": "read", "POST": "write", "PATCH": "write"}
+    filters = ServiceFilters
 
     def list(self, request: Request) -> Response:
         """Services, newest first."""
@@ -44,11 +45,19 @@ class ServiceViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Start watching over a service."""
         service = services.create_service(**self.body(shapes.CreateServiceSerializer), **self.by())
-        return Response(shapes.ServiceSerializer(service).data, status=201)
+        return self.show(service, shapes.ServiceSerializer, status=201)
 
     def retrieve(self, request: Request, slug: str) -> Response:
         """One service."""
-        return Response(shapes.ServiceSerializer(get_service(slug)).data)
+        return self.show(get_service(slug), shapes.ServiceSerializer)
+
+    @extend_schema(request=shapes.EditServiceSerializer)
+    def partial_update(self, request: Request, slug: str) -> Response:
+        """Change what a service is."""
+        service, changes = get_service(slug), self.body(shapes.EditServiceSerializer)
+        with self.unchanged(service):
+            service = services.edit_service(service_id=service.pk, changes=changes, **self.by())
+        return self.show(service, shapes.ServiceSerializer)
 
     @extend_schema(responses=shapes.HealthSerializer)
     @action(detail=True)
@@ -70,6 +79,7 @@ class ReleaseViewSet(ApiViewSet):
     serializer_class = shapes.ReleaseSerializer
     pagination_class = LatestDeployedFirst
     scopes = {"GET": "read", "POST": "write"}
+    filters = ReleaseFilters
 
     def list(self, request: Request, slug: str) -> Response:
         """Releases, the latest deployed first."""
@@ -90,7 +100,7 @@ class MonitorViewSet(ApiViewSet):
     queryset = Monitor.objects.none()
     serializer_class = shapes.MonitorSerializer
     lookup_value_converter = "int"
-    scopes = {"GET": "read", "POST": "write"}
+    scopes = {"GET": "read", "POST": "write", "PATCH": "write", "DELETE": "write"}
     filters = MonitorFilters
 
     def list(self, request: Request) -> Response:
@@ -101,11 +111,27 @@ class MonitorViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Measure a metric of a service from now on."""
         monitor = monitors.create_monitor(**self.body(shapes.CreateMonitorSerializer), **self.by())
-        return Response(shapes.MonitorSerializer(monitor).data, status=201)
+        return self.show(monitor, shapes.MonitorSerializer, status=201)
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """One monitor."""
-        return Response(shapes.MonitorSerializer(get_monitor(pk)).data)
+        return self.show(get_monitor(pk), shapes.MonitorSerializer, moves=True)
+
+    @extend_schema(request=shapes.EditMonitorSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change how a metric is measured and judged, or pause it."""
+        monitor, changes = get_monitor(pk), self.body(shapes.EditMonitorSerializer)
+        with self.unchanged(monitor):
+            monitor = monitors.edit_monitor(monitor_id=monitor.pk, changes=changes, **self.by())
+        return self.show(monitor, shapes.MonitorSerializer)
+
+    @extend_schema(request=None, responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Measure it no more; its samples go with it."""
+        monitor = get_monitor(pk)
+        with self.unchanged(monitor):
+            monitors.remove_monitor(monitor_id=monitor.pk, **self.by())
+        return Response(status=204)
 
 
 class SampleViewSet(ApiViewSet):

@@ -74,6 +74,10 @@ class Incident(models.Model):
     response_breached_at = models.DateTimeField(null=True)
     next_update_due_at = models.DateTimeField(null=True)
     next_steps = models.TextField(blank=True)
+    escalated_at = models.DateTimeField(null=True)
+    escalated_to = models.CharField(
+        max_length=20, blank=True, db_default="", help_text="The audience it was escalated to last."
+    )
     resolved_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     resolution = models.TextField(blank=True)
@@ -111,6 +115,11 @@ class Incident(models.Model):
             models.CheckConstraint(
                 condition=~Q(status__in=("resolved", "closed")) | Q(resolved_at__isnull=False),
                 name="resolved_incident_says_when",
+            ),
+            models.CheckConstraint(
+                condition=Q(escalated_at__isnull=True, escalated_to="")
+                | (Q(escalated_at__isnull=False) & ~Q(escalated_to="")),
+                name="escalation_says_when_and_to_whom",
             ),
             models.UniqueConstraint(
                 fields=["origin"],

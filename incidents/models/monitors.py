@@ -12,8 +12,19 @@ from incidents.models.services import Service
 from incidents.states import MonitorLevel, SampleOutcome
 
 
+class KeptMonitors(models.Manager["Monitor"]):
+    """The monitors that were not removed."""
+
+    def get_queryset(self) -> models.QuerySet[Monitor]:
+        return super().get_queryset().filter(removed_at__isnull=True)
+
+
 class Monitor(models.Model):
-    """One metric of one service, measured at an interval and judged by a policy's thresholds."""
+    """One metric of one service, measured at an interval and judged by a policy's thresholds.
+
+    A removed monitor is gone for everybody at once; a sweep takes its samples and its row away.
+    `version` counts changes of what it is, not measurements.
+    """
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="monitors")
     metric = models.CharField(max_length=60)
@@ -27,6 +38,8 @@ class Monitor(models.Model):
     policy = models.CharField(max_length=60, default="rollback_triggers")
     on_monitoring_failure = models.CharField(max_length=20, default="page", choices=[("page", "Page people")])
     enabled = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    removed_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField()
     level = models.CharField(
         max_length=10, choices=MonitorLevel.choices, default=MonitorLevel.OK, editable=False
@@ -37,6 +50,9 @@ class Monitor(models.Model):
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     next_check_due_at = models.DateTimeField(null=True, editable=False)
 
+    objects = KeptMonitors()
+    with_removed = models.Manager["Monitor"]()
+
     class Meta:
         ordering: ClassVar = ["service", "metric", "pk"]
         constraints: ClassVar = [
@@ -45,9 +61,16 @@ class Monitor(models.Model):
                 condition=Q(interval_seconds__range=(1, 86_400)),
                 name="monitor_interval_is_a_day_at_most",
             ),
+            models.CheckConstraint(
+                condition=Q(removed_at__isnull=True) | Q(enabled=False),
+                name="removed_monitor_measures_nothing",
+            ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["next_check_due_at"], condition=Q(enabled=True), name="monitors_due")
+            models.Index(fields=["next_check_due_at"], condition=Q(enabled=True), name="monitors_due"),
+            models.Index(
+                fields=["removed_at"], condition=Q(removed_at__isnull=False), name="monitors_removed"
+            ),
         ]
 
     def __str__(self) -> str:

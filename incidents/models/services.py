@@ -24,6 +24,7 @@ class Service(models.Model):
     procedure = models.CharField(max_length=60, blank=True, help_text="Key of a procedure of the playbook.")
     auto_rollback = models.BooleanField(default=False)
     public_name = models.CharField(max_length=120, blank=True)
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     created_at = models.DateTimeField()
     stream = models.OneToOneField(Stream, on_delete=models.PROTECT, related_name="+", editable=False)
 

@@ -40,6 +40,7 @@ def incident_actions(actor: Actor, incident: Incident, *, hold_reason: str = "")
     actions = [
         _action(actor, incident, "update", "Update", "chat-bubble-left-right", hotkey="u"),
         _action(actor, incident, "severity", "Change severity", "adjustments-horizontal", hotkey="s"),
+        _action(actor, incident, "escalate", "Escalate", "chevron-double-up", hotkey="e"),
         _action(actor, incident, "resolve", "Resolve", "check-circle", why_not=_held(incident, hold_reason)),
     ]
     if incident.acknowledged_at is None:

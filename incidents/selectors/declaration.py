@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from incidents import policy
 from incidents.playbook import Authority
 from incidents.selectors.durations import duration_text
-from incidents.states import Severity
+from incidents.states import Severity, audience_label
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,14 @@ def severity_cards() -> tuple[SeverityCard, ...]:
     return tuple(_card(severity) for severity in Severity)
 
 
+def told_audiences(severity: str) -> tuple[str, ...]:
+    """The audiences that the playbook tells about incidents of the severity."""
+    return tuple(policy.severity_level(severity).audiences)
+
+
 def told_text(severity: str) -> str:
     """Who is told: `technical team, management`."""
-    return ", ".join(audience.replace("_", " ") for audience in policy.severity_level(severity).audiences)
+    return ", ".join(map(audience_label, told_audiences(severity)))
 
 
 def _card(severity: Severity) -> SeverityCard:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from core.access import may
 from core.actors import Actor
 from core.errors import NotFound
 from incidents import policy
@@ -23,6 +24,7 @@ from incidents.states import (
     IncidentStatus,
     MonitorLevel,
     Role,
+    audience_label,
 )
 
 CHECKS = 50
@@ -89,6 +91,8 @@ class IncidentFacts:
     response_breached: bool
     acknowledged_at: dt.datetime | None
     acknowledged_by: str | None
+    escalated_at: dt.datetime | None
+    escalated_to: str
     next_update_due_at: dt.datetime | None
     resolved_at: dt.datetime | None
     closed_at: dt.datetime | None
@@ -110,6 +114,7 @@ class IncidentView:
     responders: tuple[ResponderLine, ...]
     checks: tuple[MetricLine, ...]
     can_note: bool
+    edit_url: str | None
 
 
 def get_incident(actor: Actor, ref: str) -> Incident:
@@ -134,8 +139,14 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         roles=_roles(actor, incident, holders),
         responders=_responders(incident, people),
         checks=_checks(services, now),
-        can_note=not why_not_allowed(actor, "respond"),
+        can_note=may(actor, "respond"),
+        edit_url=_edit_url(actor, incident),
     )
+
+
+def _edit_url(actor: Actor, incident: Incident) -> str | None:
+    editable = incident.status != IncidentStatus.CLOSED and may(actor, "respond")
+    return reverse("incidents:edit", args=[incident.ref]) if editable else None
 
 
 def _facts(
@@ -164,6 +175,8 @@ def _facts(
         response_breached=is_response_breached(incident, now),
         acknowledged_at=incident.acknowledged_at,
         acknowledged_by=incident.acknowledged_by.get_username() if incident.acknowledged_by else None,
+        escalated_at=incident.escalated_at,
+        escalated_to=audience_label(incident.escalated_to),
         next_update_due_at=incident.next_update_due_at if incident.is_open else None,
         resolved_at=incident.resolved_at,
         closed_at=incident.closed_at,

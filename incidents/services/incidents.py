@@ -125,7 +125,7 @@ def acknowledge_incident(*, incident_id: int, actor: Actor, now: dt.datetime) ->
     breached = is_breached(due=incident.response_due_at, acknowledged_at=now, now=now)
     if breached and incident.response_breached_at is None:
         incident.response_breached_at = incident.response_due_at
-    _save(incident, "acknowledged_at", "acknowledged_by", "response_breached_at")
+    save_incident(incident, "acknowledged_at", "acknowledged_by", "response_breached_at")
     record_on_incident(
         incident,
         "incident.acknowledged",
@@ -149,9 +149,14 @@ def edit_incident(
     impact: str | None = None,
     services: Sequence[str] | None = None,
 ) -> Incident:
-    """Correct what an incident says about itself; only what is given changes."""
+    """Correct what an incident says about itself; only what is given changes.
+
+    Raises Conflict for a closed incident, which does not change any more.
+    """
     require(actor, "respond")
     incident = lock_incident(incident_id, actor)
+    if incident.status == IncidentStatus.CLOSED:
+        raise Conflict(f"{incident.ref} is closed: it does not change any more.", state=incident.status)
     changed = []
     for name, value in (("title", title), ("description", description), ("impact", impact)):
         if value is not None and value != getattr(incident, name):
@@ -159,14 +164,14 @@ def edit_incident(
                 raise Invalid({"title": "An incident needs a title."})
             setattr(incident, name, value)
             changed.append(name)
-    if changed:
-        _save(incident, *changed)
+    columns = tuple(changed)
     if services is not None:
         found = _services_by_slug(services)
         if {service.pk for service in found} != set(incident.services.values_list("pk", flat=True)):
             incident.services.set(found)
             changed.append("services")
     if changed:
+        save_incident(incident, *columns)
         record_on_incident(
             incident,
             "incident.edited",
@@ -220,7 +225,7 @@ def post_update(
     incident.next_update_due_at = _next_update(incident.severity, now)
     if next_steps is not None:
         incident.next_steps = next_steps
-    _save(incident, "next_update_due_at", "next_steps")
+    save_incident(incident, "next_update_due_at", "next_steps")
     record_on_incident(
         incident,
         "incident.updated",
@@ -277,6 +282,8 @@ def reopen_incident(*, incident_id: int, reason: str, actor: Actor, now: dt.date
         incident,
         IncidentStatus.INVESTIGATING,
         resolved_at=None,
+        escalated_at=None,
+        escalated_to="",
         next_update_due_at=_next_update(incident.severity, now),
     )
     record_on_incident(incident, "incident.reopened", f"Reopened: {reason}", actor=actor, now=now)
@@ -316,6 +323,16 @@ def lock_incident(incident_id: int, actor: Actor) -> Incident:
     if not rows.filter(pk=incident_id).exists():
         raise NotFound("No such incident.")
     return Incident.objects.select_for_update(no_key=True).get(pk=incident_id)
+
+
+def save_incident(incident: Incident, *columns: str) -> None:
+    """Write columns of a locked incident and count a new version.
+
+    Without columns: something of the incident in another table changed, such as who holds a role.
+    """
+    incident.version = F("version") + 1
+    incident.save(update_fields=[*columns, "version"])
+    incident.refresh_from_db(fields=["version"])
 
 
 def _check_declaration(
@@ -363,7 +380,7 @@ def _apply_severity(incident: Incident, severity: str, reason: str, actor: Actor
         due=incident.response_due_at, changed_at=now, old=old, new=new, new_seconds=seconds
     )
     incident.next_update_due_at = _next_update(new, now)
-    _save(incident, "severity", "response_due_at", "next_update_due_at")
+    save_incident(incident, "severity", "response_due_at", "next_update_due_at")
     record_on_incident(
         incident,
         "incident.severity_changed",
@@ -395,9 +412,3 @@ def _record_status(incident: Incident, actor: Actor, now: dt.datetime, reason: s
         now=now,
         data={"status": incident.status},
     )
-
-
-def _save(incident: Incident, *fields: str) -> None:
-    incident.version = F("version") + 1
-    incident.save(update_fields=[*fields, "version"])
-    incident.refresh_from_db(fields=["version"])

@@ -48,6 +48,7 @@ def release_role(*, incident_id: int, role: str, actor: Actor, now: dt.datetime)
         raise Conflict(f"Nobody is {Role(role).label} of {incident.ref}.", state=incident.status)
     require(actor, "respond" if holding.user_id == actor.user_id else "command")
     _end(holding, now)
+    incident_commands.save_incident(incident)
     record_on_incident(
         incident,
         "role.released",
@@ -104,6 +105,7 @@ def _hand_over(incident: Incident, role: Role, user: User, *, actor: Actor, now:
             raise Conflict(f"{user} is {role.label} already.", state=incident.status)
         _end(before, now)
     row = incident.responders.create(user=user, role=role, since=now, added_by=actor.label)
+    incident_commands.save_incident(incident)
     record_on_incident(
         incident,
         "role.assigned",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from core import events
 from core.access import require
@@ -18,6 +21,8 @@ from incidents.models.services import slug_validator
 from incidents.services.incidents import EARLIEST
 from incidents.states import ReleaseState
 from incidents.timeline import record_on_service
+
+EDITABLE = ("name", "environment", "tier", "procedure", "auto_rollback", "public_name")
 
 
 class DuplicateName(Conflict):
@@ -43,8 +48,7 @@ def create_service(
     if not actor.is_machine:
         require(actor, "configure")
     slug_validator(slug)
-    if procedure and procedure not in get_playbook()["procedures"]:
-        raise Invalid({"procedure": f"The playbook has no procedure {procedure}."})
+    _check_procedure(procedure)
     if Service.objects.filter(slug=slug).exists():
         raise DuplicateName(f"There is a service {slug} already.")
     service = Service.objects.create(
@@ -59,6 +63,32 @@ def create_service(
         stream=events.open_stream(StreamKind.SERVICE, slug),
     )
     record_on_service(service, "service.created", f"{name} is watched over", actor=actor, now=now)
+    return service
+
+
+@transaction.atomic
+def edit_service(*, service_id: int, changes: Mapping[str, Any], actor: Actor, now: dt.datetime) -> Service:
+    """Change what a service is: any of EDITABLE; the slug stays. Raises Invalid (unknown procedure).
+
+    What changes nothing is no event and no new version.
+    """
+    require(actor, "configure")
+    service = _lock_service(service_id)
+    _check_procedure(changes.get("procedure", ""))
+    different = {name: changes[name] for name in EDITABLE if name in changes}
+    different = {name: value for name, value in different.items() if value != getattr(service, name)}
+    if not different:
+        return service
+    Service.objects.filter(pk=service.pk).update(version=F("version") + 1, **different)
+    service.refresh_from_db()
+    record_on_service(
+        service,
+        "service.edited",
+        f"Changed {', '.join(name.replace('_', ' ') for name in different)}",
+        actor=actor,
+        now=now,
+        data={"fields": list(different), "auto_rollback": service.auto_rollback},
+    )
     return service
 
 
@@ -141,6 +171,11 @@ def switch_back(
         now=now,
         data={"from": from_version, "to": to_version, "rollback": rollback_ref},
     )
+
+
+def _check_procedure(procedure: str) -> None:
+    if procedure and procedure not in get_playbook()["procedures"]:
+        raise Invalid({"procedure": f"The playbook has no procedure {procedure}."})
 
 
 def _retire_live(service: Service, now: dt.datetime) -> None:

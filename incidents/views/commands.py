@@ -25,6 +25,7 @@ from core.clock import utcnow
 from core.errors import FirebreakError, Invalid, NotAllowed, NotFound
 
 REFUSED_FORM = 422
+CONFLICT = 409
 
 
 class CommandView(View):
@@ -78,7 +79,8 @@ class CommandView(View):
     def post(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
         form = self.form_class(request.POST, **self.form_arguments())
         if not form.is_valid():
-            return self._refused(form, REFUSED_FORM)
+            clashed = bool(getattr(form, "conflicts", ()))
+            return self._refused(form, CONFLICT if clashed else REFUSED_FORM)
         try:
             said = self.run(form.cleaned_data, utcnow())
         except Invalid as error:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.urls import reverse
 
 from core.errors import NotFound
+from core.versions import at_version
 from incidents import forms
 from incidents.models import Incident
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import severity_cards, told_text
 from incidents.selectors.incident_page import get_incident
 from incidents.services import incidents as commands
+from incidents.services.escalation import escalate_incident
 from incidents.services.notes import add_note
 from incidents.services.people import assign_role, release_role
-from incidents.states import INCIDENT_ROLES, Role
+from incidents.states import INCIDENT_ROLES, Role, audience_label
 from incidents.views.commands import CommandView
 
 
@@ -63,16 +66,37 @@ class Acknowledge(IncidentCommand):
         return {"intro": "You take this on: the response clock stops."}
 
 
-class Update(IncidentCommand):
+class CarefulCommand(IncidentCommand):
+    """A command whose form says what the person saw: what changed since is not overwritten."""
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"incident": self.incident}
+
+    def unchanged(self) -> AbstractContextManager[None]:
+        """Around the service: the form was compared with this version, so it must still be that."""
+        return at_version(Incident.objects.filter(pk=self.incident.pk), {self.incident.version})
+
+
+class Edit(CarefulCommand):
+    form_class = forms.EditForm
+    title = "Edit the incident"
+    submit_label = "Save"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        changes = {name: value for name, value in data.items() if value is not None}
+        with self.unchanged():
+            commands.edit_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **changes)
+        return f"{self.incident.ref} is saved."
+
+
+class Update(CarefulCommand):
     form_class = forms.UpdateForm
     title = "Post an update"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        commands.post_update(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        with self.unchanged():
+            commands.post_update(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return "The update is posted."
-
-    def form_arguments(self) -> dict[str, Any]:
-        return {"incident": self.incident}
 
     def extra_context(self) -> dict[str, Any]:
         return {
@@ -83,16 +107,14 @@ class Update(IncidentCommand):
         }
 
 
-class ChangeSeverity(IncidentCommand):
+class ChangeSeverity(CarefulCommand):
     form_class = forms.SeverityForm
     title = "Change severity"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        commands.change_severity(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        with self.unchanged():
+            commands.change_severity(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return f"{self.incident.ref} is {data['severity']} now."
-
-    def form_arguments(self) -> dict[str, Any]:
-        return {"incident": self.incident}
 
     def extra_context(self) -> dict[str, Any]:
         consequences = [
@@ -101,6 +123,28 @@ class ChangeSeverity(IncidentCommand):
         ]
         intro = "Raised, the response is due at the earlier of the old and the new time; lowered, the later."
         return {"intro": intro, "consequences": consequences}
+
+
+class Escalate(IncidentCommand):
+    form_class = forms.EscalateForm
+    title = "Escalate"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        escalate_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is escalated: {audience_label(data['to'])} is told."
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"incident": self.incident}
+
+    def extra_context(self) -> dict[str, Any]:
+        told = told_text(self.incident.severity)
+        return {
+            "intro": f"{self.incident.severity} told {told} when it was declared.",
+            "consequences": [
+                "Told at once: every contact of the audience you choose, with your reason and a link.",
+                "The timeline and the page say that it is escalated.",
+            ],
+        }
 
 
 class Resolve(IncidentCommand):

@@ -36,15 +36,18 @@ class RollbackAnswers(ApiViewSet):
     lookup_field = "ref"
 
     def _do(self, service: Callable[..., object], ref: str, takes: type[Any], **values: object) -> Response:
-        rollback = get_rollback(ref, self.actor)
-        service(rollback_id=rollback.pk, **values, **self.body(takes), **self.by())
+        rollback, body = get_rollback(ref, self.actor), self.body(takes)
+        incident = Incident.objects.filter(pk=rollback.incident_id)
+        with self.unchanged(rollback, after=incident):
+            service(rollback_id=rollback.pk, **values, **body, **self.by())
         return self._show(ref)
 
     def _show(self, ref: str, status: int = 200) -> Response:
         rollback = rollback_records(self.actor).filter(ref=ref).first()
         if rollback is None:
             raise NotFound(f"There is no rollback {ref[:80]}.")
-        return Response(shapes.RollbackSerializer(rollback).data, status=status)
+        runs = rollback.completed_at is None  # its steps change without a new version
+        return self.show(rollback, shapes.RollbackSerializer, status=status, moves=runs)
 
 
 class RollbackViewSet(RollbackAnswers):

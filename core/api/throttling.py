@@ -1,0 +1,75 @@
+"""Rate limits at the door: by token or account, by address for those who are neither."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from core.models import ApiToken
+from core.ratelimits import BUDGETS
+
+if TYPE_CHECKING:
+    from rest_framework.views import (
+        APIView,  # at run time a circle: it reads the settings that name this module
+    )
+
+
+class RateLimit(BaseThrottle):
+    """API_RATE_READ and API_RATE_WRITE a minute for each token or account, API_RATE_ANONYMOUS for others."""
+
+    waits = 0
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        if isinstance(request.auth, ApiToken):
+            sender = f"token:{request.auth.pk}"
+        elif request.user and request.user.is_authenticated:
+            sender = f"user:{request.user.pk}"
+        else:
+            self.waits = BUDGETS.spend(f"anonymous:{address_of(request)}", settings.API_RATES["anonymous"])
+            return self.waits == 0
+        kind = "read" if request.method in SAFE_METHODS else "write"
+        self.waits = BUDGETS.spend(f"{sender}:{kind}", settings.API_RATES[kind])
+        return self.waits == 0
+
+    def wait(self) -> float | None:
+        return self.waits or None
+
+
+def slow_down_stranger(request: Request) -> None:
+    """Count a request without credentials; raises Throttled when its address sent too many."""
+    _spend(f"anonymous:{address_of(request)}", settings.API_RATES["anonymous"])
+
+
+def slow_down_guesser(request: Request) -> None:
+    """Count a token that was refused; raises Throttled when its address sent too many of them."""
+    _spend(f"refused:{address_of(request)}", settings.API_RATES["refused"])
+
+
+def is_guessing(request: Request) -> bool:
+    """Whether so many tokens of this address were refused that no unknown one is looked at for now."""
+    return BUDGETS.is_refused(f"refused:{address_of(request)}")
+
+
+def address_of(request: Request) -> str:
+    """The sender's address behind NUM_PROXIES trusted proxies; of IPv6 the network, which one host owns."""
+    text = str(BaseThrottle().get_ident(request) or "").strip()[:60]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text or "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def _spend(key: str, limit: int) -> None:
+    if waits := BUDGETS.spend(key, limit):
+        raise Throttled(wait=waits)
