@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from core.events import SUMMARY_LENGTH
+from core.forms import Line, Text
 from incidents.models import Incident, RoleGrant, Service
 from incidents.services.notes import KINDS
 from incidents.states import MOVES, IncidentKind, IncidentStatus, Severity
@@ -22,7 +23,7 @@ def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
 class DeclareForm(forms.Form):
     """Declare an incident: four fields, and a few more that may wait."""
 
-    title = forms.CharField(
+    title = Line(
         max_length=200,
         label="What is wrong?",
         widget=forms.TextInput(
@@ -35,8 +36,8 @@ class DeclareForm(forms.Form):
     )
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
     services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    impact = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact")
-    description = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
+    impact = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact")
+    description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
     kind = forms.ChoiceField(choices=IncidentKind.choices, required=False, initial=IncidentKind.OPERATIONAL)
     security_level = forms.TypedChoiceField(
         choices=[("", "Not set"), (1, "1 Critical"), (2, "2 High"), (3, "3 Medium")],
@@ -62,12 +63,12 @@ class DeclareForm(forms.Form):
 class UpdateForm(forms.Form):
     """How it stands; the state and the severity may move in the same breath."""
 
-    message = forms.CharField(
+    message = Text(
         max_length=TEXT_LENGTH, widget=text_area(4, autofocus=True), label="What is the situation?"
     )
     status = forms.ChoiceField(required=False, label="State")
     severity = forms.ChoiceField(required=False, choices=Severity.choices)
-    next_steps = forms.CharField(
+    next_steps = Text(
         required=False,
         max_length=TEXT_LENGTH,
         widget=text_area(2),
@@ -88,7 +89,7 @@ class SeverityForm(forms.Form):
     """Another severity, and why."""
 
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
-    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
 
     def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -98,10 +99,10 @@ class SeverityForm(forms.Form):
 class ResolveForm(forms.Form):
     """How it ended."""
 
-    resolution = forms.CharField(
+    resolution = Text(
         max_length=TEXT_LENGTH, widget=text_area(3, autofocus=True), label="How was it resolved?"
     )
-    root_cause = forms.CharField(
+    root_cause = Text(
         required=False,
         max_length=TEXT_LENGTH,
         widget=text_area(2),
@@ -112,13 +113,13 @@ class ResolveForm(forms.Form):
 class ReasonForm(forms.Form):
     """A reason that must be given."""
 
-    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
 
 
 class OptionalReasonForm(forms.Form):
     """A reason that may be given."""
 
-    reason = forms.CharField(
+    reason = Text(
         required=False,
         max_length=TEXT_LENGTH,
         widget=text_area(2, autofocus=True),
@@ -129,7 +130,7 @@ class OptionalReasonForm(forms.Form):
 class NoteForm(forms.Form):
     """A line on the timeline, written by hand."""
 
-    summary = forms.CharField(max_length=SUMMARY_LENGTH, widget=text_area(2), label="Note")
+    summary = Line(max_length=SUMMARY_LENGTH, widget=text_area(2), label="Note")
     kind = forms.ChoiceField(choices=NOTE_KINDS, initial="note", required=False)
     occurred_at = forms.DateTimeField(
         required=False,
