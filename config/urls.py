@@ -25,3 +25,8 @@ urlpatterns = [
     path("", include("rollbacks.urls")),
     path("", include("comms.urls")),
 ]
+
+handler400 = "core.views.errors.bad_request"
+handler403 = "core.views.errors.not_allowed"
+handler404 = "core.views.errors.not_found"
+handler500 = "core.views.errors.broken"

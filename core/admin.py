@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Protocol
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import AnonymousUser, Group
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from core.access import may
 from core.actors import actor_for_user
 from core.clock import utcnow
+from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
@@ -28,8 +30,18 @@ def allowed(request: _Asked, action: str) -> bool:
 
 
 class LevelMixin:
-    """The account level decides what staff may see and change, not Django's permissions per table."""
+    """The account level decides what staff may see and change, not Django's permissions per table.
 
+    Texts and JSON obey the same rules as in the API.
+    """
+
+    formfield_overrides: ClassVar[dict[Any, Any]] = {
+        models.CharField: {"form_class": Line},
+        models.TextField: {"form_class": Text},
+        models.JSONField: {"form_class": StrictJSONField},
+        models.EmailField: {},  # these two have stricter rules of their own
+        models.URLField: {},
+    }
     see_action: ClassVar[str] = "configure"
     write_action: ClassVar[str | None] = "configure"
     deletable: ClassVar[bool] = True
@@ -50,11 +62,11 @@ class LevelMixin:
         return self.deletable and self.has_change_permission(request, obj)
 
 
-class LevelAdmin(LevelMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+class LevelAdmin(LevelMixin, admin.ModelAdmin):  # type: ignore[type-arg,misc]
     """A table of the admin under the rule of account levels."""
 
 
-class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg]
+class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg,misc]
     """Rows of another table under the rule of account levels."""
 
     extra = 0
@@ -76,7 +88,7 @@ class ReadOnlyInline(LevelInline):
 _ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
 
 
-class AccountAdmin(LevelMixin, UserAdmin):  # type: ignore[type-arg]
+class AccountAdmin(LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
     """Accounts: made by administrators, switched off rather than deleted."""
 
     see_action = write_action = "administer"

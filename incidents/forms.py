@@ -10,6 +10,7 @@ from django import forms
 from django.http import QueryDict
 
 from core.events import SUMMARY_LENGTH
+from core.forms import Line, Text
 from incidents.models import Incident, RoleGrant, Service
 from incidents.selectors.changes import last_changed_by
 from incidents.selectors.declaration import told_audiences
@@ -33,7 +34,7 @@ def service_choices() -> list[tuple[str, str]]:
 class DeclareForm(forms.Form):
     """Declare an incident: four fields, and a few more that may wait."""
 
-    title = forms.CharField(
+    title = Line(
         max_length=200,
         label="What is wrong?",
         widget=forms.TextInput(
@@ -46,8 +47,8 @@ class DeclareForm(forms.Form):
     )
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
     services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-    impact = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact")
-    description = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
+    impact = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact")
+    description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
     kind = forms.ChoiceField(choices=IncidentKind.choices, required=False, initial=IncidentKind.OPERATIONAL)
     security_level = forms.TypedChoiceField(
         choices=[("", "Not set"), (1, "1 Critical"), (2, "2 High"), (3, "3 Medium")],
@@ -152,9 +153,9 @@ class EditForm(SeenForm):
     """Correct what the incident says about itself."""
 
     WATCHED = ("title", "impact", "description", "services")
-    title = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
-    impact = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(2))
-    description = forms.CharField(required=False, max_length=TEXT_LENGTH, widget=text_area(4))
+    title = Line(max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    impact = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(2))
+    description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(4))
     services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -174,12 +175,12 @@ class UpdateForm(SeenForm):
     """How it stands; the state and the severity may move in the same breath."""
 
     WATCHED = ("status", "severity", "next_steps")
-    message = forms.CharField(
+    message = Text(
         max_length=TEXT_LENGTH, widget=text_area(4, autofocus=True), label="What is the situation?"
     )
     status = forms.ChoiceField(required=False, label="State")
     severity = forms.ChoiceField(required=False, choices=Severity.choices)
-    next_steps = forms.CharField(
+    next_steps = Text(
         required=False,
         max_length=TEXT_LENGTH,
         widget=text_area(2),
@@ -208,14 +209,14 @@ class SeverityForm(SeenForm):
     WATCHED = ("severity",)
     UNTOUCHED_IS_KEPT = False  # nothing else is asked for here
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
-    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
 
 
 class EscalateForm(forms.Form):
     """Who else is needed, and why."""
 
     to = forms.ChoiceField(widget=forms.RadioSelect, label="Who is needed?")
-    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(3), label="Why?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(3), label="Why?")
 
     def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -233,10 +234,10 @@ def _who(audience: str, told: bool) -> str:
 class ResolveForm(forms.Form):
     """How it ended."""
 
-    resolution = forms.CharField(
+    resolution = Text(
         max_length=TEXT_LENGTH, widget=text_area(3, autofocus=True), label="How was it resolved?"
     )
-    root_cause = forms.CharField(
+    root_cause = Text(
         required=False,
         max_length=TEXT_LENGTH,
         widget=text_area(2),
@@ -247,13 +248,13 @@ class ResolveForm(forms.Form):
 class ReasonForm(forms.Form):
     """A reason that must be given."""
 
-    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
 
 
 class OptionalReasonForm(forms.Form):
     """A reason that may be given."""
 
-    reason = forms.CharField(
+    reason = Text(
         required=False,
         max_length=TEXT_LENGTH,
         widget=text_area(2, autofocus=True),
@@ -264,7 +265,7 @@ class OptionalReasonForm(forms.Form):
 class NoteForm(forms.Form):
     """A line on the timeline, written by hand."""
 
-    summary = forms.CharField(max_length=SUMMARY_LENGTH, widget=text_area(2), label="Note")
+    summary = Line(max_length=SUMMARY_LENGTH, widget=text_area(2), label="Note")
     kind = forms.ChoiceField(choices=NOTE_KINDS, initial="note", required=False)
     occurred_at = forms.DateTimeField(
         required=False,

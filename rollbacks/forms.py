@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from core.forms import Line, Text
 from incidents.forms import TEXT_LENGTH, text_area
 from rollbacks import policy
 
@@ -20,16 +21,16 @@ class RequestForm(forms.Form):
     The procedure's parameters are fields of their own, named `parameters_<name>`.
     """
 
-    service = forms.CharField(widget=forms.HiddenInput)
+    service = Line(widget=forms.HiddenInput)
     target_version = forms.ChoiceField(label="Back to", widget=forms.RadioSelect)
-    reason = forms.CharField(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
     expected_duration_seconds = forms.IntegerField(
         min_value=1,
         max_value=LONGEST_SECONDS,
         label="Expected duration in seconds",
         help_text="Told to everybody.",
     )
-    expected_impact = forms.CharField(
+    expected_impact = Text(
         required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact during the rollback"
     )
 
@@ -37,7 +38,7 @@ class RequestForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["target_version"].choices = [(version, version) for version in versions]  # type: ignore[attr-defined]
         for name, parameter in policy.procedure(procedure).parameters.items():
-            self.fields[PARAMETER + name] = forms.CharField(
+            self.fields[PARAMETER + name] = Line(
                 max_length=500,
                 label=name.replace("_", " ").capitalize(),
                 initial=parameter.default,
@@ -50,9 +51,7 @@ class AutomationForm(forms.Form):
     """Arm or disarm all automation."""
 
     to = forms.ChoiceField(choices=[("armed", "Armed"), ("disarmed", "Disarmed")], widget=forms.HiddenInput)
-    reason = forms.CharField(
-        required=False, max_length=500, widget=text_area(2, autofocus=True), label="Why?"
-    )
+    reason = Text(required=False, max_length=500, widget=text_area(2, autofocus=True), label="Why?")
 
 
 def given_parameters(data: Mapping[str, Any]) -> dict[str, str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
+
+from core.texts import is_blank, tidy, what_is_wrong
 
 TEXT_LENGTH = 20_000
 YEARS = range(2000, 2101)
 
 
 class Text(serializers.CharField):
-    """A JSON string, trimmed; at most 20,000 characters unless said otherwise."""
+    """A JSON string, trimmed; at most 20,000 characters unless said otherwise. See core.texts."""
+
+    one_line: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**({"max_length": TEXT_LENGTH} | options))
@@ -21,7 +25,20 @@ class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        return super().to_internal_value(data)
+        text = tidy(super().to_internal_value(data), one_line=self.one_line)
+        if is_blank(text):
+            if not self.allow_blank:
+                self.fail("blank")
+            return ""
+        if wrong := what_is_wrong(text, one_line=self.one_line):
+            raise serializers.ValidationError(wrong, code="unwanted_character")
+        return text
+
+
+class Line(Text):
+    """A JSON string of one line; line breaks become spaces."""
+
+    one_line = True
 
 
 class WholeNumber(serializers.IntegerField):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 from typing import Any
 
 import psycopg.errors
@@ -16,9 +15,9 @@ from rest_framework import exceptions
 from core.api.parsers import BodyTooLarge
 from core.api.versions import etag_of
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
+from core.problem import CONTENT_TYPE, problem
 from core.versions import VersionChanged
 
-CONTENT_TYPE = "application/problem+json"
 _BUSY = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.DeadlockDetected,
@@ -87,15 +86,7 @@ def _extras(error: FirebreakError) -> dict[str, Any]:
 
 
 def _problem(status: int, code: str, detail: str, **extras: Any) -> HttpResponse:
-    title = "The request is not valid" if status == 400 else HTTPStatus(status).phrase
-    body = {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-    }
-    return JsonResponse(body | extras, status=status, content_type=CONTENT_TYPE)
+    return JsonResponse(problem(status, code, detail, **extras), status=status, content_type=CONTENT_TYPE)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:

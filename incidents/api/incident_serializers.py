@@ -9,7 +9,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from core.api.fields import Choice, Flag, Moment, Text, WholeNumber
+from core.api.fields import Choice, Flag, Line, Moment, Text, WholeNumber
 from core.api.serializers import StrictSerializer
 from core.clock import utcnow
 from core.events import SUMMARY_LENGTH
@@ -93,13 +93,13 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 class DeclareIncidentSerializer(StrictSerializer):
     """What an incident begins with."""
 
-    title = Text(max_length=200)
+    title = Line(max_length=200)
     severity = Choice(choices=Severity.choices)
     description = Text(required=False, allow_blank=True)
     impact = Text(required=False, allow_blank=True)
     kind = Choice(choices=IncidentKind.choices, required=False)
     security_level = WholeNumber(min_value=1, max_value=3, required=False, allow_null=True)
-    services = serializers.ListField(child=Text(max_length=60), max_length=100, required=False)
+    services = serializers.ListField(child=Line(max_length=60), max_length=100, required=False)
     started_at = Moment(required=False, allow_null=True)
     drill = Flag(required=False)
 
@@ -107,10 +107,10 @@ class DeclareIncidentSerializer(StrictSerializer):
 class EditIncidentSerializer(StrictSerializer):
     """What is to be different."""
 
-    title = Text(max_length=200, required=False)
+    title = Line(max_length=200, required=False)
     description = Text(required=False, allow_blank=True)
     impact = Text(required=False, allow_blank=True)
-    services = serializers.ListField(child=Text(max_length=60), max_length=100, required=False)
+    services = serializers.ListField(child=Line(max_length=60), max_length=100, required=False)
 
 
 class ChangeSeveritySerializer(StrictSerializer):
@@ -147,7 +147,7 @@ class EscalateSerializer(StrictSerializer):
 class UserSerializer(StrictSerializer):
     """An account by its name."""
 
-    user = Text(max_length=150)
+    user = Line(max_length=150)
 
 
 class ResponderSerializer(serializers.ModelSerializer[Responder]):
@@ -180,6 +180,6 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 class NoteSerializer(StrictSerializer):
     """What somebody writes on the timeline."""
 
-    summary = Text(max_length=SUMMARY_LENGTH)
+    summary = Line(max_length=SUMMARY_LENGTH)
     occurred_at = Moment(required=False, allow_null=True)
     kind = Choice(choices=tuple(KINDS), required=False)

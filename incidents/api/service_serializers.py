@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from core.api.fields import Choice, Flag, Moment, Number, Text, WholeNumber
+from core.api.fields import Choice, Flag, Line, Moment, Number, WholeNumber
 from core.api.serializers import StrictSerializer
 from incidents.models import Monitor, Release, Sample, Service
 from incidents.models.services import slug_validator
@@ -25,24 +25,24 @@ class ServiceSerializer(serializers.ModelSerializer[Service]):
 class CreateServiceSerializer(StrictSerializer):
     """What is watched over. `procedure` is a key of the playbook."""
 
-    slug = Text(max_length=60, validators=[slug_validator])
-    name = Text(max_length=120)
-    environment = Text(max_length=40, required=False)
+    slug = Line(max_length=60, validators=[slug_validator])
+    name = Line(max_length=120)
+    environment = Line(max_length=40, required=False)
     tier = WholeNumber(min_value=0, max_value=32_767, required=False, allow_null=True)
-    procedure = Text(max_length=60, required=False, allow_blank=True)
+    procedure = Line(max_length=60, required=False, allow_blank=True)
     auto_rollback = Flag(required=False)
-    public_name = Text(max_length=120, required=False, allow_blank=True)
+    public_name = Line(max_length=120, required=False, allow_blank=True)
 
 
 class EditServiceSerializer(StrictSerializer):
     """What is to be different; the slug stays."""
 
-    name = Text(max_length=120, required=False)
-    environment = Text(max_length=40, required=False)
+    name = Line(max_length=120, required=False)
+    environment = Line(max_length=40, required=False)
     tier = WholeNumber(min_value=0, max_value=32_767, required=False, allow_null=True)
-    procedure = Text(max_length=60, required=False, allow_blank=True)
+    procedure = Line(max_length=60, required=False, allow_blank=True)
     auto_rollback = Flag(required=False)
-    public_name = Text(max_length=120, required=False, allow_blank=True)
+    public_name = Line(max_length=120, required=False, allow_blank=True)
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
@@ -62,10 +62,10 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
 class RecordReleaseSerializer(StrictSerializer):
     """A version that was deployed: it becomes live."""
 
-    version = Text(max_length=100)
-    commit = Text(max_length=64, required=False, allow_blank=True)
-    artifact = Text(max_length=500, required=False, allow_blank=True)
-    schema_version = Text(max_length=100, required=False, allow_blank=True)
+    version = Line(max_length=100)
+    commit = Line(max_length=64, required=False, allow_blank=True)
+    artifact = Line(max_length=500, required=False, allow_blank=True)
+    schema_version = Line(max_length=100, required=False, allow_blank=True)
     security_baseline = Flag(required=False)
     deployed_at = Moment(required=False, allow_null=True)
 
@@ -76,7 +76,7 @@ class SourceSerializer(serializers.DictField):
     `type` names the kind; which other fields there are, and what they may hold, is the kind's own.
     """
 
-    child = Text(max_length=2000)
+    child = Line(max_length=2000)
 
 
 class ThresholdsSerializer(StrictSerializer):
@@ -110,12 +110,12 @@ class MonitorSerializer(serializers.ModelSerializer[Monitor]):
 class CreateMonitorSerializer(StrictSerializer):
     """What is measured. Own `thresholds` replace the policy's."""
 
-    service = Text(max_length=60)
-    metric = Text(max_length=60)
+    service = Line(max_length=60)
+    metric = Line(max_length=60)
     source = SourceSerializer()  # type: ignore[assignment]  # the contract's name
     interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
     thresholds = ThresholdsSerializer(required=False, allow_null=True)
-    policy = Text(max_length=60, required=False)
+    policy = Line(max_length=60, required=False)
     on_monitoring_failure = Choice(choices=("page",), required=False)
     enabled = Flag(required=False)
 
@@ -126,7 +126,7 @@ class EditMonitorSerializer(StrictSerializer):
     source = SourceSerializer(required=False)  # type: ignore[assignment]  # the contract's name
     interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
     thresholds = ThresholdsSerializer(required=False, allow_null=True)
-    policy = Text(max_length=60, required=False)
+    policy = Line(max_length=60, required=False)
     on_monitoring_failure = Choice(choices=("page",), required=False)
     enabled = Flag(required=False)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from core.api.fields import Text, WholeNumber
+from core.api.fields import Line, Text, WholeNumber
 from core.api.serializers import StrictSerializer
 from rollbacks.models import Approval, AutomationSwitch, Rollback, RollbackStep
 from rollbacks.playbook import STEP_KINDS
@@ -76,11 +76,11 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
 class RequestRollbackSerializer(StrictSerializer):
     """What is asked for. Without `target_version`: the newest verified good release."""
 
-    incident = Text(max_length=24)
-    service = Text(max_length=60)
-    procedure = Text(max_length=60, required=False, allow_blank=True)
-    target_version = Text(max_length=100, required=False, allow_blank=True)
-    parameters = serializers.DictField(child=Text(max_length=500), required=False)
+    incident = Line(max_length=24)
+    service = Line(max_length=60)
+    procedure = Line(max_length=60, required=False, allow_blank=True)
+    target_version = Line(max_length=100, required=False, allow_blank=True)
+    parameters = serializers.DictField(child=Line(max_length=500), required=False)
     reason = Text()
     expected_duration_seconds = WholeNumber(
         min_value=1, max_value=WEEK_SECONDS, required=False, allow_null=True

@@ -1,0 +1,61 @@
+"""Fields of page and admin forms that obey the rules of texts and of JSON."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from core.strict_json import NotStrictJson, loads
+from core.texts import is_blank, tidy, what_is_wrong
+
+
+class Text(forms.CharField):
+    """Several lines; see core.texts."""
+
+    one_line: ClassVar[bool] = False
+
+    def to_python(self, value: Any) -> str | None:
+        text = super().to_python(value)
+        if text in self.empty_values or not isinstance(text, str):
+            return text
+        tidied = tidy(text, one_line=self.one_line)
+        if is_blank(tidied):
+            return self.empty_value
+        if wrong := what_is_wrong(tidied, one_line=self.one_line):
+            raise ValidationError(wrong, code="unwanted_character")
+        return tidied
+
+
+class Line(Text):
+    """One line; line breaks become spaces."""
+
+    one_line = True
+
+
+class StrictJSONField(forms.JSONField):
+    """JSON as the API takes it: no NaN, no name twice, no NUL or lone surrogate, not too deep."""
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and value not in self.empty_values:
+            try:
+                loads(value)
+            except NotStrictJson as error:
+                raise ValidationError(error.said, code="invalid") from error
+        return super().to_python(value)
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return super().bound_data(data, initial)
+        except (ValueError, RecursionError):  # too deep or too long a number: shown as it was typed
+            return forms.fields.InvalidJSONInput(data)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return super().has_changed(initial, data)
+        except (ValueError, RecursionError):
+            return True
+
+
+__all__ = ["Line", "StrictJSONField", "Text"]

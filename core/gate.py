@@ -1,0 +1,160 @@
+"""The gate before Django and the live stream: a request is whole, small and unambiguous, or refused here.
+
+Bodies are read here, on the event loop: a sender that dawdles costs a coroutine, not one of the few
+threads that Django has, and a body over the cap is refused before it is in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+
+from core.headers import bare_headers
+from core.live_stream import Receive, Scope, Send
+from core.problem import CONTENT_TYPE, problem
+
+BODY_SECONDS = 20.0
+MAX_HEADER_BYTES = 32_768
+_WITHOUT_BODY = ("GET", "HEAD")
+_ONCE = (b"host", b"authorization", b"content-length", b"content-type", b"idempotency-key")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+
+
+class Gate:
+    """Wraps an ASGI application; see docs/hostile-input.md for what it refuses."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.application(scope, receive, send)
+            return
+        try:
+            headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
+            _look(scope, headers)
+            body = await _read_body(scope["method"], headers, receive)
+        except _Refused as refusal:
+            await _refuse(send, refusal)
+            return
+        if body is None:
+            return  # the sender has gone
+        passed = _passed_on(headers, len(body))
+        await self.application({**scope, "headers": passed}, _replaying(body, receive), send)
+
+
+def with_bare_headers(send: Send) -> Send:
+    """A `send` that adds to an answer the security headers that it does not have."""
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            given = {bytes(name).lower() for name, _value in message.get("headers", [])}
+            missing = [pair for pair in _bare() if pair[0] not in given]
+            message = {**message, "headers": [*message.get("headers", []), *missing]}
+        await send(message)
+
+    return sending
+
+
+def _look(scope: Scope, headers: Headers) -> None:
+    """What can be told without the body."""
+    if scope["type"] == "http" and scope["method"] in ("TRACE", "CONNECT", "TRACK"):
+        raise _Refused(405, "method_not_allowed", "There is no such method here.")
+    address = str(scope["path"])
+    if any(byte < 0x21 or byte > 0x7E for byte in bytes(scope["query_string"])):
+        raise _Refused(400, "invalid", "The query holds bytes that must be percent-encoded.")
+    if "\0" in address or any("\ud800" <= character <= "\udfff" for character in address):
+        raise _Refused(400, "invalid", "The address holds a character that no address has.")
+    names = [name for name, _value in headers]
+    if twice := next((name for name in _ONCE if names.count(name) > 1), None):
+        raise _Refused(400, "invalid", f"The header {twice.decode()} was sent twice.")
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise _Refused(400, "invalid", "Send Content-Length or Transfer-Encoding, not both.")
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        raise _Refused(431, "headers_too_large", f"Headers hold at most {MAX_HEADER_BYTES} bytes.")
+    if any(b"\0" in value for _name, value in headers):
+        raise _Refused(400, "invalid", "A header contains a NUL character.")
+
+
+async def _read_body(method: str, headers: Headers, receive: Receive) -> bytes | None:
+    """The whole body, or None when the sender left before it was complete."""
+    found = dict(headers)
+    length = found.get(b"content-length")
+    if length is None and b"transfer-encoding" not in found and method in _WITHOUT_BODY:
+        return b""
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if length is not None and not (length.isdigit() and len(length) < 19):
+        raise _Refused(400, "invalid", "Content-Length is no number.")
+    if length is not None and int(length) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise _too_large(limit)
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError as error:
+        raise _Refused(408, "too_slow", f"The body did not arrive within {BODY_SECONDS:.0f} s.") from error
+    if length is not None and len(body) != int(length):
+        return None
+    return bytes(body)
+
+
+def _too_large(limit: int) -> _Refused:
+    return _Refused(413, "too_large", f"A request holds at most {limit} bytes.")
+
+
+def _passed_on(headers: Headers, length: int) -> Headers:
+    """The headers with the length that was counted, without those that could pass for another.
+
+    WSGI has one name for `x_forwarded_proto` and `x-forwarded-proto`: a proxy sets only the second.
+    """
+    kept = [
+        (name, value)
+        for name, value in headers
+        if b"_" not in name and name not in (b"content-length", b"transfer-encoding")
+    ]
+    counted = length or any(name in (b"content-length", b"transfer-encoding") for name, _value in headers)
+    return [*kept, (b"content-length", str(length).encode())] if counted else kept
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    waiting: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Any:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
+
+
+async def _refuse(send: Send, refusal: _Refused) -> None:
+    body = json.dumps(problem(refusal.status, refusal.code, refusal.detail)).encode()
+    headers: Iterable[tuple[bytes, bytes]] = (
+        (b"content-type", CONTENT_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),  # what is left of the body is nobody's next request
+    )
+    send = with_bare_headers(send)
+    await send({"type": "http.response.start", "status": refusal.status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _bare() -> Headers:
+    return bare_headers(hsts_seconds=settings.SECURE_HSTS_SECONDS)

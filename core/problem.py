@@ -1,0 +1,21 @@
+"""What a refusal looks like outside, whoever refuses: RFC 9457 problem details."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem(status: int, code: str, detail: str, **extras: Any) -> dict[str, Any]:
+    """The body of a refusal; `code` is stable, `detail` is for people."""
+    title = "The request is not valid" if status == 400 else HTTPStatus(status).phrase
+    return {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **extras,
+    }

@@ -1,0 +1,51 @@
+"""What is shown when a request failed before or outside a view: problems to programs, pages to people."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+
+from core.middleware import FOR_PROGRAMS
+from core.problem import CONTENT_TYPE, problem
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: the request is malformed, such as an unknown host or too many fields."""
+    if _is_program(request):
+        return _problem(400, "malformed", "The request is malformed.")
+    return defaults.bad_request(request, exception)
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403."""
+    if _is_program(request):
+        return _problem(403, "not_allowed", "Not allowed.")
+    return defaults.permission_denied(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404."""
+    if _is_program(request):
+        return _problem(404, "not_found", "Nothing is at this address.")
+    return defaults.page_not_found(request, exception)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """500: the log has the traceback, the answer says nothing about it."""
+    if _is_program(request):
+        return _problem(500, "internal_error", "Firebreak could not do this; its log says why.")
+    return defaults.server_error(request)
+
+
+def without_csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: a form without its token, mostly one that stood open while the sign-in changed."""
+    said = "This form is not valid any more. Go back, reload the page and send it again."
+    return defaults.permission_denied(request, PermissionError(said))
+
+
+def _is_program(request: HttpRequest) -> bool:
+    return request.path_info.startswith(FOR_PROGRAMS)
+
+
+def _problem(status: int, code: str, detail: str) -> HttpResponse:
+    return JsonResponse(problem(status, code, detail), status=status, content_type=CONTENT_TYPE)
