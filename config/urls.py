@@ -16,11 +16,13 @@ api = [
     path("", include("rollbacks.api.urls")),
     path("", include("comms.api.urls")),
 ]
+handler500 = "core.views.errors.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", include(api)),
     re_path(r"^api/", UnknownAddress.as_view()),
+    path("", include("core.urls")),
     path("", include("incidents.urls")),
     path("", include("rollbacks.urls")),
     path("", include("comms.urls")),

@@ -15,6 +15,7 @@ from rest_framework import exceptions
 
 from core.api.parsers import BodyTooLarge
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
+from core.logs import request_id
 
 CONTENT_TYPE = "application/problem+json"
 _BUSY = (
@@ -89,6 +90,7 @@ def _problem(status: int, code: str, detail: str, **extras: Any) -> HttpResponse
         "status": status,
         "detail": detail,
         "code": code,
+        "request_id": request_id(),
     }
     return JsonResponse(body | extras, status=status, content_type=CONTENT_TYPE)
 
@@ -125,6 +127,7 @@ _PROBLEM_SCHEMA = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string", "description": "Stable; for programs."},
+        "request_id": {"type": "string", "description": "Names this request in the logs; quote it."},
         "state": {"type": "string", "description": "The current state, where that is the reason."},
         "errors": {
             "type": "array",

@@ -1,0 +1,116 @@
+"""The door of every command on a page: a form, one call of a service, and the answer in the right shape."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
+from django.shortcuts import render
+from django.views import View
+
+from core.access import require
+from core.actors import Actor, actor_for_user
+from core.clock import utcnow
+from core.errors import FirebreakError, Invalid, NotAllowed, NotFound
+
+REFUSED_FORM = 422
+
+
+class CommandView(View):
+    """GET shows the form, POST runs the command and redirects.
+
+    What was refused comes back as the form with its errors: 422 for wrong input, else the error's
+    own status. A dialog that htmx posts gets 422 for all of these, so that it is shown in place; a
+    form that htmx posts outside a dialog gets problem JSON to show as a notice.
+    """
+
+    template_name = "incidents/form.html"
+    form_class: ClassVar[type[forms.Form]] = forms.Form
+    title: ClassVar[str] = ""
+    submit_label: ClassVar[str] = ""
+    danger: ClassVar[bool] = False
+    actor: Actor
+
+    def load(self, **kwargs: str) -> None:
+        """Find what the address names; raises NotFound."""
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        """Call the service; returns what to tell the person."""
+        raise NotImplementedError
+
+    def back_url(self) -> str:
+        """Where the person came from, and goes when it is done."""
+        raise NotImplementedError
+
+    def form_arguments(self) -> dict[str, Any]:
+        """What the form's constructor needs besides the data."""
+        return {}
+
+    def extra_context(self) -> dict[str, Any]:
+        """What the template shows besides the form, such as `intro` and `consequences`."""
+        return {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: str) -> HttpResponseBase:
+        self.actor = actor_for_user(request.user)  # type: ignore[arg-type]
+        try:
+            require(self.actor, "read")
+            self.load(**kwargs)
+        except NotFound as error:
+            raise Http404(error.message) from error
+        except NotAllowed as error:
+            raise PermissionDenied(error.message) from error
+        return super().dispatch(request, *args, **kwargs)
+
+    def get(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
+        return self._show(self.form_class(**self.form_arguments()), status=200)
+
+    def post(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
+        form = self.form_class(request.POST, **self.form_arguments())
+        if not form.is_valid():
+            return self._refused(form, REFUSED_FORM)
+        try:
+            said = self.run(form.cleaned_data, utcnow())
+        except Invalid as error:
+            for name, text in error.fields.items():
+                field = name.replace("/", "_")
+                form.add_error(field if field in form.fields else None, text)
+            return self._refused(form, REFUSED_FORM)
+        except FirebreakError as error:
+            form.add_error(None, error.message)
+            return self._refused(form, error.status)
+        messages.success(request, said)
+        return HttpResponseRedirect(self.back_url())
+
+    def _refused(self, form: forms.Form, status: int) -> HttpResponse:
+        htmx = self.request.htmx  # type: ignore[attr-defined]
+        if htmx and htmx.target == "dialog-content":
+            return self._show(form, status=REFUSED_FORM)
+        if htmx:
+            said = " ".join(str(text) for texts in form.errors.values() for text in texts)
+            problem = {"title": "This was refused", "status": status, "detail": said}
+            answered = 400 if status == REFUSED_FORM else status
+            return JsonResponse(problem, status=answered, content_type="application/problem+json")
+        return self._show(form, status=status)
+
+    def _show(self, form: forms.Form, *, status: int) -> HttpResponse:
+        context = {
+            "title": self.title,
+            "form": form,
+            "action_url": self.request.path,
+            "back_url": self.back_url(),
+            "submit_label": self.submit_label or self.title,
+            "danger": self.danger,
+            **self.extra_context(),
+        }
+        return render(self.request, self.template_name, context, status=status)
