@@ -17,6 +17,8 @@ from comms.transitions import move_delivery
 from core import live, shutdown
 from core.clock import utcnow
 from core.events import rfc3339
+from core.logs import about
+from core.operation import vitals
 from core.playbook import get_playbook
 from rollbacks.models import Rollback
 
@@ -40,6 +42,7 @@ def send_due_deliveries(*, now: dt.datetime) -> int:
     while not shutdown.requested() and (delivery_id := _claim()):
         _send(delivery_id)
         tried += 1
+        vitals.progress()
     return tried
 
 
@@ -52,6 +55,13 @@ def _claim() -> int | None:
 
 def _send(delivery_id: int) -> None:
     delivery = Delivery.objects.select_related("message__incident", "event").get(pk=delivery_id)
+    message = delivery.message
+    incident = message.incident.ref if message.incident else None
+    with about(delivery=delivery_id, incident=incident, rollback=message.rollback_ref or None):
+        _attempt(delivery)
+
+
+def _attempt(delivery: Delivery) -> None:
     if _is_stale(delivery.message):
         _settle(delivery, DeliveryState.SUPERSEDED, last_error="no longer true")
         return

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
 from celery import Celery, signals
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("firebreak")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.steps["worker"].add(DjangoStructLogInitStep)
 
 
 def _register_sweeps() -> None:
@@ -27,6 +30,44 @@ def _runner(name: str) -> Any:
         run_sweep(name)
 
     return run
+
+
+@signals.setup_logging.connect
+def _keep_our_logs(**_: Any) -> None:
+    """Celery configures no logging of its own when somebody listens here: Django's stands."""
+
+
+@signals.worker_ready.connect
+def _report_worker(sender: Any, **_: Any) -> None:
+    """Signs of life of this worker, proved by the threads that run its tasks."""
+    from core.operation import vitals
+
+    executor = getattr(sender.pool, "executor", None)
+    prove = None if executor is None else lambda: executor.submit(int)
+    vitals.start(str(sender.hostname).split("@", 1)[0], prove=prove)
+
+
+@signals.task_postrun.connect
+def _note_work(**_: Any) -> None:
+    from core.operation import vitals
+
+    vitals.worked()
+
+
+@signals.beat_init.connect
+def _report_beat(**_: Any) -> None:
+    """Signs of life of beat, proved by its ticks (core.operation.beat)."""
+    from core.operation import vitals
+
+    atexit.register(vitals.stop)
+    vitals.start("beat")
+
+
+@signals.worker_shutdown.connect
+def _say_goodbye(**_: Any) -> None:
+    from core.operation import vitals
+
+    vitals.stop()
 
 
 @signals.worker_shutting_down.connect

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -10,9 +11,30 @@ from django.utils.cache import patch_vary_headers
 
 from core.headers import BARE
 from core.problem import CONTENT_TYPE, problem
+from core.views import probes
 
 Handler = Callable[[HttpRequest], HttpResponse]
 FOR_PROGRAMS = ("/api/", "/v2/")  # addresses that programs call with a token
+
+
+class ProbesMiddleware:
+    """Answer probes before anything else looks at them.
+
+    A load balancer's probe names no allowed host, speaks no TLS and signs nobody in; none of that
+    may make a healthy process look dead. /metrics guards itself.
+    """
+
+    answers: ClassVar[Mapping[str, Handler]] = {
+        "/healthz": probes.healthz,
+        "/readyz": probes.readyz,
+        "/metrics": probes.metrics,
+    }
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.answers.get(request.path_info, self.get_response)(request)
 
 
 class AnswerHeadersMiddleware:

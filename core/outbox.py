@@ -12,7 +12,9 @@ from django.utils.module_loading import import_string
 
 from core import events
 from core.actors import SYSTEM
+from core.logs import about
 from core.models import Event, PendingEvent
+from core.operation import vitals
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def deliver_pending(*, now: dt.datetime) -> int:
     handled = 0
     while handled < BATCH and _deliver_one(now):
         handled += 1
+        vitals.progress()
     return handled
 
 
@@ -50,7 +53,8 @@ def _deliver_one(now: dt.datetime) -> bool:
             if pending_id is None:
                 return False
             pending = PendingEvent.objects.select_related("event__stream").get(pk=pending_id)
-            _handler(pending.consumer)(pending.event, now)
+            with about(consumer=pending.consumer, event=pending.event.kind, **_subject(pending.event)):
+                _handler(pending.consumer)(pending.event, now)
             pending.delete()
     except Exception as error:
         if pending_id is None:
@@ -71,6 +75,11 @@ def _handler(consumer: str) -> Consumer:
     paths = {name: path for name, path, _kinds in settings.EVENT_CONSUMERS}
     handler: Consumer = import_string(paths[consumer])
     return handler
+
+
+def _subject(event: Event) -> dict[str, str]:
+    """The references that the event's data name, for the log."""
+    return {name: str(event.data[name]) for name in ("incident", "rollback") if event.data.get(name)}
 
 
 def _put_back(pending_id: int, error: Exception, now: dt.datetime) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from core.logs import request_id
+
 CONTENT_TYPE = "application/problem+json"
 
 
 def problem(status: int, code: str, detail: str, **extras: Any) -> dict[str, Any]:
-    """The body of a refusal; `code` is stable, `detail` is for people."""
+    """The body of a refusal; `code` is stable, `detail` is for people,
+    `request_id` finds the request in the log."""
     title = "The request is not valid" if status == 400 else HTTPStatus(status).phrase
     return {
         "type": f"/problems/{code}",
@@ -17,5 +20,6 @@ def problem(status: int, code: str, detail: str, **extras: Any) -> dict[str, Any
         "status": status,
         "detail": detail,
         "code": code,
+        "request_id": request_id(),
         **extras,
     }

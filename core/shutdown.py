@@ -12,3 +12,8 @@ def request() -> None:
 
 def requested() -> bool:
     return _requested.is_set()
+
+
+def wait(seconds: float) -> bool:
+    """Sleep, but not beyond the request to stop; returns whether it came."""
+    return _requested.wait(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from django.conf import settings
@@ -10,17 +11,25 @@ from django.utils.module_loading import import_string
 
 from core import heartbeats
 from core.clock import utcnow
+from core.logs import about
 
 Sweep = Callable[..., int]
+
+# How long each sweep's last run in this process took: written with the next run's heartbeat, so that
+# a run costs one small write.
+_took: dict[str, float] = {}
 
 
 def run_sweep(name: str) -> int:
     """Do the due work of one sweep; returns how much there was. The heartbeat says that it works."""
     close_old_connections()
-    heartbeats.beat(f"sweep:{name}")
-    heartbeats.beat("sweeps")
-    handled = sweep_function(name)(now=utcnow())
-    return handled
+    heartbeats.beat(f"sweep:{name}", seconds=_took.get(name))
+    started = time.monotonic()
+    try:
+        with about(sweep=name):
+            return sweep_function(name)(now=utcnow())
+    finally:
+        _took[name] = time.monotonic() - started
 
 
 def sweep_function(name: str) -> Sweep:

@@ -12,6 +12,8 @@ from django.db import close_old_connections, connection
 
 from core import heartbeats, shutdown
 from core.clock import utcnow
+from core.logs import about
+from core.operation import outside, patrol, snapshot, vitals
 from core.sweeps import sweep_function
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,8 @@ class Watchdog:
     """Looks every two seconds; a sweep that nobody has run for ten seconds is run here.
 
     Each rescued sweep has a thread of its own, so that a long rollback holds up nothing else. With
-    Celery healthy it only reads.
+    Celery healthy it only reads. It also asks the web process of its host whether it answers, looks
+    after Firebreak itself, and tells the outside that all is well.
     """
 
     def __init__(self) -> None:
@@ -34,17 +37,20 @@ class Watchdog:
 
     def run(self) -> None:
         """Watch until the process is asked to stop, then let running rescues end."""
-        while not shutdown.requested():
+        vitals.start("watchdog", duty=snapshot.look_after)
+        patrol.go_round("ask web", patrol.EVERY_SECONDS, patrol.ask_web)
+        patrol.go_round("outside heartbeat", settings.HEARTBEAT_SECONDS, outside.tell)
+        while not shutdown.wait(LOOK_EVERY_SECONDS):
+            vitals.progress()
             try:
                 close_old_connections()
-                heartbeats.beat("watchdog")
                 self.look()
             except DatabaseError as error:
                 logger.warning("the database is away: %s", error)
                 connection.close()
-            time.sleep(LOOK_EVERY_SECONDS)
         for rescue in self._rescues.values():
             rescue.join()
+        vitals.stop()
 
     def look(self) -> list[str]:
         """Start a rescue for every overdue sweep; returns their names."""
@@ -81,7 +87,8 @@ def _ages() -> dict[str, float]:
 
 def _rescue(name: str) -> None:
     try:
-        handled = sweep_function(name)(now=utcnow())
+        with about(sweep=name):
+            handled = sweep_function(name)(now=utcnow())
         if handled:
             heartbeats.beat("watchdog.rescue")
             logger.warning("did overdue work: %s (%s)", name, handled)

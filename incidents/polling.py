@@ -13,6 +13,7 @@ from django.db import connection
 
 from core.errors import NotFound
 from core.http import GuardedClient
+from core.operation import vitals
 from incidents.facts import Reading
 from incidents.services.monitors import observe
 from incidents.sources import SOURCES
@@ -41,6 +42,7 @@ def run_due_checks(*, now: dt.datetime) -> int:
         readings = asyncio.run(_poll(batch))
         for monitor_id, reading in readings.items():
             try:
+                vitals.progress()
                 observe(monitor_id=monitor_id, reading=reading, now=now)
             except NotFound:
                 logger.info("monitor %s was removed while it was checked", monitor_id)

@@ -64,6 +64,9 @@ class Delivery(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["due_at"], condition=Q(state__in=DUE_STATES), name="deliveries_due"),
+            models.Index(
+                fields=["due_at"], condition=Q(state=DeliveryState.DEAD), name="deliveries_given_up"
+            ),
         ]
 
     def __str__(self) -> str:

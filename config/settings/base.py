@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "csp",
     "django_filters",
     "django_htmx",
+    "django_structlog",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "heroicons",
@@ -55,6 +56,9 @@ MIDDLEWARE = [
     "core.middleware.AnswerHeadersMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "core.middleware.ProbesMiddleware",  # before hosts, TLS and sign-in: a probe has none of them
+    "core.operation.requests.MeasureMiddleware",
+    "core.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "core.middleware.TlsForProgramsMiddleware",
@@ -137,6 +141,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "checks"
+CELERY_BEAT_SCHEDULER = "core.operation.beat:Scheduler"
 CELERY_TASK_ROUTES = {
     "comms.*": {"queue": "comms"},
     "core.*": {"queue": "comms"},

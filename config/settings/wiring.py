@@ -68,5 +68,26 @@ CELERY_BEAT_SCHEDULE = {
     for task, _function, seconds in SWEEPS
 }
 
+# Due work as /system/, /readyz and /metrics show it: (key, label, function() -> DueWork, limit in seconds).
+# Later than the limit is critical and silences the outside heartbeat, later than half of it a warning.
+DUE_WORK = (
+    ("checks", "Checks of monitors", "incidents.selectors.due.due_checks", 120.0),
+    ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
+    ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
+    ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
+    ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
+    ("events", "Pending events", "core.operation.gather.due_events", 120.0),
+)
+# What an app finds wrong with its own machinery: function() -> tuple of Trouble.
+OWN_TROUBLES = ("comms.selectors.operation.dead_deliveries",)
+
+# /metrics: function() -> iterable of prometheus_client families, by queries whose cost does not grow.
+METRIC_COLLECTORS = (
+    "core.operation.metrics.collect",
+    "incidents.metrics.collect",
+    "rollbacks.metrics.collect",
+    "comms.metrics.collect",
+)
+
 # What `manage.py run --with NAME` starts besides Firebreak: function(environment) -> Extra.
 STACK_EXTRAS = {"demo": "demo.stack.demo_extra"}

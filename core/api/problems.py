@@ -121,6 +121,7 @@ _PROBLEM_SCHEMA = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string", "description": "Stable; for programs."},
+        "request_id": {"type": "string", "description": "Names this request in the logs; quote it."},
         "state": {"type": "string", "description": "The current state, where that is the reason."},
         "errors": {
             "type": "array",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 
+from core.logs import HEADER
 from core.middleware import FOR_PROGRAMS
 from core.problem import CONTENT_TYPE, problem
 
@@ -31,10 +33,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """500: the log has the traceback, the answer says nothing about it."""
+    """500: the answer has the request's id, by which its traceback is found in the log."""
+    request_id = str(getattr(request, "firebreak_request_id", ""))
     if _is_program(request):
-        return _problem(500, "internal_error", "Firebreak could not do this; its log says why.")
-    return defaults.server_error(request)
+        said = "An unexpected error stopped this request. Nothing was half done."
+        return _problem(500, "internal_error", said, request_id=request_id)
+    page = render_to_string("500.html", {"request_id": request_id, "header": HEADER})
+    return HttpResponse(page, status=500)
 
 
 def without_csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -47,5 +52,5 @@ def _is_program(request: HttpRequest) -> bool:
     return request.path_info.startswith(FOR_PROGRAMS)
 
 
-def _problem(status: int, code: str, detail: str) -> HttpResponse:
-    return JsonResponse(problem(status, code, detail), status=status, content_type=CONTENT_TYPE)
+def _problem(status: int, code: str, detail: str, **extras: str) -> HttpResponse:
+    return JsonResponse(problem(status, code, detail, **extras), status=status, content_type=CONTENT_TYPE)

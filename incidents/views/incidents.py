@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from core.errors import NotFound
 from core.versions import at_version
+from core.views.commands import CommandView
 from incidents import forms
 from incidents.models import Incident
 from incidents.selectors.cards import incident_url
@@ -20,7 +21,6 @@ from incidents.services.escalation import escalate_incident
 from incidents.services.notes import add_note
 from incidents.services.people import assign_role, release_role
 from incidents.states import INCIDENT_ROLES, Role, audience_label
-from incidents.views.commands import CommandView
 
 
 class Declare(CommandView):

@@ -11,6 +11,8 @@ from core import live, shutdown
 from core.actors import AUTOMATION, SYSTEM, actor_for_user
 from core.clock import utcnow
 from core.errors import FirebreakError, NotFound
+from core.logs import about
+from core.operation import vitals
 from incidents import policy as incident_policy
 from incidents.models import Service
 from incidents.services.incidents import follow_rollback
@@ -46,7 +48,8 @@ def run_due(*, now: dt.datetime) -> int:
 
 
 def _run(rollback_id: int, fence: int) -> None:
-    with Lease(rollback_id, fence) as lease:
+    ref, incident = Rollback.objects.values_list("ref", "incident__ref").get(pk=rollback_id)
+    with about(rollback=ref, incident=incident), Lease(rollback_id, fence) as lease:
         try:
             while lease.is_held and _advance(rollback_id, fence):
                 pass
@@ -188,6 +191,7 @@ def _run_step(rollback_id: int, fence: int, step_id: int) -> bool:
     rollback, step, invocation = _start_step(rollback_id, fence, step_id)
 
     def report(output_tail: str) -> None:
+        vitals.progress()
         with surviving_the_database(), transaction.atomic():
             running = RollbackStep.objects.filter(pk=step.pk, state=StepState.RUNNING, attempt=step.attempt)
             if running.exclude(output_tail=output_tail).update(output_tail=output_tail):

@@ -9,11 +9,11 @@ from django.urls import reverse
 
 from core.errors import NotFound
 from core.playbook import get_playbook
+from core.views.commands import CommandView
 from incidents.forms import OptionalReasonForm, ReasonForm
 from incidents.models import Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
-from incidents.views.commands import CommandView
 from incidents.views.incidents import IncidentCommand
 from rollbacks.forms import AutomationForm, RequestForm, given_parameters
 from rollbacks.models import Rollback

@@ -57,6 +57,12 @@ function drawClock(time) {
 
 const drawClocks = (within = document) => all("time[data-clock]", within).forEach(drawClock);
 
+/* How wrong this browser's own clock is; the time a page needs to load counts as exact. */
+function drawSkew(within = document) {
+  const text = Math.abs(skew) < 2000 ? "clock exact" : `clock ${span(skew)} ${skew > 0 ? "behind" : "ahead"} (wrong)`;
+  for (const item of all("[data-browser-skew]", within)) item.textContent = text;
+}
+
 /* --- panels: a section that the server renders again when one of its topics changes -------------- */
 
 const busy = new Set();
@@ -128,6 +134,7 @@ function restore(panel, memory) {
   if (memory.focus) one(memory.focus, panel)?.focus({ preventScroll: true });
   if (panel.dataset.announce && panel.dataset.announce !== memory.announced) one("#announcer").textContent = panel.dataset.announce;
   drawClocks(panel);
+  drawSkew(panel);
 }
 
 const scrollToEnds = (within = document) => all('[data-scroll="end"]', within).forEach((box) => (box.scrollTop = box.scrollHeight));
@@ -413,5 +420,6 @@ document.addEventListener("change", (event) => {
 });
 
 drawClocks();
+drawSkew();
 scrollToEnds();
 connect();

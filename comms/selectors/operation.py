@@ -1,0 +1,35 @@
+"""What the operation of Firebreak asks this app: what is due, and what was given up."""
+
+from __future__ import annotations
+
+from comms.states import DUE_STATES, DeliveryState
+from core.operation.facts import DueWork, Trouble
+from core.operation.gather import due_from
+
+GIVEN_UP_SHOWN_SECONDS = 3600.0
+
+_DUE = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM comms_delivery WHERE state = ANY(%s) AND due_at <= clock_timestamp()
+"""
+_DEAD = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - max(due_at))::float
+  FROM comms_delivery WHERE state = %s AND due_at > clock_timestamp() - make_interval(secs => %s)
+"""
+
+
+def due_deliveries() -> DueWork:
+    """Messages that should be on their way."""
+    return due_from(_DUE, [list(DUE_STATES)])
+
+
+def dead_deliveries() -> tuple[Trouble, ...]:
+    """Deliveries that were given up within the last hour."""
+    dead = due_from(_DEAD, [DeliveryState.DEAD, GIVEN_UP_SHOWN_SECONDS])
+    if dead.count == 0:
+        return ()
+    number = "1 message" if dead.count == 1 else f"{dead.count} messages"
+    detail = "In the last hour. The incident's page names the recipients and the reasons."
+    return (
+        Trouble("deliveries.dead", "warning", f"{number} could not be delivered", detail, "delivery-dead"),
+    )

@@ -1,0 +1,141 @@
+"""Reading what is known about Firebreak itself, in a number of queries that never changes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.utils.module_loading import import_string
+
+from core.operation.broker import queue_lengths
+from core.operation.facts import (
+    DueWork,
+    MarkFacts,
+    ProcessFacts,
+    SweepFacts,
+    SystemFacts,
+    Trouble,
+    WorkFacts,
+)
+from core.operation.rules import judge
+
+_PROCESSES = """
+SELECT id, name, host, pid, version, playbook_digest,
+       extract(epoch FROM clock_timestamp() - beat_at)::float,
+       extract(epoch FROM clock_timestamp() - started_at)::float,
+       extract(epoch FROM clock_timestamp() - worked_at)::float, skew_seconds, disk_free_ratio
+  FROM core_process ORDER BY name, host, started_at LIMIT 500
+"""
+_MARKS = """
+SELECT component, host, extract(epoch FROM clock_timestamp() - beat_at)::float, seconds, note
+  FROM core_heartbeat ORDER BY beat_at LIMIT 2000
+"""
+_PENDING = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(p.due_at))::float
+  FROM core_pendingevent p
+ WHERE p.parked_at IS NULL AND p.due_at <= clock_timestamp()
+   AND NOT EXISTS (SELECT 1 FROM core_pendingevent q
+                    WHERE q.consumer = p.consumer AND q.stream_id = p.stream_id
+                      AND q.seq < p.seq AND q.parked_at IS NULL)
+"""
+
+
+def system_facts(*, broker_away: str | None = None) -> SystemFacts:
+    """Everything that is judged; `broker_away` is what asking the broker said."""
+    marks, sweeps = _marks_and_sweeps()
+    return SystemFacts(
+        expected=tuple(settings.EXPECTED_PROCESSES),
+        processes=list_processes(),
+        sweeps=sweeps,
+        marks=marks,
+        work=list_due_work(),
+        parked=count_parked(),
+        unapplied_migrations=len(unapplied_migrations()),
+        broker_away=broker_away,
+        added=tuple(trouble for path in settings.OWN_TROUBLES for trouble in _troubles(path)),
+    )
+
+
+def list_troubles() -> tuple[Trouble, ...]:
+    """What is wrong now, the worst first (and asks the broker, a second at most)."""
+    _lengths, away = queue_lengths()
+    return judge(system_facts(broker_away=away))
+
+
+def list_processes() -> tuple[ProcessFacts, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(_PROCESSES)
+        return tuple(ProcessFacts(*row) for row in cursor.fetchall())
+
+
+def list_due_work() -> tuple[WorkFacts, ...]:
+    """Every kind of due work, as the apps count it (one query each)."""
+    found = []
+    for key, label, path, limit in settings.DUE_WORK:
+        count: Callable[[], DueWork] = import_string(path)
+        due = count()
+        found.append(WorkFacts(key, label, due.count, due.oldest_seconds or 0.0, limit))
+    return tuple(found)
+
+
+def due_events() -> DueWork:
+    """Pending events that a consumer should have handled; not those that wait behind another one."""
+    return due_from(_PENDING)
+
+
+def due_from(query: str, parameters: list[Any] | None = None) -> DueWork:
+    """The answer of a query for a count and the age of the oldest."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        count, oldest = cursor.fetchone()
+    return DueWork(count, oldest)
+
+
+def count_parked() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM core_pendingevent WHERE parked_at IS NOT NULL")
+        return int(cursor.fetchone()[0])
+
+
+def unapplied_migrations() -> frozenset[tuple[str, str]]:
+    """Migrations that this code has and the database has not; newer ones of the database do not matter."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app, name FROM django_migrations")
+        applied = set(cursor.fetchall())
+    return frozenset(
+        key
+        for key, replaced in _migrations_of_code().items()
+        if key not in applied and not (replaced and replaced <= applied)
+    )
+
+
+@functools.cache
+def _migrations_of_code() -> Mapping[tuple[str, str], frozenset[tuple[str, str]]]:
+    loader = MigrationLoader(None)
+    return {
+        key: frozenset((app, name) for app, name in migration.replaces)
+        for key, migration in loader.disk_migrations.items()
+    }
+
+
+def _marks_and_sweeps() -> tuple[dict[tuple[str, str], MarkFacts], tuple[SweepFacts, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_MARKS)
+        rows = cursor.fetchall()
+    marks, newest = {}, {}
+    for component, host, age, seconds, note in rows:  # the oldest first: the newest stays
+        if component.startswith("sweep:"):
+            newest[component.removeprefix("sweep:")] = (age, seconds)
+        else:
+            marks[component, host] = MarkFacts(age, note)
+    sweeps = (SweepFacts(name, every, *newest.get(name, (None, None))) for name, _, every in settings.SWEEPS)
+    return marks, tuple(sweeps)
+
+
+def _troubles(path: str) -> tuple[Trouble, ...]:
+    found: tuple[Trouble, ...] = import_string(path)()
+    return found

@@ -1,0 +1,13 @@
+"""Addresses of Firebreak's own pages."""
+
+from django.urls import path
+
+from core.views import system
+
+app_name = "system"
+urlpatterns = [
+    path("system/", system.system, name="system"),
+    path("system/banners/", system.banners, name="banners"),
+    path("system/parked/retry/", system.RetryParked.as_view(), name="retry_parked"),
+    path("system/processes/<int:pk>/forget/", system.ForgetProcess.as_view(), name="forget_process"),
+]

@@ -1,0 +1,74 @@
+"""The door of every page that only reads: who asks, and one panel of it when that is what is asked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.template import TemplateDoesNotExist
+from django.views.decorators.http import require_safe
+
+from core.access import require
+from core.actors import Actor, actor_for_user
+from core.errors import NotAllowed, NotFound
+
+_P = ParamSpec("_P")
+
+
+@dataclass(frozen=True)
+class Live:
+    """Where a page's panels render again, and the topics that make them; numbers change more often."""
+
+    url: str
+    topics: str
+    metric_topics: str = ""
+
+
+def reading(
+    view: Callable[Concatenate[HttpRequest, Actor, _P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, _P], HttpResponse]:
+    """A GET page for accounts that may read; the view is given the actor."""
+
+    @require_safe
+    @functools.wraps(view)
+    def door(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponse:
+        actor = actor_for_user(request.user)  # type: ignore[arg-type]
+        try:
+            require(actor, "read")
+            return view(request, actor, *args, **kwargs)
+        except NotFound as error:
+            raise Http404(error.message) from error
+        except NotAllowed as error:
+            raise PermissionDenied(error.message) from error
+
+    return door  # type: ignore[return-value]
+
+
+def render_page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+    """The whole page, or only its partial `?panel=KEY`."""
+    key = request.GET.get("panel", "")
+    if not key:
+        return render(request, template, dict(context))
+    if not key.isidentifier():
+        raise NotFound("No such panel.")
+    try:
+        return render(request, f"{template}#{key}", dict(context))
+    except TemplateDoesNotExist as error:
+        raise NotFound("No such panel.") from error
+
+
+def page_query(request: HttpRequest) -> QueryDict:
+    """The filters of the page: those of its own address when only a panel of it is asked for."""
+    current = request.htmx.current_url  # type: ignore[attr-defined]
+    if "panel" in request.GET and current:
+        try:
+            return QueryDict(urlsplit(current).query)
+        except ValueError:  # a header that is no address
+            return QueryDict()
+    return request.GET

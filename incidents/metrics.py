@@ -1,0 +1,37 @@
+"""This app's numbers for /metrics, by queries over open incidents alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import connection
+from prometheus_client import Metric
+
+from core.operation.metrics import gauge, gauges
+from incidents.states import OPEN_STATUSES, Severity
+
+_OPEN = """
+SELECT severity, count(*),
+       extract(epoch FROM clock_timestamp() - min(declared_at) FILTER (WHERE acknowledged_at IS NULL))::float
+  FROM incidents_incident WHERE status = ANY(%s) AND NOT drill GROUP BY severity
+"""
+
+
+def collect() -> Iterator[Metric]:
+    """Open incidents; drills stay out of the figures."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [list(OPEN_STATUSES)])
+        rows = cursor.fetchall()
+    counts = {severity: count for severity, count, _oldest in rows}
+    yield gauges(
+        "firebreak_open_incidents",
+        "Open incidents, drills left out.",
+        "severity",
+        ((severity, float(counts.get(severity, 0))) for severity in Severity.values),
+    )
+    unacknowledged = [oldest for _severity, _count, oldest in rows if oldest is not None]
+    yield gauge(
+        "firebreak_oldest_unacknowledged_incident_age_seconds",
+        "Since the oldest incident that nobody acknowledged was declared; 0 when there is none.",
+        max(unacknowledged, default=0.0),
+    )
