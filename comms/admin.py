@@ -7,7 +7,7 @@ from django.contrib import admin
 
 from comms.models import Contact, Delivery, Message
 from comms.models.contacts import AUDIENCES
-from core.admin import LevelAdmin, ReadOnlyAdmin, ReadOnlyInline
+from core.admin import HistoryMixin, LevelAdmin, ReadOnlyAdmin, ReadOnlyInline
 
 
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -27,7 +27,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Contact)
-class ContactAdmin(LevelAdmin):
+class ContactAdmin(HistoryMixin, LevelAdmin):
     form = ContactForm
     list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "active")
     list_filter = ("kind", "role", "active")

@@ -21,6 +21,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", include(api)),
     re_path(r"^api/", UnknownAddress.as_view()),
+    path("", include("core.urls")),
     path("", include("incidents.urls")),
     path("", include("rollbacks.urls")),
     path("", include("comms.urls")),

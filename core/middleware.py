@@ -4,6 +4,10 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from core import history
+from core.actors import actor_for_user
+from core.models import User
+
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
@@ -24,3 +28,18 @@ class CleanInputMiddleware:
             }
             return JsonResponse(problem, status=400, content_type="application/problem+json")
         return self.get_response(request)
+
+
+class HistoryMiddleware:
+    """Say in the history of configuration whose request changed it; a token is named when it is read."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD", "OPTIONS"):
+            return self.get_response(request)
+        with history.by_request(request):
+            if isinstance(request.user, User):
+                history.say_actor(actor_for_user(request.user))
+            return self.get_response(request)

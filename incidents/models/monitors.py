@@ -8,10 +8,23 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from core.history import keep_history
 from incidents.models.services import Service
 from incidents.states import MonitorLevel, SampleOutcome
 
 
+@keep_history(
+    "service",
+    "metric",
+    "source",
+    "interval_seconds",
+    "thresholds",
+    "policy",
+    "on_monitoring_failure",
+    "enabled",
+    thing="Monitor",
+    named_by=("metric", "service"),
+)
 class Monitor(models.Model):
     """One metric of one service, measured at an interval and judged by a policy's thresholds."""
 
