@@ -19,6 +19,7 @@ from core.actors import actor_for_user
 from core.clock import utcnow
 from core.models import ApiToken, Event, PendingEvent, User
 from core.selectors.changes import list_changes_of
+from core.services.tokens import revoke_token
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
 
@@ -130,7 +131,7 @@ class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-ar
 
 @admin.register(ApiToken)
 class TokenAdmin(HistoryMixin, LevelAdmin):
-    """Tokens are made on the command line, where the secret is shown once; here they are revoked."""
+    """Everybody makes their own on the page API tokens, which shows the secret once; here they end."""
 
     see_action = write_action = "administer"
     deletable = False
@@ -154,8 +155,12 @@ class TokenAdmin(HistoryMixin, LevelAdmin):
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        revoked = queryset.filter(revoked_at__isnull=True).update(revoked_at=utcnow())
-        self.message_user(request, f"{revoked} token(s) revoked.")
+        assert isinstance(request.user, User)
+        actor, now = actor_for_user(request.user), utcnow()
+        usable = list(queryset.filter(revoked_at__isnull=True).values_list("pk", flat=True))
+        for token_id in usable:
+            revoke_token(token_id=token_id, actor=actor, now=now)
+        self.message_user(request, f"{len(usable)} token(s) revoked.")
 
 
 @admin.register(Event)

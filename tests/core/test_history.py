@@ -19,7 +19,7 @@ from core.actors import SYSTEM, Actor, Level, actor_for_user
 from core.database_roles import append_only_tables
 from core.models import ApiToken, User
 from core.models.accounts import TOKEN_PREFIX
-from core.selectors import changes
+from core.selectors.change_texts import Names, describe, who_of
 from core.selectors.changes import LENGTH, ChangeLine, history_models, list_changes, list_changes_of
 from incidents.facts import Reading
 from incidents.models import Monitor, Service
@@ -88,7 +88,7 @@ def test_somebody_at_psql_is_named_by_role_and_program(transactional_db: None, a
 
     as_owner(by_hand)
     values = {"pgh_context": None, "pgh_role": "firebreak_owner", "pgh_program": "psql"}
-    assert changes.who_of(values) == "database role firebreak_owner in psql"
+    assert who_of(values) == "database role firebreak_owner in psql"
 
 
 def test_the_admin_is_recorded_with_its_person_and_shown_on_the_history_page(
@@ -167,11 +167,11 @@ def test_no_secret_is_ever_in_it(ada: User, contact: Contact) -> None:
         "headers": {"Authorization": "Bearer canary-1"},
         "url": "http://x/?api_key=canary-2&a=b",
     }
-    line = changes.describe(
+    line = describe(
         next(model for model in history_models() if model.thing == "Monitor"),
         "source",
         {"source": source},
-        changes.Names({}),
+        Names({}),
     )
     assert line is not None and "canary" not in line and "a=b" in line
     with connection.cursor() as cursor:
