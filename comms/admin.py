@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 
 from comms.models import Contact, Delivery, Message
-from core.admin import LevelAdmin, ReadOnlyAdmin, ReadOnlyInline
+from core.admin import ConfigurationAdmin, ReadOnlyAdmin, ReadOnlyInline
 from incidents.states import AUDIENCES, audience_label
 
 
@@ -27,7 +27,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Contact)
-class ContactAdmin(LevelAdmin):
+class ContactAdmin(ConfigurationAdmin):
     form = ContactForm
     list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "active")
     list_filter = ("kind", "role", "active")

@@ -55,6 +55,7 @@ class Actor:
 
 
 SYSTEM = Actor(ActorKind.SYSTEM, "Firebreak", Level.ADMINISTRATOR)
+COMMAND_LINE = Actor(ActorKind.SYSTEM, "Command line", Level.ADMINISTRATOR)  # whoever has a shell
 AUTOMATION = Actor(ActorKind.AUTOMATION, "Automation", Level.NONE)
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import AnonymousUser, Group
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from core.access import may
 from core.actors import actor_for_user
 from core.clock import utcnow
 from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
+from core.selectors.changes import list_changes_of
+from core.services.tokens import revoke_token
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
 
@@ -66,6 +72,34 @@ class LevelAdmin(LevelMixin, admin.ModelAdmin):  # type: ignore[type-arg,misc]
     """A table of the admin under the rule of account levels."""
 
 
+class HistoryMixin:
+    """The history page of a thing is the history of configuration: every change, not only the admin's own."""
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        found = self.get_object(request, unquote(object_id))  # type: ignore[attr-defined]
+        if found is None:
+            raise Http404("There is no such thing any more: see the page Changes.")
+        if not self.has_view_permission(request, found):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        assert isinstance(request.user, User)
+        page = list_changes_of(actor_for_user(request.user), found, before=request.GET.get("before", ""))
+        context = {
+            **admin.site.each_context(request),
+            "title": f"History of {found}",
+            "opts": found._meta,
+            "object": found,
+            "lines": page.lines,
+            "next_url": f"?{urlencode({'before': page.before})}" if page.before else None,
+        }
+        return TemplateResponse(request, "admin/core/history.html", context)
+
+
+class ConfigurationAdmin(HistoryMixin, LevelAdmin):  # type: ignore[misc]
+    """What is configured here, with its history."""
+
+
 class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg,misc]
     """Rows of another table under the rule of account levels."""
 
@@ -88,7 +122,7 @@ class ReadOnlyInline(LevelInline):
 _ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
 
 
-class AccountAdmin(LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
+class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
     """Accounts: made by administrators, switched off rather than deleted."""
 
     see_action = write_action = "administer"
@@ -112,8 +146,8 @@ class AccountAdmin(LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
 
 
 @admin.register(ApiToken)
-class TokenAdmin(LevelAdmin):
-    """Tokens are made on the command line, where the secret is shown once; here they are revoked."""
+class TokenAdmin(ConfigurationAdmin):
+    """Everybody makes their own on the page API tokens, which shows the secret once; here they end."""
 
     see_action = write_action = "administer"
     deletable = False
@@ -137,8 +171,12 @@ class TokenAdmin(LevelAdmin):
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        revoked = queryset.filter(revoked_at__isnull=True).update(revoked_at=utcnow())
-        self.message_user(request, f"{revoked} token(s) revoked.")
+        assert isinstance(request.user, User)
+        actor, now = actor_for_user(request.user), utcnow()
+        usable = list(queryset.filter(revoked_at__isnull=True).values_list("pk", flat=True))
+        for token_id in usable:
+            revoke_token(token_id=token_id, actor=actor, now=now)
+        self.message_user(request, f"{len(usable)} token(s) revoked.")
 
 
 @admin.register(Event)

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import pghistory.core
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 APPEND_ONLY = ("core_event",)
+
+
+def append_only_tables() -> tuple[str, ...]:
+    """The timeline and every table of the history of configuration."""
+    history = sorted(model._meta.db_table for model in pghistory.core.event_models())
+    return (*APPEND_ONLY, *history)
+
+
+def grant_future_tables(owner: BaseDatabaseWrapper, role: str) -> None:
+    """Let `role` use tables that `owner` is about to create, from the moment they are there.
+
+    Code that runs during a migration writes through new triggers into new tables at once.
+    """
+    with owner.cursor() as cursor:
+        for rights in (
+            "SELECT, INSERT, UPDATE, DELETE ON TABLES",
+            "USAGE, SELECT ON SEQUENCES",
+        ):
+            statement = sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rights} TO {role}")
+            cursor.execute(statement.format(rights=sql.SQL(rights), role=sql.Identifier(role)))
 
 
 def grant_application_role(owner: BaseDatabaseWrapper, role: str) -> None:
@@ -17,7 +38,7 @@ def grant_application_role(owner: BaseDatabaseWrapper, role: str) -> None:
             "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
         ):
             cursor.execute(sql.SQL(statement).format(role=sql.Identifier(role)))
-        for table in APPEND_ONLY:
+        for table in append_only_tables():
             cursor.execute(
                 sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {role}").format(
                     table=sql.Identifier(table), role=sql.Identifier(role)

@@ -1,4 +1,4 @@
-"""Fields of page and admin forms that obey the rules of texts and of JSON."""
+"""Fields of page and admin forms that obey the rules of texts and of JSON; the foundation's own forms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.exceptions import ValidationError
 
+from core.models.accounts import SCOPES
+from core.selectors.tokens import SCOPE_WORDS
+from core.services.tokens import DEFAULT_DAYS, LONGEST_DAYS
 from core.strict_json import NotStrictJson, loads
 from core.texts import is_blank, tidy, what_is_wrong
 
@@ -58,4 +61,36 @@ class StrictJSONField(forms.JSONField):
             return True
 
 
-__all__ = ["Line", "StrictJSONField", "Text"]
+class TokenForm(forms.Form):
+    """A new API token."""
+
+    name = Line(
+        max_length=100,
+        label="What is it for?",
+        help_text="The program that will use it. It stands beside everything the token does.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "Deploy pipeline"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What may it do?",
+        choices=[(scope, SCOPE_WORDS[scope]) for scope in SCOPES],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Never more than you may do yourself; your level counts at each use.",
+    )
+    days = forms.IntegerField(
+        label="Days until it expires",
+        min_value=1,
+        max_value=LONGEST_DAYS,
+        initial=DEFAULT_DAYS,
+        help_text=f"1 to {LONGEST_DAYS}.",
+    )
+
+    def __init__(self, *args: Any, taken: frozenset[str] = frozenset(), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.taken = taken
+
+    def clean_name(self) -> str:
+        """One usable token per name on the page, so that a form sent twice makes one token."""
+        name = " ".join(str(self.cleaned_data["name"]).split())
+        if name in self.taken:
+            raise forms.ValidationError("You have a usable token of this name: revoke it, or choose another.")
+        return name

@@ -9,7 +9,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import patch_vary_headers
 
+from core import history
+from core.actors import actor_for_user
 from core.headers import BARE
+from core.models import User
 from core.problem import CONTENT_TYPE, problem
 from core.views import probes
 
@@ -70,6 +73,21 @@ class TlsForProgramsMiddleware:
             )
             return _refused(403, "tls_required", text)
         return self.get_response(request)
+
+
+class HistoryMiddleware:
+    """Say in the history of configuration whose request changed it; a token is named when it is read."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method in ("GET", "HEAD", "OPTIONS"):
+            return self.get_response(request)
+        with history.by_request(request):
+            if isinstance(request.user, User):
+                history.say_actor(actor_for_user(request.user))
+            return self.get_response(request)
 
 
 class CleanInputMiddleware:

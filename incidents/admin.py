@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from pydantic import ValidationError
 
 from core.actors import actor_for_user
-from core.admin import AccountAdmin, LevelAdmin, LevelInline, ReadOnlyAdmin
+from core.admin import AccountAdmin, ConfigurationAdmin, LevelInline, ReadOnlyAdmin
 from core.clock import utcnow
 from core.models import User
 from core.playbook import get_playbook
@@ -53,7 +53,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Service)
-class ServiceAdmin(LevelAdmin):
+class ServiceAdmin(ConfigurationAdmin):
     """Services; their stream of events stays, so they are not deleted."""
 
     deletable = False
@@ -127,7 +127,7 @@ class MonitorForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Monitor)
-class MonitorAdmin(LevelAdmin):
+class MonitorAdmin(ConfigurationAdmin):
     form = MonitorForm
     list_display = ("service", "metric", "level", "last_value", "checked_at", "interval_seconds", "enabled")
     list_filter = ("level", "enabled", "service")

@@ -10,6 +10,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from core.history import keep_history
 from incidents.states import AUDIENCES, Role, audience_label
 
 
@@ -20,6 +21,20 @@ class ContactKind(models.TextChoices):
     TEAM = "team", "Team"
 
 
+@keep_history(
+    "name",
+    "kind",
+    "title",
+    "role",
+    "audiences",
+    "email",
+    "phone",
+    "support_url",
+    "user",
+    "active",
+    thing="Contact",
+    named_by=("name",),
+)
 class Contact(models.Model):
     """A person or an outside party, the audiences they belong to, and how to reach them."""
 

@@ -1,5 +1,7 @@
 """How people sign in."""
 
+from config.settings.base import env
+
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
@@ -12,6 +14,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# How many usable API tokens an account may have by its page; the command line is not bound.
+TOKENS_PER_ACCOUNT = env.int("TOKENS_PER_ACCOUNT", default=20)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username"}

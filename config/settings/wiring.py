@@ -62,6 +62,19 @@ SWEEPS = (
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
+    ("core.sweep_retention", "core.retention.forget_old", 600.0),
+)
+
+# What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
+# Without a setting, the name of a function(*, now) -> rows of one batch that knows the age itself.
+RETENTION = (
+    ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
+    ("idempotent answers", "core.retention.ANSWERS", "RETENTION_ANSWERS_DAYS"),
+    ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
+    ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
+    ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
+    ("tokens", "core.retention.TOKENS", "RETENTION_TOKENS_DAYS"),
+    ("admin log", "core.retention.ADMIN_LOG", "RETENTION_ADMIN_LOG_DAYS"),
 )
 CELERY_BEAT_SCHEDULE = {
     task: {"task": task, "schedule": schedule(seconds), "options": {"expires": max(seconds * 2, 5)}}

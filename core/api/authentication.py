@@ -18,6 +18,7 @@ from rest_framework.authentication import (
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from core import history
 from core.actors import Actor, actor_for_token, actor_for_user
 from core.api.throttling import is_guessing, slow_down_guesser
 from core.clock import utcnow
@@ -69,6 +70,7 @@ class BearerAuthentication(BaseAuthentication):
         ApiToken.objects.filter(
             Q(last_used_at=None) | Q(last_used_at__lt=now - USE_NOTED_EVERY), pk=token.pk
         ).update(last_used_at=now)
+        history.say_actor(actor_for_token(token))
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -14,11 +14,24 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from core.actors import Level
+from core.history import keep_history
 
 TOKEN_PREFIX = "fb"  # noqa: S105 - marks our tokens for secret scanners
 SCOPES = ("read", "write", "rollback", "ingest")
 
 
+@keep_history(
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "is_active",
+    "is_staff",
+    "is_superuser",
+    thing="Account",
+    named_by=("username",),
+    seen_by="administer",
+)
 class User(AbstractUser):
     """An account. Its level is the highest of its groups; no group means no access."""
 
@@ -39,6 +52,27 @@ class User(AbstractUser):
         return max((known[name] for name in names if name in known), default=Level.NONE)
 
 
+@keep_history(
+    "user", "group", thing="Account level", named_by=("group", "user"), seen_by="administer", plain=True
+)
+class AccountLevel(User.groups.through):  # type: ignore[name-defined,misc]
+    """That an account is in the group of a level; here so that its history is kept."""
+
+    class Meta:
+        proxy = True
+
+
+@keep_history(
+    "user",
+    "name",
+    "scopes",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    thing="API token",
+    named_by=("name", "user"),
+    seen_by="administer",
+)
 class ApiToken(models.Model):
     """A named key of an account: `fb_<id>_<secret>`, shown once; only the secret's SHA-256 is kept."""
 

@@ -25,7 +25,7 @@ LARGEST_ID = 2**63 - 1
 def system(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Who works, what is overdue, what is wrong and which page helps."""
     page = get_system_page(actor, now=utcnow())
-    context = {"live": Live(reverse("system:system"), "system"), **vars(page)}
+    context = {"live": Live(reverse("core:system"), "system"), **vars(page)}
     return render_page(request, "system/system.html", context)
 
 
@@ -45,7 +45,7 @@ class SystemCommand(CommandView):
     """A command on Firebreak itself."""
 
     def back_url(self) -> str:
-        return reverse("system:system")
+        return reverse("core:system")
 
 
 class RetryParked(SystemCommand):

@@ -5,9 +5,11 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 
+from core.history import keep_history
 from incidents.states import Role
 
 
+@keep_history("user", "role", thing="Role grant", named_by=("role", "user"), seen_by="administer")
 class RoleGrant(models.Model):
     """This account may hold this role."""
 

@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from core.history import keep_history
 from incidents.models.services import Service
 from incidents.states import MonitorLevel, SampleOutcome
 
@@ -19,6 +20,18 @@ class KeptMonitors(models.Manager["Monitor"]):
         return super().get_queryset().filter(removed_at__isnull=True)
 
 
+@keep_history(
+    "service",
+    "metric",
+    "source",
+    "interval_seconds",
+    "thresholds",
+    "policy",
+    "on_monitoring_failure",
+    "enabled",
+    thing="Monitor",
+    named_by=("metric", "service"),
+)
 class Monitor(models.Model):
     """One metric of one service, measured at an interval and judged by a policy's thresholds.
 

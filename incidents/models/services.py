@@ -8,12 +8,24 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from core.history import keep_history
 from core.models import Stream
 from incidents.states import ReleaseState
 
 slug_validator = RegexValidator(r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?\Z", "Use a-z, 0-9 and inner hyphens.")
 
 
+@keep_history(
+    "slug",
+    "name",
+    "environment",
+    "tier",
+    "procedure",
+    "auto_rollback",
+    "public_name",
+    thing="Service",
+    named_by=("slug",),
+)
 class Service(models.Model):
     """One service in one environment; the slug names both."""
 

@@ -5,7 +5,10 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from core.history import keep_history
 
+
+@keep_history("armed", "reason", "changed_by", thing="Automation switch")
 class AutomationSwitch(models.Model):
     """Armed or not, by whom and why. There is one row."""
 

@@ -331,6 +331,18 @@ async function openDialog(link) {
   one("[autofocus], .dialog-body :is(input:not([type=hidden]), textarea, select)", content)?.focus();
 }
 
+/* Copy buttons are hidden until there is a clipboard; without one the text can still be selected. */
+async function copy(button) {
+  const source = one(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    one("span", button).textContent = "Copied";
+    one("#announcer").textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(source);
+  }
+}
+
 /* --- keys and pointer ----------------------------------------------------------------------------- */
 
 const usable = (element) => element.offsetParent !== null && element.getAttribute("aria-disabled") !== "true";
@@ -407,6 +419,7 @@ document.addEventListener("click", (event) => {
     dialog.close();
   }
   if (hit("[data-dismiss]")) hit("li").remove();
+  if (hit("[data-copy]")) copy(hit("[data-copy]"));
   const time = hit("time[data-clock]");
   if (time) {
     if (time.dataset.exact) delete time.dataset.exact;
@@ -419,6 +432,7 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-hotkeys]")) localStorage.setItem("hotkeys", event.target.checked ? "on" : "off");
 });
 
+for (const button of all("[data-copy]")) button.hidden = !navigator.clipboard;
 drawClocks();
 drawSkew();
 scrollToEnds();

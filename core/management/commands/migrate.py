@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections
 
-from core.database_roles import grant_application_role
+from core.database_roles import grant_application_role, grant_future_tables
 
 
 class Command(DjangoMigrate):
@@ -17,6 +17,8 @@ class Command(DjangoMigrate):
         has_owner = settings.DATABASES["owner"].get("USER") != role
         if options["database"] == "default" and has_owner:
             options["database"] = "owner"
+        if role and has_owner and options["database"] == "owner":
+            grant_future_tables(connections["owner"], role)
         super().handle(*args, **options)
         if role and has_owner and options["database"] == "owner":
             grant_application_role(connections["owner"], role)

@@ -1,13 +1,15 @@
-"""`manage.py token create|revoke|list`: API tokens from the command line."""
+"""`manage.py token create|revoke|list`: tokens of the API from the command line."""
 
-import datetime as dt
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.actors import COMMAND_LINE
 from core.clock import utcnow
-from core.models import ApiToken, User
+from core.errors import FirebreakError
+from core.models import ApiToken
 from core.models.accounts import SCOPES
+from core.services.tokens import DEFAULT_DAYS, LONGEST_DAYS, issue_token, revoke_token
 
 
 class Command(BaseCommand):
@@ -19,38 +21,44 @@ class Command(BaseCommand):
         create.add_argument("--user", required=True)
         create.add_argument("--name", required=True)
         create.add_argument("--scope", action="append", required=True, choices=SCOPES)
-        create.add_argument("--days", type=int, default=90)
-        verbs.add_parser("revoke").add_argument("id")
-        verbs.add_parser("list")
+        create.add_argument("--days", type=int, default=DEFAULT_DAYS, help=f"1 to {LONGEST_DAYS}")
+        verbs.add_parser("revoke").add_argument("id", help="as `list` shows it; a whole token works too")
+        verbs.add_parser("list").add_argument("--user")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        getattr(self, options["verb"])(options)
+        try:
+            getattr(self, options["verb"])(options)
+        except FirebreakError as error:
+            raise CommandError(error.message) from error
 
     def create(self, options: dict[str, Any]) -> None:
-        user = User.objects.filter(username=options["user"]).first()
-        if user is None:
-            raise CommandError(f"no account {options['user']}")
-        if not 1 <= options["days"] <= 3650:
-            raise CommandError("--days must lie between 1 and 3650")
-        _token, text = ApiToken.issue(
-            user=user,
+        _token, text = issue_token(
+            username=options["user"],
             name=options["name"],
-            scopes=sorted(set(options["scope"])),
-            expires_at=utcnow() + dt.timedelta(days=options["days"]),
+            scopes=options["scope"],
+            days=options["days"],
+            actor=COMMAND_LINE,
+            now=utcnow(),
         )
         self.stdout.write(text)
 
     def revoke(self, options: dict[str, Any]) -> None:
-        if not ApiToken.objects.filter(pk=options["id"], revoked_at=None).update(revoked_at=utcnow()):
-            raise CommandError(f"no token {options['id']} that is not revoked")
-        self.stdout.write(f"{options['id']} is revoked")
+        given = options["id"].split("_")  # fb_<id>_<secret>, as somebody found it in a log
+        token = revoke_token(
+            token_id=given[1] if len(given) > 2 else given[0], actor=COMMAND_LINE, now=utcnow()
+        )
+        self.stdout.write(f"{token.pk} is revoked")
 
     def list(self, options: dict[str, Any]) -> None:
         now = utcnow()
-        for token in ApiToken.objects.select_related("user"):
-            state = "usable" if token.is_usable(now) else "unusable"
+        tokens = ApiToken.objects.select_related("user")
+        if options["user"]:
+            tokens = tokens.filter(user__username=options["user"])
+        for token in tokens.iterator():
+            ended = "revoked" if token.revoked_at else "expired" if token.expires_at <= now else "unusable"
             used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
             self.stdout.write(
-                f"{token.pk}  {token.user}  {token.name}  {','.join(token.scopes)}  {state}"
+                f"{token.pk}  {token.user}  {token.name}  {','.join(token.scopes)}"
+                f"  {'usable' if token.is_usable(now) else ended}"
                 f"  expires {token.expires_at:%Y-%m-%d}  used {used}"
             )

@@ -17,7 +17,7 @@ TEMPLATES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("comms", "0002_initial")]
+    dependencies = [("comms", "0003_deliveries_given_up")]
     operations = [
         migrations.AlterField("message", "template", models.CharField(choices=TEMPLATES, max_length=24))
     ]

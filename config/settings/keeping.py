@@ -1,0 +1,22 @@
+"""What is kept and for how long: the history of configuration, old rows, backups."""
+
+import pghistory
+
+from config.settings.base import env
+
+# --- history of configuration: see core.history ---------------------------------------------------
+PGHISTORY_BASE_MODEL = "core.models.history.Change"
+PGHISTORY_APPEND_ONLY = True  # triggers refuse even the owner; the application's role has no right at all
+PGHISTORY_CREATED_AT_FUNCTION = "CLOCK_TIMESTAMP()"
+# Beside the values, not in a table of its own: a context that is updated would not be append-only.
+PGHISTORY_CONTEXT_FIELD = pghistory.ContextJSONField()
+PGHISTORY_OBJ_FIELD = pghistory.ObjForeignKey(related_name="+", related_query_name="+")
+
+# --- retention: days until a row is forgotten, 0 keeps it for ever; see RETENTION in the wiring ---
+RETENTION_SAMPLES_DAYS = env.int("RETENTION_SAMPLES_DAYS", default=30)  # measurements
+RETENTION_SESSIONS_DAYS = env.int("RETENTION_SESSIONS_DAYS", default=1)  # after a session ended
+RETENTION_CACHE_DAYS = env.int("RETENTION_CACHE_DAYS", default=1)  # after an entry ended
+RETENTION_HEARTBEATS_DAYS = env.int("RETENTION_HEARTBEATS_DAYS", default=7)  # of hosts that are gone
+RETENTION_TOKENS_DAYS = env.int("RETENTION_TOKENS_DAYS", default=365)  # after a token expired
+RETENTION_ADMIN_LOG_DAYS = env.int("RETENTION_ADMIN_LOG_DAYS", default=365)  # the history keeps the same
+RETENTION_ANSWERS_DAYS = 1  # the API promises that a repeated POST is known for 24 hours

@@ -1,0 +1,164 @@
+"""Old rows go in small batches; nothing else goes, nobody waits, two runs share the work."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.utils.module_loading import import_string
+
+from core import retention
+from core.models import ApiToken, Event, Heartbeat, IdempotentAnswer, User
+from core.selectors.changes import history_models
+from incidents.models import Monitor, Sample, Service
+from tests.conftest import make_service
+from tests.pages.conftest import watch
+
+DAY = dt.timedelta(days=1)
+
+
+def add_samples(monitor: Monitor, count: int, at: dt.datetime) -> None:
+    Sample.objects.bulk_create(
+        Sample(monitor=monitor, at=at + dt.timedelta(seconds=n), outcome="ok", value=0.1, level="ok")
+        for n in range(count)
+    )
+
+
+@pytest.fixture
+def full(shop: Service, now: dt.datetime, make_user: Callable[..., User]) -> Monitor:
+    """Something old and something new in every table that is forgotten."""
+    monitor = watch("shop", now)
+    add_samples(monitor, 5, now - 31 * DAY)
+    add_samples(monitor, 3, now - 29 * DAY)
+    user = make_user("ida")
+    for age in (3, 1 / 2):
+        at = now - age * DAY
+        IdempotentAnswer.objects.create(
+            caller="user:1", key=str(age), request_hash="", status=201, created_at=at
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO core_cache VALUES (%s, '', %s)", [f"k{age}", at])
+            cursor.execute("INSERT INTO django_session VALUES (%s, '', %s)", [f"s{age}", at])
+    for component, age in (("gone", 8), ("here", 0)):
+        Heartbeat.objects.create(component=component, host="h", beat_at=now - age * DAY)
+    for name, age in (("ancient", 366), ("ended", 3)):
+        ApiToken.issue(user=user, name=name, scopes=["read"], expires_at=now - age * DAY)
+    return monitor
+
+
+def left() -> dict[str, int]:
+    tables = ("core_cache", "django_session", "core_heartbeat", "core_idempotentanswer", "core_apitoken")
+    with connection.cursor() as cursor:
+        found = {}
+        for table in (*tables, "incidents_sample"):
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            found[table] = cursor.fetchone()[0]
+    return found
+
+
+def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None:
+    events, before = Event.objects.count(), left()
+    counted = {entry.name: entry.rows for entry in retention.run(now=now, dry_run=True)}
+    assert left() == before  # a dry run only counts
+    done = {entry.name: entry.rows for entry in retention.run(now=now)}
+    assert done == counted | {"admin log": 0}
+    assert counted == {
+        "samples": 5, "idempotent answers": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "tokens": 1,
+        "admin log": 0,
+    }  # fmt: skip
+    assert {table: before[table] - count for table, count in left().items()} == {
+        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_idempotentanswer": 1,
+        "core_apitoken": 1, "incidents_sample": 5,
+    }  # fmt: skip
+    assert Event.objects.count() == events
+    assert retention.forget_old(now=now) == 0
+
+
+def test_zero_days_keep_for_ever(full: Monitor, now: dt.datetime, settings: object) -> None:
+    settings.RETENTION_SAMPLES_DAYS = 0  # type: ignore[attr-defined]
+    entries = {entry.name: entry for entry in retention.run(now=now)}
+    assert entries["samples"].rows == 0
+    assert entries["samples"].before is None
+    assert Sample.objects.filter(monitor=full).count() == 9
+
+
+def test_never_the_timeline_nor_the_history() -> None:
+    forgotten = {
+        getattr(import_string(path), "table", "incidents_sample")
+        for _name, path, _setting in settings.RETENTION
+    }
+    kept = {"core_event", "core_stream", "comms_message", "comms_delivery"}
+    assert not forgotten & (kept | {model._meta.db_table for model in history_models()})
+
+
+def test_it_stops_between_batches_and_goes_on(
+    full: Monitor, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    first = next(retention.run(now=now, seconds=0.01))
+    assert (first.rows, first.finished) == (2, False)
+    rest = next(retention.run(now=now))
+    assert (rest.rows, rest.finished) == (3, True)
+
+
+def test_an_entry_may_be_a_function_that_knows_its_age(
+    full: Monitor, now: dt.datetime, settings: object
+) -> None:
+    settings.RETENTION = (("beats", "tests.core.test_retention.forget_one_beat", None),)  # type: ignore[attr-defined]
+    (entry,) = retention.run(now=now)
+    assert (entry.rows, entry.finished) == (2, True)
+
+
+def forget_one_beat(*, now: dt.datetime) -> int:
+    return Heartbeat.objects.filter(pk__in=Heartbeat.objects.values("pk")[:1]).delete()[0]
+
+
+def test_the_command(full: Monitor, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("retention", "--dry-run")
+    assert "5 would be forgotten" in capsys.readouterr().out
+    call_command("retention")
+    assert "5 forgotten" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_somebody_holds_are_skipped_and_two_runs_share_the_rest(now: dt.datetime) -> None:
+    make_service("shop", now)
+    monitor = watch("shop", now)
+    add_samples(monitor, 3_000, now - 40 * DAY)
+    held = list(
+        Sample.objects.filter(monitor=monitor, at__lt=now - 30 * DAY).values_list("pk", flat=True)[:100]
+    )
+    holding, release = threading.Event(), threading.Event()
+    rows: list[int] = []
+
+    def hold() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT FROM incidents_sample WHERE id = ANY(%s) FOR UPDATE", [held])
+            holding.set()
+            release.wait(30)
+            cursor.execute("ROLLBACK")
+        connection.close()
+
+    def forget() -> None:
+        rows.append(next(retention.run(now=now)).rows)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert holding.wait(30)
+    runs = [threading.Thread(target=forget) for _ in range(2)]
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in runs)  # nobody waited for the held rows
+    assert sum(rows) == 2_900
+    release.set()
+    holder.join()
+    assert next(retention.run(now=now)).rows == 100
