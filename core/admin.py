@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from core.access import may
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
 from core.clock import utcnow
 from core.models import ApiToken, Event, PendingEvent, User
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
 
 
-class _Asked(Protocol):
-    user: User | AnonymousUser
-
-
-def allowed(request: _Asked, action: str) -> bool:
+def allowed(request: HttpRequest, action: str) -> bool:
     """Whether the signed-in staff member's level allows `action` (see core.access)."""
-    return isinstance(request.user, User) and may(actor_for_user(request.user), action)
+    return isinstance(request.user, User) and may(actor_of_session(request), action)
 
 
 class LevelMixin:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from pydantic import ValidationError
 
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
 from core.admin import AccountAdmin, LevelAdmin, LevelInline, ReadOnlyAdmin
 from core.clock import utcnow
 from core.models import User
@@ -70,7 +70,7 @@ class ServiceAdmin(LevelAdmin):
             super().save_model(request, obj, form, change)
             return
         assert isinstance(request.user, User)
-        made = create_service(actor=actor_for_user(request.user), now=utcnow(), **form.cleaned_data)
+        made = create_service(actor=actor_of_session(request), now=utcnow(), **form.cleaned_data)
         obj.__dict__.update(made.__dict__)
 
 
@@ -143,5 +143,5 @@ class MonitorAdmin(LevelAdmin):
             return
         assert isinstance(request.user, User)
         values = form.cleaned_data | {"service": form.cleaned_data["service"].slug}
-        made = create_monitor(actor=actor_for_user(request.user), now=utcnow(), **values)
+        made = create_monitor(actor=actor_of_session(request), now=utcnow(), **values)
         obj.__dict__.update(made.__dict__)

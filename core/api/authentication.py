@@ -18,7 +18,8 @@ from rest_framework.authentication import (
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from core.actors import Actor, actor_for_token, actor_for_user
+from core.accounts.sessions import actor_of_session
+from core.actors import Actor, actor_for_token
 from core.clock import utcnow
 from core.models import ApiToken, User
 from core.models.accounts import TOKEN_PREFIX
@@ -68,8 +69,7 @@ def actor_of(request: Request) -> Actor:
     """The authenticated sender as an actor: a token is never a person."""
     if isinstance(request.auth, ApiToken):
         return actor_for_token(request.auth)
-    assert isinstance(request.user, User)
-    return actor_for_user(request.user)
+    return actor_of_session(request)
 
 
 def _token_of(text: str) -> ApiToken | None:
