@@ -1,4 +1,4 @@
-"""How sure Firebreak must be that this is the person, and since when: pure, asked by every service that decides.
+"""How sure Firebreak must be that this is the person, and since when: pure, asked by services that decide.
 
 What is known enters at the door as facts of the actor (`authenticated_at`, `second_factor`); page, API and
 chat obey the same rule because none of them holds it.

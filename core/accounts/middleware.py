@@ -39,7 +39,7 @@ class EnrolmentMiddleware:
         asked = current_assurance()
         if not asked.second_factor_for or not must_enrol(actor_of_session(request), asked):
             return None
-        return lead(request, reverse("mfa_index"))
+        return lead(request, f"{reverse('mfa_index')}?required")
 
 
 def lead(request: HttpRequest, url: str, *, back_to: str = "") -> HttpResponse:

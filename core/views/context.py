@@ -17,6 +17,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {}
     return {
+        "OIDC_NAME": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "actor": SimpleLazyObject(lambda: actor_of_session(request)),
         "banners": SimpleLazyObject(_banners),
     }
