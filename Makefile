@@ -32,6 +32,7 @@ check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment se
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	PUBLIC_URL=https://firebreak.example.test SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50))") \
+	  ENCRYPTION_KEYS=$$($(BIN)/python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())") \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 screenshots: $(VENV)/dev  ## make the README's screenshots from a running demo of its own

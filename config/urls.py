@@ -4,11 +4,13 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from core.accounts.pages import too_many
 from core.api.views import UnknownAddress
 
 admin.site.site_header = admin.site.site_title = "Firebreak"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+handler429 = too_many  # allauth asks for it by this name
 
 api = [
     path("", include("core.api.urls")),
@@ -18,7 +20,7 @@ api = [
 ]
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("core.accounts.urls")),
     path("api/v1/", include(api)),
     re_path(r"^api/", UnknownAddress.as_view()),
     path("", include("core.urls")),

@@ -1,6 +1,7 @@
 """The one module that decides what an account level may do; everything not allowed here is denied."""
 
 from core.actors import Actor, Level
+from core.assurance import SecondFactorRequired, current_assurance, must_enrol
 from core.errors import NotAllowed
 
 # What a level may do at the least. Authority over a rollback is narrower: see rollbacks.rules.
@@ -19,12 +20,15 @@ REQUIRED = {
 
 
 def may(actor: Actor, action: str) -> bool:
-    """Whether the actor's level allows `action`, one of REQUIRED's keys."""
-    return actor.level >= REQUIRED[action]
+    """Whether the actor may do `action`, one of REQUIRED's keys: level, and second factor where asked."""
+    return actor.level >= REQUIRED[action] and not must_enrol(actor, current_assurance())
 
 
 def require(actor: Actor, action: str) -> None:
-    """Raise NotAllowed unless the actor's level allows `action`."""
-    if not may(actor, action):
-        needed = REQUIRED[action].label
-        raise NotAllowed(f"This needs the account level {needed}; {actor.label} has {actor.level.label}.")
+    """Raise SecondFactorRequired or NotAllowed unless the actor may do `action`."""
+    if may(actor, action):
+        return
+    if must_enrol(actor, current_assurance()):
+        raise SecondFactorRequired("Administrators need a second factor: set one up before anything else.")
+    needed = REQUIRED[action].label
+    raise NotAllowed(f"This needs the account level {needed}; {actor.label} has {actor.level.label}.")

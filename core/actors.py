@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ class Actor:
     """A person, a person's token, Firebreak itself, or its automation.
 
     `user_id` is the account behind a person or a token; a token acts with its owner's level but is
-    never a person: it cannot approve, arm or confirm.
+    never a person: it cannot approve, arm or confirm. What a person's session proves, and since when,
+    is `second_factor` and `authenticated_at`; see core.assurance.
     """
 
     kind: ActorKind
@@ -44,6 +46,8 @@ class Actor:
     level: Level
     user_id: int | None = None
     token_id: str | None = None
+    authenticated_at: dt.datetime | None = None
+    second_factor: bool = False
 
     @property
     def is_person(self) -> bool:
@@ -60,7 +64,7 @@ AUTOMATION = Actor(ActorKind.AUTOMATION, "Automation", Level.NONE)
 
 
 def actor_for_user(user: User) -> Actor:
-    """The signed-in person as an actor (one query for the account's level)."""
+    """The account as an actor that proves nothing; doors use core.accounts.sessions.actor_of_session."""
     return Actor(ActorKind.USER, user.get_username(), user.level, user_id=user.pk)
 
 

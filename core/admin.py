@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from core.access import may
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
 from core.clock import utcnow
 from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
@@ -26,13 +26,9 @@ from core.services.tokens import revoke_token
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
 
 
-class _Asked(Protocol):
-    user: User | AnonymousUser
-
-
-def allowed(request: _Asked, action: str) -> bool:
+def allowed(request: HttpRequest, action: str) -> bool:
     """Whether the signed-in staff member's level allows `action` (see core.access)."""
-    return isinstance(request.user, User) and may(actor_for_user(request.user), action)
+    return isinstance(request.user, User) and may(actor_of_session(request), action)
 
 
 class LevelMixin:
@@ -84,7 +80,7 @@ class HistoryMixin:
         if not self.has_view_permission(request, found):  # type: ignore[attr-defined]
             raise PermissionDenied
         assert isinstance(request.user, User)
-        page = list_changes_of(actor_for_user(request.user), found, before=request.GET.get("before", ""))
+        page = list_changes_of(actor_of_session(request), found, before=request.GET.get("before", ""))
         context = {
             **admin.site.each_context(request),
             "title": f"History of {found}",
@@ -172,7 +168,7 @@ class TokenAdmin(ConfigurationAdmin):
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         assert isinstance(request.user, User)
-        actor, now = actor_for_user(request.user), utcnow()
+        actor, now = actor_of_session(request), utcnow()
         usable = list(queryset.filter(revoked_at__isnull=True).values_list("pk", flat=True))
         for token_id in usable:
             revoke_token(token_id=token_id, actor=actor, now=now)

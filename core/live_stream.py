@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
-from django.core.handlers.asgi import ASGIRequest
-from django.db import connection, connections
+from django.db import DatabaseError, connection
+from django.http import parse_cookie
 
-from core.actors import Level
 from core.live import CHANNEL
-from core.models import User
+from core.live_door import welcome
 
 logger = logging.getLogger(__name__)
 
 MAX_STREAMS = 1000
 QUEUE_LENGTH = 200
 HEARTBEAT_SECONDS = 15.0
-LIFE_SECONDS = 900.0  # then the reader comes back and its session is looked at again
+LIFE_SECONDS = 900.0  # then the reader comes back
+DOOR_SECONDS = 10.0  # how often the sessions of all readers are looked at again
 RESYNC = '{"topics":["resync"]}'
 
 Scope = MutableMapping[str, Any]
@@ -91,7 +89,41 @@ class Hub:
                 queue.put_nowait(payload)
 
 
+class Doorkeeper:
+    """Looks at the sessions of all readers every 10 s and ends the streams of those that are over."""
+
+    def __init__(self) -> None:
+        self._readers: dict[asyncio.Event, str] = {}
+        self._rounds: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def watch(self, session_key: str) -> Iterator[asyncio.Event]:
+        """An event that is set when the session may not listen any more."""
+        over = asyncio.Event()
+        self._readers[over] = session_key
+        if self._rounds is None or self._rounds.done():
+            self._rounds = asyncio.create_task(self._go_round())
+        try:
+            yield over
+        finally:
+            del self._readers[over]
+
+    async def _go_round(self) -> None:
+        while self._readers:
+            await asyncio.sleep(DOOR_SECONDS)
+            asked = set(self._readers.values())
+            try:
+                stay = await asyncio.to_thread(welcome, asked)
+            except DatabaseError as error:  # nobody can be told anything either
+                logger.warning("live stream cannot look at its sessions: %s", error)
+                continue
+            for over, session_key in self._readers.items():
+                if session_key in asked - stay:
+                    over.set()
+
+
 hub = Hub()
+doorkeeper = Doorkeeper()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,13 +132,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send, 405)
     elif hub.is_full:
         await _answer(send, 503, retry_after=10)
-    elif not await asyncio.to_thread(_may_listen, scope):
+    elif not (session_key := _session_key(scope)) or not await asyncio.to_thread(welcome, {session_key}):
         await _answer(send, 401)
     else:
-        await _stream(receive, send)
+        with doorkeeper.watch(session_key) as over:
+            await _stream(receive, send, over)
 
 
-async def _stream(receive: Receive, send: Send) -> None:
+async def _stream(receive: Receive, send: Send, over: asyncio.Event) -> None:
     await send(
         {
             "type": "http.response.start",
@@ -121,16 +154,17 @@ async def _stream(receive: Receive, send: Send) -> None:
     )
     sending = asyncio.create_task(_send_events(send))
     leaving = asyncio.create_task(_left(receive))
+    ending = asyncio.create_task(over.wait())
     try:
         await asyncio.wait(
-            {sending, leaving},
+            {sending, leaving, ending},
             timeout=LIFE_SECONDS * random.uniform(0.9, 1.1),  # noqa: S311 - spreads the reconnects
             return_when=asyncio.FIRST_COMPLETED,
         )
     finally:
-        for task in (sending, leaving):
+        for task in (sending, leaving, ending):
             task.cancel()
-        await asyncio.gather(sending, leaving, return_exceptions=True)
+        await asyncio.gather(sending, leaving, ending, return_exceptions=True)
     if not leaving.done() or leaving.cancelled():
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -158,15 +192,10 @@ async def _answer(send: Send, status: int, *, retry_after: int | None = None) ->
     await send({"type": "http.response.body", "body": b""})
 
 
-def _may_listen(scope: Scope) -> bool:
-    """Whether the request's session belongs to an account that may read. Leaves no connection behind."""
-    try:
-        request = ASGIRequest(scope, io.BytesIO())
-        request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-        user = get_user(request)
-        return isinstance(user, User) and user.level >= Level.VIEWER
-    finally:
-        connections.close_all()
+def _session_key(scope: Scope) -> str:
+    """The session that the request's cookie names; empty when there is none."""
+    given = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    return parse_cookie(given.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
 
 
 def _parameters() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from pydantic import ValidationError
 
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
 from core.admin import AccountAdmin, ConfigurationAdmin, LevelInline, ReadOnlyAdmin
 from core.clock import utcnow
 from core.models import User
@@ -66,8 +66,7 @@ class ServiceAdmin(ConfigurationAdmin):
         return ("slug",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
-        assert isinstance(request.user, User)
-        by: dict[str, Any] = {"actor": actor_for_user(request.user), "now": utcnow()}
+        by: dict[str, Any] = {"actor": actor_of_session(request), "now": utcnow()}
         if change:
             edit_service(service_id=obj.pk, changes=form.cleaned_data, **by)
             return
@@ -139,8 +138,7 @@ class MonitorAdmin(ConfigurationAdmin):
         return ("service", "metric", "level", "level_since", "checked_at", "last_error") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Monitor, form: Any, change: bool) -> None:
-        assert isinstance(request.user, User)
-        by: dict[str, Any] = {"actor": actor_for_user(request.user), "now": utcnow()}
+        by: dict[str, Any] = {"actor": actor_of_session(request), "now": utcnow()}
         if change:
             edit_monitor(monitor_id=obj.pk, changes=form.cleaned_data, **by)
             return
@@ -149,8 +147,7 @@ class MonitorAdmin(ConfigurationAdmin):
         obj.__dict__.update(made.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: Monitor) -> None:
-        assert isinstance(request.user, User)
-        remove_monitor(monitor_id=obj.pk, actor=actor_for_user(request.user), now=utcnow())
+        remove_monitor(monitor_id=obj.pk, actor=actor_of_session(request), now=utcnow())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Monitor]) -> None:
         for monitor in queryset:

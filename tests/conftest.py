@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,10 +111,10 @@ def make_user(db: None) -> Callable[..., User]:
 
 @pytest.fixture
 def make_actor(make_user: Callable[..., User]) -> Callable[..., Actor]:
-    """As `make_user`, but the actor."""
+    """As `make_user`, but the actor, who has just signed in."""
 
     def make(username: str, level: str = "responder", *roles: str) -> Actor:
-        return actor_for_user(make_user(username, level, *roles))
+        return replace(actor_for_user(make_user(username, level, *roles)), authenticated_at=utcnow())
 
     return make
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from comms.selectors.contacts import list_contact_groups
 from core.access import may
 from core.actors import Actor
-from incidents.views.reading import reading, render_page
+from core.views.reading import reading, render_page
 
 
 @reading

@@ -11,6 +11,12 @@ from core.embedded import stack
 SECRET_KEY = env.str("SECRET_KEY", default="") or stack.secret_key(VAR_DIR)
 DEBUG = env.bool("DEBUG", default=False)
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
+# Secrets at rest: the first key seals, all open. Production sets its own, see core.checks.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or (
+    [] if BEHIND_TLS else [stack.encryption_key(VAR_DIR)]
+)
+# How many proxies of ours stand before the web process: their X-Forwarded-For is believed, no more.
+NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", urlsplit(PUBLIC_URL).hostname or "localhost"]
 )
@@ -26,8 +32,11 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_FAILURE_VIEW = "core.views.errors.without_csrf"
 X_FRAME_OPTIONS = "DENY"
-SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a dead Redis must not sign people out
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_ENGINE = "core.accounts.session_store"  # in the database: a dead Redis must not sign people out
+# From the sign-in on, however busy: on call for a week without signing in twice. ASVS 7.3.2.
+SESSION_COOKIE_AGE = SESSION_MAX_AGE_SECONDS = env.int("SESSION_MAX_AGE_SECONDS", default=7 * 24 * 3600)
+_issuer = urlsplit(env.str("OIDC_ISSUER", default=""))
+OIDC_ORIGIN = [f"{_issuer.scheme}://{_issuer.netloc}"] if _issuer.netloc else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -36,7 +45,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # The sign-in form of the identity provider is a redirect to it.
+        "form-action": [SELF, *env.list("OIDC_FORM_ORIGINS", default=[]), *OIDC_ORIGIN],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "object-src": [NONE],

@@ -31,6 +31,9 @@ BANNERS = (
     "rollbacks.panels.automation_banner",
 )
 
+# What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
+ENCRYPTED_STORES = ("core.accounts.mfa.second_factors",)
+
 # Playbook sections: (name, file or folder, pydantic model).
 PLAYBOOK_SECTIONS = (
     ("roles", "roles.yaml", "incidents.playbook.Roles"),

@@ -19,7 +19,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from core import history
-from core.actors import Actor, actor_for_token, actor_for_user
+from core.accounts.sessions import actor_of_session
+from core.actors import Actor, actor_for_token
 from core.api.throttling import is_guessing, slow_down_guesser
 from core.clock import utcnow
 from core.models import ApiToken, User
@@ -95,8 +96,7 @@ def actor_of(request: Request) -> Actor:
     """The authenticated sender as an actor: a token is never a person."""
     if isinstance(request.auth, ApiToken):
         return actor_for_token(request.auth)
-    assert isinstance(request.user, User)
-    return actor_for_user(request.user)
+    return actor_of_session(request)
 
 
 def _token_of(text: str) -> ApiToken | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +68,20 @@ def open_stack(
 
 def secret_key(var_dir: Path) -> str:
     """The secret of this VAR_DIR for signing, made at the first call and kept in a 0600 file."""
-    path = var_dir / "secret_key"
+    return _kept(var_dir, "secret_key", lambda: secrets.token_urlsafe(48))
+
+
+def encryption_key(var_dir: Path) -> str:
+    """The key of this VAR_DIR for secrets at rest (32 bytes in base64), made and kept as `secret_key` is."""
+    return _kept(var_dir, "encryption_key", lambda: base64.urlsafe_b64encode(os.urandom(32)).decode())
+
+
+def _kept(var_dir: Path, name: str, make: Callable[[], str]) -> str:
+    path = var_dir / name
     if not path.exists():
         var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=var_dir, prefix=".secret_key.") as draft:
-            draft.write(secrets.token_urlsafe(48))
+        with tempfile.NamedTemporaryFile("w", dir=var_dir, prefix=f".{name}.") as draft:
+            draft.write(make())
             draft.flush()
             # Linked when complete: of two first processes one wins, and none reads half a key.
             with contextlib.suppress(FileExistsError):

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # A folder with one of these files in it is a VAR_DIR: see core.embedded.stack.
-VAR_DIR_MARKS = ("supervisor.lock", "secret_key")
+VAR_DIR_MARKS = ("supervisor.lock", "secret_key", "encryption_key")
 
 CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18

@@ -12,6 +12,7 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.crypto import salted_hmac
 
 from core.actors import Level
 from core.history import keep_history
@@ -33,7 +34,13 @@ SCOPES = ("read", "write", "rollback", "ingest")
     seen_by="administer",
 )
 class User(AbstractUser):
-    """An account. Its level is the highest of its groups; no group means no access."""
+    """An account. Its level is the highest of its groups; no group means no access.
+
+    `session_stamp` only rises; the database raises it when something is taken away (a group, a role
+    grant, the last second factor, `is_active`, `is_superuser`), and with it every session ends.
+    """
+
+    session_stamp = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
@@ -48,8 +55,15 @@ class User(AbstractUser):
         if self.is_superuser:
             return Level.ADMINISTRATOR
         known = {level.label: level for level in Level}
-        names = self.groups.values_list("name", flat=True)
+        names = [group.name for group in self.groups.all()]
         return max((known[name] for name in names if name in known), default=Level.NONE)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Django's, of the password, made to change with the stamp as well."""
+        if not self.session_stamp:
+            return super()._get_session_auth_hash(secret=secret)  # type: ignore[misc,no-any-return]
+        covered = f"{self.session_stamp} {self.password}"
+        return salted_hmac("core.models.User.session", covered, secret=secret, algorithm="sha256").hexdigest()
 
 
 @keep_history(

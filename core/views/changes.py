@@ -11,14 +11,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from core.access import may
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
 from core.selectors.changes import list_changes
 
 
 @require_safe
 def changes(request: HttpRequest) -> HttpResponse:
     """Who changed which setting; searchable, for those who may configure."""
-    actor = actor_for_user(request.user)  # type: ignore[arg-type]
+    actor = actor_of_session(request)
     if not may(actor, "configure"):
         raise PermissionDenied("The history of configuration is for commanders and administrators.")
     thing, words, before = (request.GET.get(name, "") for name in ("thing", "q", "before"))

@@ -20,7 +20,10 @@ from django.shortcuts import render
 from django.views import View
 
 from core.access import require
-from core.actors import Actor, actor_for_user
+from core.accounts.proving import prove_first, unfinished
+from core.accounts.sessions import actor_of_session
+from core.actors import Actor
+from core.assurance import ReauthenticationRequired, SecondFactorRequired, current_assurance, doubt_about
 from core.clock import utcnow
 from core.errors import FirebreakError, Invalid, NotAllowed, NotFound
 
@@ -41,6 +44,7 @@ class CommandView(View):
     title: ClassVar[str] = ""
     submit_label: ClassVar[str] = ""
     danger: ClassVar[bool] = False
+    decides: bool = False  # a decision that asks for assurance: the person is led to it before the form
     actor: Actor
 
     def load(self, **kwargs: str) -> None:
@@ -63,7 +67,7 @@ class CommandView(View):
         return {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: str) -> HttpResponseBase:
-        self.actor = actor_for_user(request.user)  # type: ignore[arg-type]
+        self.actor = actor_of_session(request)
         try:
             require(self.actor, "read")
             self.load(**kwargs)
@@ -74,7 +78,12 @@ class CommandView(View):
         return super().dispatch(request, *args, **kwargs)
 
     def get(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
-        return self._show(self.form_class(**self.form_arguments()), status=200)
+        doubt = doubt_about(self.actor, current_assurance(), utcnow()) if self.decides else None
+        if doubt:
+            return prove_first(request, doubt)
+        arguments = self.form_arguments()
+        arguments["initial"] = arguments.get("initial", {}) | unfinished(request)
+        return self._show(self.form_class(**arguments), status=200)
 
     def post(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
         form = self.form_class(request.POST, **self.form_arguments())
@@ -88,6 +97,8 @@ class CommandView(View):
                 field = name.replace("/", "_")
                 form.add_error(field if field in form.fields else None, text)
             return self._refused(form, REFUSED_FORM)
+        except (SecondFactorRequired, ReauthenticationRequired) as doubt:
+            return prove_first(request, doubt)
         except FirebreakError as error:
             form.add_error(None, error.message)
             return self._refused(form, error.status)

@@ -9,16 +9,16 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """`actor` and `banners`, evaluated only by templates that show them; nothing when signed out."""
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {}
-    user = request.user
     return {
-        "actor": SimpleLazyObject(lambda: actor_for_user(user)),
+        "OIDC_NAME": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        "actor": SimpleLazyObject(lambda: actor_of_session(request)),
         "banners": SimpleLazyObject(_banners),
     }
 

@@ -15,7 +15,8 @@ from django.template import TemplateDoesNotExist
 from django.views.decorators.http import require_safe
 
 from core.access import require
-from core.actors import Actor, actor_for_user
+from core.accounts.sessions import actor_of_session
+from core.actors import Actor
 from core.errors import NotAllowed, NotFound
 
 _P = ParamSpec("_P")
@@ -38,7 +39,7 @@ def reading(
     @require_safe
     @functools.wraps(view)
     def door(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponse:
-        actor = actor_for_user(request.user)  # type: ignore[arg-type]
+        actor = actor_of_session(request)
         try:
             require(actor, "read")
             return view(request, actor, *args, **kwargs)

@@ -15,7 +15,8 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from core.access import may
-from core.actors import actor_for_user
+from core.accounts.sessions import actor_of_session
+from core.actors import Actor
 from core.clock import utcnow
 from core.errors import FirebreakError, Invalid, NotFound
 from core.forms import TokenForm
@@ -34,7 +35,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         names = frozenset(line.name for line in list_tokens(user, utcnow()) if line.usable)
         form = TokenForm(request.POST, taken=names)
-        secret = _issue(form, user)
+        secret = _issue(form, user, actor_of_session(request))
         if secret is None:
             status = 422
         else:
@@ -54,7 +55,7 @@ def revoke(request: HttpRequest, ident: str) -> HttpResponse:
     status = 200
     if request.method == "POST":
         try:
-            revoke_token(token_id=ident, actor=actor_for_user(user), now=now)
+            revoke_token(token_id=ident, actor=actor_of_session(request), now=now)
         except NotFound as error:
             raise Http404(error.message) from error
         except FirebreakError as error:
@@ -76,13 +77,13 @@ def revoke(request: HttpRequest, ident: str) -> HttpResponse:
     return render(request, "incidents/form.html", context, status=status)
 
 
-def _issue(form: TokenForm, user: User) -> str | None:
+def _issue(form: TokenForm, user: User, actor: Actor) -> str | None:
     """The new token's text; None when it was refused and the form says why."""
     if not form.is_valid():
         return None
     try:
         _token, text = issue_token(
-            username=user.get_username(), actor=actor_for_user(user), now=utcnow(), **form.cleaned_data
+            username=user.get_username(), actor=actor, now=utcnow(), **form.cleaned_data
         )
     except Invalid as error:
         for name, said in error.fields.items():
@@ -106,7 +107,7 @@ def _show(
         "soon": [line for line in lines if line.state == "soon"],
         "usable": usable,
         "most": settings.TOKENS_PER_ACCOUNT,
-        "may_issue": may(actor_for_user(user), "read"),
+        "may_issue": may(actor_of_session(request), "read"),
         "api_url": f"{settings.PUBLIC_URL}/api/v1/incidents/",
     }
     return render(request, "core/tokens.html", context, status=status)

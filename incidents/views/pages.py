@@ -11,6 +11,7 @@ from django.urls import reverse
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
+from core.views.reading import Live, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
@@ -18,7 +19,6 @@ from incidents.selectors.incident_page import get_incident, view_incident
 from incidents.selectors.services import get_service_page, list_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
-from incidents.views.reading import Live, page_query, reading, render_page
 
 
 @reading

@@ -9,6 +9,7 @@ from django.db import transaction
 from core import hints
 from core.access import require
 from core.actors import Actor
+from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from incidents import policy as incident_policy
 from incidents.services.incidents import follow_rollback
@@ -27,7 +28,7 @@ def mark_step_done(
     *, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime
 ) -> Rollback:
     """A person has made sure that the step's effect is there: the rollback goes on after it."""
-    rollback, step = _lock_for_decision(rollback_id, position, reason, actor)
+    rollback, step = _lock_for_decision(rollback_id, position, reason, actor, now)
     move_step(
         step,
         StepState.SUCCEEDED,
@@ -59,7 +60,7 @@ def abort_rollback(
     *, rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime
 ) -> Rollback:
     """A person takes over outside Firebreak: the rollback ends as resolved by hand."""
-    rollback, step = _lock_for_decision(rollback_id, position, reason, actor)
+    rollback, step = _lock_for_decision(rollback_id, position, reason, actor, now)
     end_rollback(
         rollback,
         RollbackState.RESOLVED_BY_HAND,
@@ -71,7 +72,7 @@ def abort_rollback(
 
 
 def _lock_for_decision(
-    rollback_id: int, position: int, reason: str, actor: Actor
+    rollback_id: int, position: int, reason: str, actor: Actor, now: dt.datetime
 ) -> tuple[Rollback, RollbackStep]:
     require(actor, "decide_rollback")
     if not actor.is_person:
@@ -95,4 +96,5 @@ def _lock_for_decision(
         raise Conflict(
             f"Step {position} of {rollback.ref} does not wait for a decision.", state=rollback.state
         )
+    require_assurance(actor, now)
     return rollback, step

@@ -9,6 +9,7 @@ from django.db import transaction
 from core import events
 from core.access import require
 from core.actors import Actor
+from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from rollbacks.models import AutomationSwitch
 
@@ -28,6 +29,7 @@ def arm_automation(*, actor: Actor, now: dt.datetime, reason: str = "") -> Autom
     require(actor, "arm")
     if not actor.is_person:
         raise NotAllowed("Only a person arms automation, never a token.")
+    require_assurance(actor, now)
     return _set(True, reason, actor, now)
 
 

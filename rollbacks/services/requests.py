@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from core import hints
 from core.access import require
 from core.actors import Actor, ActorKind
+from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from core.models.counters import next_reference
 from incidents import policy as incident_policy
@@ -320,6 +321,7 @@ def _decide(
         raise ApprovalRefused(verdict.reason)
     if rollback.state != RollbackState.AWAITING_APPROVAL:
         raise Conflict(f"{rollback.ref} is {rollback.state}: nothing awaits approval.", state=rollback.state)
+    require_assurance(actor, now)
     Approval.objects.create(
         rollback=rollback,
         user_id=actor.user_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from core.actors import Actor
-from incidents.views.reading import Live, reading, render_page
+from core.views.reading import Live, reading, render_page
 from rollbacks.selectors.choices import attention_of, rollback_actions
 from rollbacks.selectors.rollback_page import (
     get_rollback,

@@ -91,6 +91,7 @@ class RollbackCommand(CommandView):
 
 
 class Approve(RollbackCommand):
+    decides = True
     form_class = OptionalReasonForm
     title = "Approve the rollback"
     submit_label = "Approve"
@@ -107,6 +108,7 @@ class Approve(RollbackCommand):
 
 
 class Reject(RollbackCommand):
+    decides = True
     form_class = ReasonForm
     title = "Reject the rollback"
     submit_label = "Reject"
@@ -142,6 +144,7 @@ class Cancel(RollbackCommand):
 class StepCommand(RollbackCommand):
     """A decision about a step that a machine could not settle."""
 
+    decides = True
     form_class = ReasonForm
     position: int
 
@@ -178,6 +181,9 @@ class Automation(CommandView):
     """The one switch of all automation."""
 
     form_class = AutomationForm
+
+    def load(self, **kwargs: str) -> None:
+        self.decides = not automation.current_switch().armed  # to arm is a decision, to disarm is not
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         if data["to"] == "armed":

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from core.clock import utcnow
 from core.models import ApiToken, User
+from tests.signing_in import sign_in
 
 Signed = Callable[[User], APIClient]
 Tokened = Callable[..., APIClient]
@@ -25,12 +26,12 @@ def issue(user: User, *scopes: str, days: float = 1) -> str:
 def person() -> Signed:
     """A client with the user's browser session."""
 
-    def sign_in(user: User) -> APIClient:
+    def enter(user: User) -> APIClient:
         client = APIClient()
-        client.force_login(user)
+        sign_in(client, user)
         return client
 
-    return sign_in
+    return enter
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from incidents.services.notes import add_note
 from incidents.states import SampleOutcome
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback
+from tests import signing_in
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 LONG = "W" * 200
@@ -33,7 +34,7 @@ def sign_in(make_user: Callable[..., User]) -> SignIn:
 
     def enter(username: str, level: str = "responder", *roles: str) -> Client:
         browser = Client()
-        browser.force_login(make_user(username, level, *roles))
+        signing_in.sign_in(browser, make_user(username, level, *roles))
         return browser
 
     return enter
@@ -43,7 +44,7 @@ def sign_in(make_user: Callable[..., User]) -> SignIn:
 def ida(commander: Actor) -> Client:
     """The browser of the commander of `incident`."""
     browser = Client()
-    browser.force_login(User.objects.get(username=commander.label))
+    signing_in.sign_in(browser, User.objects.get(username=commander.label))
     return browser
 
 

@@ -1,0 +1,1 @@
+"""How people sign in and what their session proves; allauth does the work, here we differ from it."""

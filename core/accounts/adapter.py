@@ -1,0 +1,69 @@
+"""Where Firebreak differs from allauth: nobody signs up, and guessing is slow without locking anyone out."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import ratelimit
+from allauth.core.exceptions import ImmediateHttpResponse
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.urls import reverse
+
+from core.accounts import oidc
+from core.accounts.pages import too_many
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - what has no address shares one allowance; nothing binds to it
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Accounts are created in the admin or by the identity provider, never by signing up."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address as NUM_PROXIES trusted proxies saw it; without proxies, the connection's own."""
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        if settings.NUM_PROXIES and hops:
+            given = hops[-min(settings.NUM_PROXIES, len(hops))]
+        else:
+            given = request.META.get("REMOTE_ADDR", "")
+        try:
+            return str(ipaddress.ip_address(given.strip("[]").split("%")[0]))
+        except ValueError:
+            return UNKNOWN_ADDRESS
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the attempt before any hash is computed; a right password gives it back.
+
+        The allowance is the account's *from this address*: whoever guesses elsewhere locks nobody out.
+        """
+        login = str(credentials.get("username") or credentials.get("email") or "").casefold()
+        self._login_failed_rl_usage = ratelimit.consume(
+            request, action="login_failed", key=f"{self.get_client_ip(request)} {login}"
+        )
+        if not self._login_failed_rl_usage:
+            raise self.validation_error("too_many_login_attempts")
+
+    def validation_error(self, code: str, *args: Any) -> ValidationError:
+        if code in ("too_many_login_attempts", "rate_limited"):
+            raise ImmediateHttpResponse(too_many(self.request))
+        error: ValidationError = super().validation_error(code, *args)
+        return error
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """allauth's, and for an account without any of its own: the identity provider once more."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if not methods and user.is_authenticated and oidc.is_linked(user):
+            methods = [
+                {
+                    "id": "oidc",
+                    "description": f"Confirm with {settings.OIDC_NAME}",
+                    "url": reverse("reauthenticate_oidc"),
+                }
+            ]
+        return methods
