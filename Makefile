@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test check lock screenshots clean
+.PHONY: run break test check bench lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -38,6 +38,13 @@ check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment se
 screenshots: $(VENV)/dev  ## make the README's screenshots from a running demo of its own
 	@$(AS_USER) "$(TEST_VAR_DIR)" --reach docs -- $(BIN)/python -m tests.screenshots "$(TEST_VAR_DIR)/shots"
 	@mkdir -p docs/images && cp "$(TEST_VAR_DIR)"/shots/*.png docs/images/ && rm -rf "$(TEST_VAR_DIR)"
+
+# A whole run takes 20 minutes and becomes bench/RESULTS.md; ARGS="--short" takes two and is only printed.
+bench: $(VENV)/dev  ## speed beside the machine's ceiling, on a database of its own with durability on
+	@BENCH_COMMIT=$$(git describe --always --dirty) $(AS_USER) "$(TEST_VAR_DIR)" -- \
+	  $(BIN)/python -m bench --var-dir "$(TEST_VAR_DIR)/bench" --out "$(TEST_VAR_DIR)/RESULTS.md" $(ARGS); code=$$?; \
+	  if [ -z "$(ARGS)" ] && [ -f "$(TEST_VAR_DIR)/RESULTS.md" ]; then cp "$(TEST_VAR_DIR)/RESULTS.md" bench/RESULTS.md; fi; \
+	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 lock:  ## lock the requirements with hashes, for all platforms (needs uv)
 	UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -1,0 +1,46 @@
+"""`python -m bench`: measure, print the page, and write it to a file; exits 1 when a request failed."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.report import write
+from bench.run import run
+from bench.scale import SCALES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--short", dest="scale", action="store_const", const="short", help="two minutes")
+    chosen.add_argument(
+        "--smoke", dest="scale", action="store_const", const="smoke", help="seconds: does it work?"
+    )
+    parser.add_argument(
+        "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
+    )
+    parser.add_argument("--out", type=Path, help="where the page is written")
+    options = parser.parse_args()
+    var_dir = options.var_dir or Path(tempfile.mkdtemp(prefix="firebreak-bench-"))
+    try:
+        found = run(SCALES[options.scale or "whole"], var_dir, _say)
+        page = write(found)
+        if options.out:
+            options.out.write_text(page)
+        sys.stdout.write(f"\n{page}")
+    finally:
+        shutil.rmtree(var_dir, ignore_errors=True)
+    return 1 if found.failed or found.left_out or not all(cell.is_filled for cell in found.cells) else 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""The addresses of the ceiling, spelled like the API's."""
+
+from django.urls import path
+
+from bench.ceiling import views
+
+urlpatterns = [
+    path("api/v1/incidents/", views.Incidents.as_view()),
+    path("api/v1/incidents/<str:ref>/", views.Incident.as_view()),
+]
