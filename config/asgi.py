@@ -6,10 +6,11 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from a2wsgi import WSGIMiddleware
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 # Threads that stay keep their database connections: reconnecting costs three quarters of the speed.
-_django = WSGIMiddleware(get_wsgi_application(), workers=16)  # type: ignore[arg-type]
+_django = WSGIMiddleware(get_wsgi_application(), workers=settings.WEB_THREADS)  # type: ignore[arg-type]
 
 from core.live_stream import Receive, Scope, Send  # noqa: E402
 from core.live_stream import application as live_stream  # noqa: E402

@@ -20,6 +20,8 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 PLAYBOOK_DIR = Path(env.str("PLAYBOOK_DIR", default=str(BASE_DIR / "playbook"))).resolve()
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+# How many proxies of ours stand in front and write X-Forwarded-For; 0 ignores that header.
+NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())
 
 # --- applications -------------------------------------------------------------------------------
@@ -68,6 +70,8 @@ MIDDLEWARE = [
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
+# Requests at once in one web process; each of its threads keeps one database connection.
+WEB_THREADS = env.int("WEB_THREADS", default=16)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
@@ -111,6 +115,11 @@ DATABASES = {
 for _database in DATABASES.values():
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
         "connect_timeout": 5,
+        # A database that vanished without a word is noticed within half a minute (TCP only).
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
         "application_name": f"firebreak {Path(sys.argv[0]).name}"[:63],
         "options": "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
     }
@@ -160,7 +169,17 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-SERVESTATIC_USE_FINDERS = env.bool("STATIC_FROM_SOURCE", default=True)
+# False in production: `collectstatic` has gathered everything under names that carry their content's hash.
+STATIC_FROM_SOURCE = env.bool("STATIC_FROM_SOURCE", default=True)
+SERVESTATIC_USE_FINDERS = STATIC_FROM_SOURCE
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if STATIC_FROM_SOURCE
+        else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    },
+}
 SERVESTATIC_AUTOREFRESH = False
 
 os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
