@@ -25,7 +25,7 @@ def playbook_is_valid(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def secret_is_given(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Processes with folders of their own would each make another secret and refuse each other's signatures."""
+    """Processes with folders of their own would each make another secret."""
     if "SECRET_KEY" in os.environ:
         return []
     return [

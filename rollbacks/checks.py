@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.checks import CheckMessage, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, register
 
 from core.playbook import PlaybookError, get_playbook
 from core.shutdown import STEP_GRACE_SECONDS
@@ -18,7 +19,7 @@ def commands_end_before_a_stop_gives_up(app_configs: Any, **kwargs: Any) -> list
     except PlaybookError:
         return []  # core.checks says so, with file, line and field
     return [
-        Warning(
+        checks.Warning(
             f"playbook commands.yaml: {key} may run {command.timeout:g} s, longer than a stop waits"
             f" ({STEP_GRACE_SECONDS:g} s).",
             hint="Shorten its timeout, or start the long work elsewhere and let a later step wait for it.",

@@ -1,7 +1,5 @@
 """How people sign in."""
 
-from config.settings.base import NUM_PROXIES
-
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
@@ -21,6 +19,4 @@ ACCOUNT_ADAPTER = "core.accounts.ClosedSignup"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_SESSION_REMEMBER = None
-# Without it everybody behind the proxy would share one address, and with it one limit of sign-in attempts.
-ALLAUTH_TRUSTED_PROXY_COUNT = NUM_PROXIES
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"

@@ -20,8 +20,6 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 PLAYBOOK_DIR = Path(env.str("PLAYBOOK_DIR", default=str(BASE_DIR / "playbook"))).resolve()
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
-# How many proxies of ours stand in front and write X-Forwarded-For; 0 ignores that header.
-NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())
 
 # --- applications -------------------------------------------------------------------------------

@@ -43,18 +43,27 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
+        self._base = folder / "base"
         self.console = folder / "console.log"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
         self._host_network = os.open("/proc/self/ns/net", os.O_RDONLY)
 
     def install(self) -> None:
-        """A Debian 12 with nothing but its base, its systemd and its certificates."""
-        argv = ["debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus,ca-certificates"]
-        done = subprocess.run(
-            [*argv, "bookworm", str(self.root), MIRROR], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        """A Debian 12 with nothing but its base, its systemd and its certificates.
+
+        The base is kept in the folder beside it, for the next machine there.
+        """
+        if not self._base.exists():
+            making = self._base.with_suffix(".making")
+            shutil.rmtree(making, ignore_errors=True)
+            argv = ["debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,dbus,ca-certificates"]
+            argv += ["bookworm", str(making), MIRROR]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+            making.rename(self._base)
+        shutil.rmtree(self.root, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self._base), str(self.root)], check=True)
         security = "deb http://deb.debian.org/debian-security bookworm-security main\n"
         (self.root / "etc/apt/sources.list.d/security.list").write_text(security)
         # How this very machine reaches the packages: its resolver and the certificates it trusts.

@@ -2,12 +2,14 @@
 
     python -m tests.deployment.proof [FOLDER]
 
+A FOLDER is kept, with the machine in it and its base for the next time; without one all is removed at the end.
 Needs root, debootstrap, systemd-nspawn and Chromium. Nothing here knows Firebreak better than the guide
 does: where a line of the guide is wrong, this fails with that line.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,6 +75,7 @@ def follow(machine: Machine, part: str) -> list[str]:
 def make_archives(folder: Path, to: Path) -> None:
     """By the guide's own block: the committed state, and a next version whose tables have one column more."""
     checkout = folder / "checkout"
+    shutil.rmtree(checkout, ignore_errors=True)
     _run("git", "clone", "--quiet", "--no-hardlinks", str(guide.ROOT), str(checkout), cwd=folder)
     (block,) = guide.blocks("checkout")
     _run("bash", "-euc", block, cwd=checkout)
