@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test check bench lock screenshots clean
+.PHONY: run break test check bench deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -34,6 +34,10 @@ check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment se
 	PUBLIC_URL=https://firebreak.example.test SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50))") \
 	  ENCRYPTION_KEYS=$$($(BIN)/python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())") \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python -m tests.deployment.checks
+
+deploy-check: $(VENV)/dev  ## docs/deployment.md followed literally on a clean Debian 12 (root, debootstrap, systemd-container, chromium)
+	$(BIN)/python -m tests.deployment.proof $(DEPLOY_DIR)
 
 screenshots: $(VENV)/dev  ## make the README's screenshots from a running demo of its own
 	@$(AS_USER) "$(TEST_VAR_DIR)" --reach docs -- $(BIN)/python -m tests.screenshots "$(TEST_VAR_DIR)/shots"

@@ -5,12 +5,13 @@ from multiprocessing.util import Finalize
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from core.bridge import Bridge, Receive, Scope, Send
 
 _wsgi = get_wsgi_application()
-_django = Bridge(_wsgi)
+_django = Bridge(_wsgi, threads=settings.WEB_THREADS)
 # A lane of its own, so that a probe is answered also while every other thread waits for the database.
 _probes = Bridge(_wsgi, threads=2)
 PROBES = ("/readyz", "/metrics")  # not /healthz: it is answered by the threads that serve the pages

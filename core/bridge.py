@@ -12,14 +12,14 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# Threads that stay keep their database connections: reconnecting costs three quarters of the speed.
-THREADS = 16
-
 
 class Bridge:
-    """A WSGI application as an ASGI one."""
+    """A WSGI application as an ASGI one, in threads that keep their database connections.
 
-    def __init__(self, wsgi: Any, *, threads: int = THREADS) -> None:
+    Reconnecting for each request would cost three quarters of the speed.
+    """
+
+    def __init__(self, wsgi: Any, *, threads: int) -> None:
         self._threads = WSGIMiddleware(wsgi, workers=threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,20 @@ def playbook_is_valid(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     except PlaybookError as error:
         return [Error(f"playbook {problem}", id="firebreak.E001") for problem in error.problems]
     return []
+
+
+@register(Tags.security, deploy=True)
+def secret_is_given(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Processes with folders of their own would each make another secret."""
+    if "SECRET_KEY" in os.environ:
+        return []
+    return [
+        checks.Warning(
+            "SECRET_KEY is not set: each VAR_DIR generates its own.",
+            hint="Set SECRET_KEY to 50 random characters, the same for every process.",
+            id="firebreak.W002",
+        )
+    ]
 
 
 @register(Tags.database, deploy=True)

@@ -200,6 +200,7 @@ def _session_key(scope: Scope) -> str:
 
 def _parameters() -> dict[str, Any]:
     known = {"dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "service"}
+    known |= {"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
     given = connection.get_connection_params()
     return {key: value for key, value in given.items() if key in known} | {
         "application_name": "firebreak live",

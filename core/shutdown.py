@@ -2,6 +2,10 @@
 
 import threading
 
+# How long whoever stops a process waits for a step of a rollback that has begun: `make run`, and the
+# units and the compose file in deploy/ (a test compares them). No command may take longer.
+STEP_GRACE_SECONDS = 900.0
+
 _requested = threading.Event()
 
 

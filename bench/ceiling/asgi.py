@@ -8,4 +8,4 @@ from django.core.wsgi import get_wsgi_application
 
 from core.bridge import Bridge
 
-application = Bridge(get_wsgi_application())
+application = Bridge(get_wsgi_application(), threads=16)

@@ -83,6 +83,8 @@ MIDDLEWARE = [
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
+# Requests at once in one web process; each of its threads keeps one database connection.
+WEB_THREADS = env.int("WEB_THREADS", default=16)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
@@ -126,6 +128,11 @@ DATABASES = {
 for _database in DATABASES.values():
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
         "connect_timeout": 5,
+        # A database that vanished without a word is noticed within half a minute (TCP only).
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
         "application_name": f"firebreak {Path(sys.argv[0]).name}"[:63],
         "options": "-c lock_timeout=10s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
     }
@@ -182,7 +189,17 @@ STATIC_URL = "static/"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-SERVESTATIC_USE_FINDERS = env.bool("STATIC_FROM_SOURCE", default=True)
+# False in production: `collectstatic` has gathered everything under names that carry their content's hash.
+STATIC_FROM_SOURCE = env.bool("STATIC_FROM_SOURCE", default=True)
+SERVESTATIC_USE_FINDERS = STATIC_FROM_SOURCE
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if STATIC_FROM_SOURCE
+        else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    },
+}
 SERVESTATIC_AUTOREFRESH = False
 
 os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
+from core import shutdown
 from core.embedded.child import Child
 from core.embedded.console import Console
 from core.embedded.folders import NotPrivate
@@ -22,7 +23,11 @@ from core.embedded.stack import StackAlreadyRunning, open_stack
 from core.embedded.supervisor import ProcfileInvalid, Supervisor, parse_procfile
 
 # A step of a rollback that has begun is let finish: see Ctrl-C in the README.
-GRACE_SECONDS = {"runner": 900.0, "watchdog": 900.0, "comms": 60.0}
+GRACE_SECONDS = {
+    "runner": shutdown.STEP_GRACE_SECONDS,
+    "watchdog": shutdown.STEP_GRACE_SECONDS,
+    "comms": 60.0,
+}
 USUAL_GRACE_SECONDS = 15.0
 MANAGE = str(Path(sys.argv[0]).resolve())
 
