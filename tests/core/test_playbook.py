@@ -55,7 +55,7 @@ def test_the_shipped_playbook_is_the_seed_policy() -> None:
         ("commands.yaml", "[demo/bin/storefront, health-check", '["{target_version}", health-check', "commands.yaml:6: health_check.argv"),
         ("procedures/automated_rollback.yaml", "command: clear_caches", "command: rm_rf", "procedures/automated_rollback.yaml:14: execute.3.command: no command rm_rf"),
         ("procedures/automated_rollback.yaml", "command: backup_config}", "command: backup_config, mutating: true}", "validate must change nothing"),
-        ("routing.yaml", "channels: [email, webhook]", "channels: [pigeon]", "routing.yaml:4: routes.0.channels.0: no channel pigeon"),
+        ("routing.yaml", "channels: [email, webhook]", "channels: [pigeon]", "routing.yaml:5: routes.0.channels.0: no channel pigeon"),
         ("channels.yaml", "kind: email", "kind: [", "channels.yaml:"),
         ("automation.yaml", "approval_valid: 15m", "approval_valid: -15m", "automation.yaml:3: approval_valid"),
     ],
