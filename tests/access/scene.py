@@ -105,6 +105,7 @@ class Scene:
             "uidb36": "1",
             "content_type_id": 1,
             "object_id": 1,
+            "id": self.account.pk if self.account else 1,
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
