@@ -46,6 +46,7 @@ class Scene:
         self.boss, _helper = _account("boss", "commander"), _account("helper", "responder")
         self.account = None if level == "signed_out" else _account("me", "" if level == "none" else level)
         self.subjects = {kind: self._subject(kind) for kind in KINDS}
+        self.subjects["beside"] = self.subjects["restricted"]
         if self.account is not None:
             ask: dict[str, Any] = {
                 "incident_id": self.subjects["own"].incident.pk,
@@ -90,6 +91,14 @@ class Scene:
         expires = self.now + dt.timedelta(days=1)
         _token, text = ApiToken.issue(user=self.account, name="t", scopes=list(scopes), expires_at=expires)
         return {"Authorization": f"Bearer {text}"}
+
+    def secrets_in(self, answer: HttpResponse, whose: str) -> list[str]:
+        """What an answer tells of the restricted incident; its references only where they were not asked for."""
+        hidden = self.subjects["restricted"]
+        secrets = [SECRET_TITLE]
+        if whose != "restricted":
+            secrets += [hidden.incident.ref, hidden.rollback.ref]
+        return [text for text in secrets if text.encode() in answer.content]
 
     def address(self, case: Case, whose: str) -> str:
         missing = whose == "missing"

@@ -28,7 +28,7 @@ from tests.access.matrix import (
     read_matrix,
     tables_of_the_admin,
 )
-from tests.access.scene import SECRET_TITLE, Scene
+from tests.access.scene import Scene
 
 MATRIX = read_matrix()
 NEED_TO_KNOW = ("viewer", "responder")  # who does not see a restricted incident of others
@@ -90,6 +90,8 @@ def cells(level: str) -> Iterator[tuple[Case, str, Status]]:
         yield case, "own", case.profile.own[level]
         if level not in ("viewer", "responder", "commander"):
             continue  # refused before anything is looked up, or as a commander
+        if not has_ref and level in NEED_TO_KNOW and ("{slug}" in case.path or "{pk}" in case.path):
+            yield case, "beside", case.profile.own[level]  # the service of a restricted incident
         if has_ref:
             other = case.profile.other[level]
             yield case, "other", other
@@ -120,8 +122,8 @@ def walk(scene: Scene, found: list[str]) -> None:
         client.cookies = SimpleCookie(cookies)
         if why := complaint(case, expected, answer):
             found.append(f"{case} as {scene.level}, {whose}: {why}")
-        if scene.level in NEED_TO_KNOW and SECRET_TITLE.encode() in getattr(answer, "content", b""):
-            found.append(f"{case} as {scene.level}, {whose}: tells of the restricted incident")
+        if scene.level in NEED_TO_KNOW and (told := scene.secrets_in(answer, whose)):
+            found.append(f"{case} as {scene.level}, {whose}: tells {told} of the restricted incident")
 
 
 @pytest.mark.parametrize("level", MATRIX.levels)

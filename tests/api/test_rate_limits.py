@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
@@ -65,8 +65,8 @@ def spent(budgets: Budgets, key: str, limit: int, tries: int) -> int:
 
 def part_of_the_minute() -> float:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8 / 60 %% 1", [])
-        return float(cursor.fetchone()[0])
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8 / 60")
+        return float(cursor.fetchone()[0] % 1)
 
 
 # --- the budget ---------------------------------------------------------------------------------
@@ -168,6 +168,7 @@ def test_a_process_remembers_a_bounded_number_of_senders(db: None, monkeypatch: 
     assert len(budgets._held) <= 10
 
 
+@settings(max_examples=50)
 @given(
     limit=st.integers(1, 20_000),
     taken=st.integers(0, 20_000),
@@ -212,6 +213,15 @@ def test_writing_has_its_rate(ida: User, limit: Limit) -> None:
     assert [client.post(INCIDENTS, body).status_code for _ in range(4)] == [201, 201, 201, 429]
     assert Incident.objects.count() == 3
     assert client.get(INCIDENTS).status_code == 200
+
+
+def test_refusals_count_too(ida: User, make_user: Callable[..., User], limit: Limit) -> None:
+    limit(read=3, write=3)
+    assert statuses(bearer(issue(ida, "ingest")), 5) == {403: 3, 429: 2}
+    assert statuses(bearer(issue(make_user("nick", ""), "read")), 5) == {403: 3, 429: 2}
+    viewer = bearer(issue(make_user("vera", "viewer"), "write"))
+    body = {"title": "Down", "severity": "P3"}
+    assert Counter(viewer.post(INCIDENTS, body).status_code for _ in range(5)) == {403: 3, 429: 2}
 
 
 def test_an_account_in_the_browser_has_its_rate_too(
