@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test import TransactionTestCase
@@ -95,12 +97,18 @@ def now() -> dt.datetime:
     return utcnow()
 
 
+@functools.cache
+def hashed_password() -> str:
+    """Hashed once: argon2 is slow on purpose, and no test is about that."""
+    return make_password("a long passphrase for tests")
+
+
 @pytest.fixture
 def make_user(db: None) -> Callable[..., User]:
     """`make_user("ida", "commander", "incident_commander")`: an account of a level with role grants."""
 
     def make(username: str, level: str = "responder", *roles: str) -> User:
-        user = User.objects.create_user(username, password="a long passphrase for tests")
+        user = User.objects.create(username=username, password=hashed_password())
         if level:
             user.groups.add(Group.objects.get(name=level))
         RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role) for role in roles)

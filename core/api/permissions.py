@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from core.access import require
 from core.api.authentication import actor_of
-from core.api.throttling import slow_down_stranger
+from core.api.throttling import slow_down_sender
 from core.errors import NotAllowed
 from core.models import ApiToken
 
@@ -34,11 +34,15 @@ class ScopedAccess(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not request.user or not request.user.is_authenticated:
-            slow_down_stranger(request)
+            slow_down_sender(request)
             return False
-        require(actor_of(request), "read")
-        if isinstance(request.auth, ApiToken):
-            _require_scope(request.auth, request.method or "", view)
+        try:
+            require(actor_of(request), "read")
+            if isinstance(request.auth, ApiToken):
+                _require_scope(request.auth, request.method or "", view)
+        except NotAllowed:
+            slow_down_sender(request)  # a refusal counts as well, and comes before the throttles
+            raise
         return True
 
 

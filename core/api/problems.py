@@ -135,15 +135,54 @@ _PROBLEM_SCHEMA = {
 }
 
 
+_PROBLEM_CONTENT = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_TEXT = {"schema": {"type": "string"}}
+_RESPONSES = {
+    "Problem": {"description": "Refused, and why.", "content": _PROBLEM_CONTENT},
+    "VersionChanged": {
+        "description": "It is no longer at the version of `If-Match`; `state` is where it is now.",
+        "headers": {"ETag": _TEXT | {"description": "Its version now."}},
+        "content": _PROBLEM_CONTENT,
+    },
+    "VersionRequired": {
+        "description": "This installation takes no such change without `If-Match`.",
+        "content": _PROBLEM_CONTENT,
+    },
+    "TooManyRequests": {
+        "description": "More requests a minute than this token, account or address may send.",
+        "headers": {
+            "Retry-After": {
+                "description": "Seconds to wait.",
+                "required": True,
+                "schema": {"type": "integer", "minimum": 1},
+            }
+        },
+        "content": _PROBLEM_CONTENT,
+    },
+}
+
+
 def describe_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Adds the problem response to every operation of the schema."""
+    """Adds to every operation of the schema how it is refused."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
-    components.setdefault("responses", {})["Problem"] = {
-        "description": "Refused, and why.",
-        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    components.setdefault("responses", {}).update(_RESPONSES)
     for operations in result["paths"].values():
-        for operation in operations.values():
-            operation["responses"]["4XX"] = {"$ref": "#/components/responses/Problem"}
+        for method, operation in operations.items():
+            operation["responses"] |= _refusals(method, operation)
     return result
+
+
+def _refusals(method: str, operation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    takes = {parameter["name"] for parameter in operation.get("parameters", ())}
+    refusals = {"4XX": "Problem", "429": "TooManyRequests"}
+    if "If-Match" in takes:
+        refusals["412"] = "VersionChanged"
+        if method == "patch":
+            refusals["428"] = "VersionRequired"
+    found: dict[str, dict[str, Any]] = {
+        status: {"$ref": f"#/components/responses/{name}"} for status, name in sorted(refusals.items())
+    }
+    if "If-None-Match" in takes:
+        found["304"] = {"description": "It is at this version still.", "headers": {"ETag": _TEXT}}
+    return found

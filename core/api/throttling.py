@@ -26,24 +26,16 @@ class RateLimit(BaseThrottle):
     waits = 0
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        if isinstance(request.auth, ApiToken):
-            sender = f"token:{request.auth.pk}"
-        elif request.user and request.user.is_authenticated:
-            sender = f"user:{request.user.pk}"
-        else:
-            self.waits = BUDGETS.spend(f"anonymous:{address_of(request)}", settings.API_RATES["anonymous"])
-            return self.waits == 0
-        kind = "read" if request.method in SAFE_METHODS else "write"
-        self.waits = BUDGETS.spend(f"{sender}:{kind}", settings.API_RATES[kind])
+        self.waits = BUDGETS.spend(*_budget_of(request))
         return self.waits == 0
 
     def wait(self) -> float | None:
         return self.waits or None
 
 
-def slow_down_stranger(request: Request) -> None:
-    """Count a request without credentials; raises Throttled when its address sent too many."""
-    _spend(f"anonymous:{address_of(request)}", settings.API_RATES["anonymous"])
+def slow_down_sender(request: Request) -> None:
+    """Count a request that goes no further; raises Throttled when its sender sent too many."""
+    _spend(*_budget_of(request))
 
 
 def slow_down_guesser(request: Request) -> None:
@@ -68,6 +60,17 @@ def address_of(request: Request) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+def _budget_of(request: Request) -> tuple[str, int]:
+    if isinstance(request.auth, ApiToken):
+        sender = f"token:{request.auth.pk}"
+    elif request.user and request.user.is_authenticated:
+        sender = f"user:{request.user.pk}"
+    else:
+        return f"anonymous:{address_of(request)}", settings.API_RATES["anonymous"]
+    kind = "read" if request.method in SAFE_METHODS else "write"
+    return f"{sender}:{kind}", settings.API_RATES[kind]
 
 
 def _spend(key: str, limit: int) -> None:

@@ -41,8 +41,10 @@ class ApiViewSet(GenericViewSet[Any]):
 
     scopes: ClassVar[Mapping[str, str]] = {}
     filters: ClassVar[type[Filters]] = Filters
+    versioned: ClassVar[bool] = False  # its answers have an ETag, its changes honour If-Match
+    stands_still: ClassVar[bool] = True  # so that a version says all of it, and 304 is possible
+    about_more_than_one: ClassVar[tuple[str, ...]] = ("list",)
     schema = ApiSchema()
-    metadata_class = None  # no OPTIONS: the schema says it all
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -109,7 +111,6 @@ class UnknownAddress(APIView):
     """Every address below the API that is none."""
 
     schema = None
-    metadata_class = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -36,6 +36,7 @@ class IncidentViewSet(ApiViewSet):
     lookup_field = "ref"
     scopes = {"GET": "read", "POST": "write", "PATCH": "write"}
     filters = IncidentFilters
+    versioned = True
 
     def list(self, request: Request) -> Response:
         """Incidents, newest first; drills only when asked for."""

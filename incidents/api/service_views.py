@@ -36,6 +36,8 @@ class ServiceViewSet(ApiViewSet):
     lookup_field = "slug"
     scopes = {"GET": "read", "POST": "write", "PATCH": "write"}
     filters = ServiceFilters
+    versioned = True
+    about_more_than_one = ("list", "health")
 
     def list(self, request: Request) -> Response:
         """Services, newest first."""
@@ -102,6 +104,8 @@ class MonitorViewSet(ApiViewSet):
     lookup_value_converter = "int"
     scopes = {"GET": "read", "POST": "write", "PATCH": "write", "DELETE": "write"}
     filters = MonitorFilters
+    versioned = True
+    stands_still = False
 
     def list(self, request: Request) -> Response:
         """Monitors, newest first."""
@@ -115,7 +119,7 @@ class MonitorViewSet(ApiViewSet):
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """One monitor."""
-        return self.show(get_monitor(pk), shapes.MonitorSerializer, moves=True)
+        return self.show(get_monitor(pk), shapes.MonitorSerializer, moves=not self.stands_still)
 
     @extend_schema(request=shapes.EditMonitorSerializer)
     def partial_update(self, request: Request, pk: int) -> Response:

@@ -34,6 +34,7 @@ class RollbackAnswers(ApiViewSet):
     queryset = Rollback.objects.none()
     serializer_class = shapes.RollbackSerializer
     lookup_field = "ref"
+    versioned = True
 
     def _do(self, service: Callable[..., object], ref: str, takes: type[Any], **values: object) -> Response:
         rollback, body = get_rollback(ref, self.actor), self.body(takes)

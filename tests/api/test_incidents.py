@@ -37,6 +37,8 @@ FIELDS = {
     "resolved_at",
     "closed_at",
     "duration_seconds",
+    "escalated_at",
+    "escalated_to",
     "roles",
     "active_rollback",
     "url",

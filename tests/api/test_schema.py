@@ -10,7 +10,7 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 WITHOUT_BODY = ("/acknowledge/", "/arm/")
-WITHOUT_A_BODY = ("/acknowledge/", "/arm/")
+VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -40,6 +40,58 @@ def test_every_operation_is_described(schema: dict[str, Any]) -> None:
                 assert "Idempotency-Key" in [parameter["name"] for parameter in operation["parameters"]]
 
 
+def test_every_body_has_a_name(schema: dict[str, Any]) -> None:
+    for path, operations in schema["paths"].items():
+        for method in METHODS & set(operations):
+            for status, answer in operations[method]["responses"].items():
+                for media_type, content in answer.get("content", {}).items():
+                    if media_type == "application/json":
+                        assert "$ref" in content["schema"], (method, path, status)
+
+
+def parameters_of(operation: dict[str, Any]) -> set[str]:
+    return {parameter["name"] for parameter in operation.get("parameters", ())}
+
+
+def test_refusals_and_headers_are_described(schema: dict[str, Any]) -> None:
+    for path, operations in schema["paths"].items():
+        for method in METHODS & set(operations):
+            operation = operations[method]
+            said = operation["responses"]
+            assert said["429"] == {"$ref": "#/components/responses/TooManyRequests"}, path
+            assert ("412" in said) == ("If-Match" in parameters_of(operation)), (method, path)
+            answered = said.get("201") or said.get("200") or {}
+            if method == "post":
+                assert "Idempotent-Replayed" in answered["headers"], path
+    responses = schema["components"]["responses"]
+    assert responses["TooManyRequests"]["headers"]["Retry-After"]["required"] is True
+    assert "ETag" in responses["VersionChanged"]["headers"]
+
+
+@pytest.mark.parametrize("kind", VERSIONED)
+def test_what_has_a_version_says_so(schema: dict[str, Any], kind: str) -> None:
+    [path] = [p for p in schema["paths"] if p.startswith(f"/api/v1/{kind}/{{") and p.count("/") == 5]
+    read = schema["paths"][path]["get"]
+    assert "ETag" in read["responses"]["200"]["headers"]
+    assert ("304" in read["responses"]) == (kind != "monitors") == ("If-None-Match" in parameters_of(read))
+    if patch := schema["paths"][path].get("patch"):
+        assert {"412", "428"} <= set(patch["responses"])
+        assert "ETag" in patch["responses"]["200"]["headers"]
+    assert (kind == "rollbacks") == (patch is None)
+
+
+def test_the_schema_is_made_once_and_then_the_same(db: None) -> None:
+    def read(accept: str) -> Any:
+        return APIClient().get("/api/v1/schema/", HTTP_ACCEPT=accept)
+
+    for accept in ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi", "*/*"):
+        first, second = read(accept), read(accept)
+        assert (first.status_code, first.content) == (200, second.content)
+        assert first["Content-Type"] == second["Content-Type"]
+    assert read("application/vnd.oai.openapi")["Content-Type"].startswith("application/vnd.oai.openapi;")
+    assert read("application/vnd.oai.openapi").content.startswith(b"openapi: 3.1")
+
+
 def test_filters_and_pages_are_parameters(schema: dict[str, Any]) -> None:
     listed = schema["paths"]["/api/v1/incidents/"]["get"]["parameters"]
     names = {parameter["name"] for parameter in listed}
@@ -53,5 +105,8 @@ def test_the_docs_are_shown_under_the_csp(db: None) -> None:
     assert page.status_code == 200
     policy = page["Content-Security-Policy"]
     assert "script-src 'self';" in policy + ";"
+    assert "unsafe" not in policy
+    assert " style=" not in page.content.decode()
+    assert "<style" not in page.content.decode()
     assert "<script>" not in page.content.decode()
     assert "//cdn" not in page.content.decode()

@@ -55,7 +55,7 @@ def test_the_shipped_playbook_is_the_seed_policy() -> None:
         ("commands.yaml", "[demo/bin/storefront, health-check", '["{target_version}", health-check', "commands.yaml:6: health_check.argv"),
         ("procedures/automated_rollback.yaml", "command: clear_caches", "command: rm_rf", "procedures/automated_rollback.yaml:14: execute.3.command: no command rm_rf"),
         ("procedures/automated_rollback.yaml", "command: backup_config}", "command: backup_config, mutating: true}", "validate must change nothing"),
-        ("routing.yaml", "channels: [email, webhook]", "channels: [pigeon]", "routing.yaml:4: routes.0.channels.0: no channel pigeon"),
+        ("routing.yaml", "channels: [email, webhook]", "channels: [pigeon]", "routing.yaml:5: routes.0.channels.0: no channel pigeon"),
         ("procedures/automated_rollback.yaml", "kind: soak", "kind: nap", "procedures/automated_rollback.yaml:20: verify.3: its kind must be one of: command, soak"),
         ("procedures/automated_rollback.yaml", "duration: 30m", "duration: 0m", "procedures/automated_rollback.yaml:20: verify.3.duration"),
         ("procedures/automated_rollback.yaml", "name: Clear application caches", f"name: {'x' * 121}", "procedures/automated_rollback.yaml:14: execute.3.name"),

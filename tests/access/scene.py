@@ -1,0 +1,191 @@
+"""What the rows of the matrix are asked about: incidents of one's own, of others, restricted ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+
+from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
+from core.models import ApiToken, User
+from incidents.models import Incident, Monitor, RoleGrant
+from incidents.services.incidents import declare_incident
+from incidents.services.monitors import create_monitor
+from incidents.services.people import assign_role
+from incidents.states import INCIDENT_ROLES, Role
+from rollbacks.models import AutomationSwitch, Rollback
+from rollbacks.services.requests import request_rollback
+from tests.access.matrix import Case
+from tests.conftest import make_service
+
+SECRET_TITLE = "Leak of the customer list"
+KINDS = ("own", "other", "restricted")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An incident with its service, its rollback that awaits approval, and a monitor."""
+
+    incident: Incident
+    rollback: Rollback
+    monitor: Monitor
+
+
+class Scene:
+    """An installation in the middle of three incidents, and an account of one level."""
+
+    def __init__(self, level: str, now: dt.datetime) -> None:
+        self.level, self.now = level, now
+        self.boss, _helper = _account("boss", "commander"), _account("helper", "responder")
+        self.account = None if level == "signed_out" else _account("me", "" if level == "none" else level)
+        self.subjects = {kind: self._subject(kind) for kind in KINDS}
+        self.subjects["beside"] = self.subjects["restricted"]
+        if self.account is not None:
+            ask: dict[str, Any] = {
+                "incident_id": self.subjects["own"].incident.pk,
+                "role": Role.INCIDENT_COMMANDER,
+            }
+            assign_role(**ask, username="me", actor=actor_for_user(self.boss), now=now)
+
+    def send(
+        self, case: Case, whose: str, *, client: Client | None = None, method: str = "", **headers: str
+    ) -> HttpResponse:
+        """The answer to a case of the matrix; whatever it does is undone afterwards."""
+        client = client or self.client()
+        subject = self.subjects.get(whose, self.subjects["own"])
+        path = self.address(case, whose)
+        if case.is_api:
+            body: dict[str, Any] = {
+                "data": self._filled(case.send, subject),
+                "content_type": "application/json",
+            }
+        else:
+            body = {"data": self._filled(case.send, subject)}
+        if (method or case.method) in ("GET", "HEAD"):
+            body = {}
+        with transaction.atomic():
+            if case.given:
+                GIVEN[case.given](subject, self.now)
+            answer = getattr(client, (method or case.method).lower())(path, headers=headers, **body)
+            transaction.set_rollback(True)
+        return answer  # type: ignore[no-any-return]
+
+    def client(self, *, staff: bool = False) -> Client:
+        """A browser where the account is signed in, as staff if asked for."""
+        client = Client(raise_request_exception=False)
+        if self.account is not None:
+            User.objects.filter(pk=self.account.pk).update(is_staff=staff)
+            client.force_login(self.account)
+        return client
+
+    def bearer(self, *scopes: str) -> dict[str, str]:
+        """The header of a new token of the account."""
+        assert self.account is not None
+        expires = self.now + dt.timedelta(days=1)
+        _token, text = ApiToken.issue(user=self.account, name="t", scopes=list(scopes), expires_at=expires)
+        return {"Authorization": f"Bearer {text}"}
+
+    def secrets_in(self, answer: HttpResponse, whose: str) -> list[str]:
+        """What an answer tells of the restricted incident; its references only where they were not asked for."""
+        hidden = self.subjects["restricted"]
+        secrets = [SECRET_TITLE]
+        if whose != "restricted":
+            secrets += [hidden.incident.ref, hidden.rollback.ref]
+        return [text for text in secrets if text.encode() in answer.content]
+
+    def address(self, case: Case, whose: str) -> str:
+        missing = whose == "missing"
+        subject = self.subjects.get(whose, self.subjects["own"])
+        ref = subject.rollback.ref if "/rollbacks/{ref}/" in case.path else subject.incident.ref
+        values = {
+            "ref": re.sub(r"\d{4}$", "9999", ref) if missing else ref,
+            "slug": "nowhere" if missing else subject.rollback.service.slug,
+            "pk": 2**40 if missing else subject.monitor.pk,
+            "role": "technical_lead",
+            "position": 1,
+            "key": "none",
+            "uidb36": "1",
+            "content_type_id": 1,
+            "object_id": 1,
+            "id": self.account.pk if self.account else 1,
+            **case.values,
+        }
+        return case.path.format(**values) + str(values.get("query", ""))
+
+    def _filled(self, value: Any, subject: Subject) -> Any:
+        if isinstance(value, Mapping):
+            return {name: self._filled(item, subject) for name, item in value.items()}
+        if not isinstance(value, str):
+            return value
+        return value.format(
+            me="me",
+            incident=subject.incident.ref,
+            rollback=subject.rollback.ref,
+            service=subject.rollback.service.slug,
+        )
+
+    def _subject(self, kind: str) -> Subject:
+        boss, service = actor_for_user(self.boss), make_service(f"shop-{kind}", self.now)
+        restricted = kind == "restricted"
+        incident = declare_incident(
+            actor=boss,
+            now=self.now,
+            title=SECRET_TITLE if restricted else f"Trouble, {kind}",
+            severity="P1",
+            services=[service.slug],
+            restricted=restricted,
+        )
+        act: dict[str, Any] = {"incident_id": incident.pk, "now": self.now}
+        assign_role(**act, role=Role.INCIDENT_COMMANDER, username="boss", actor=boss)
+        by_token = Actor(ActorKind.TOKEN, "boss (token ci)", boss.level, user_id=self.boss.pk)
+        rollback = request_rollback(**act, service=service.slug, reason="errors", actor=by_token)
+        monitor = create_monitor(
+            actor=SYSTEM,
+            now=self.now,
+            service=service.slug,
+            metric="error_rate",
+            source={"type": "http_json", "url": "http://127.0.0.1:9/m.json", "path": "x"},
+        )
+        return Subject(incident, rollback, monitor)
+
+
+def _account(username: str, level: str) -> User:
+    """Granted every role on incidents, so that levels alone make the difference."""
+    user = User.objects.create(username=username)
+    if level:
+        user.groups.add(Group.objects.get(name=level))
+    RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role) for role in INCIDENT_ROLES)
+    return user
+
+
+def _resolved(subject: Subject, now: dt.datetime) -> None:
+    Incident.objects.filter(pk=subject.incident.pk).update(status="resolved", resolved_at=now)
+
+
+def _no_rollback(subject: Subject, now: dt.datetime) -> None:
+    Rollback.objects.filter(pk=subject.rollback.pk).update(state="cancelled", completed_at=now)
+    subject.incident.holds.all().delete()
+
+
+def _needs_attention(subject: Subject, now: dt.datetime) -> None:
+    Rollback.objects.filter(pk=subject.rollback.pk).update(state="needs_attention", started_at=now)
+    subject.rollback.steps.filter(position=1).update(state="unknown")
+
+
+def _disarmed(subject: Subject, now: dt.datetime) -> None:
+    AutomationSwitch.objects.update_or_create(pk=1, defaults={"armed": False, "changed_at": now})
+
+
+GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
+    "resolved": _resolved,
+    "no_rollback": _no_rollback,
+    "needs_attention": _needs_attention,
+    "disarmed": _disarmed,
+}
