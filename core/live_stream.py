@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections
 
 from core.actors import Level
 from core.live import CHANNEL
@@ -100,10 +100,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send, 405)
     elif hub.is_full:
         await _answer(send, 503, retry_after=10)
-    elif not await asyncio.to_thread(_may_listen, scope):
-        await _answer(send, 401)
     else:
-        await _stream(receive, send)
+        try:
+            allowed = await asyncio.to_thread(_may_listen, scope)
+        except (DatabaseError, InterfaceError):
+            await _answer(send, 503, retry_after=5)
+            return
+        await (_stream(receive, send) if allowed else _answer(send, 401))
 
 
 async def _stream(receive: Receive, send: Send) -> None:
@@ -162,6 +165,8 @@ def _may_listen(scope: Scope) -> bool:
     """Whether the request's session belongs to an account that may read. Leaves no connection behind."""
     try:
         request = ASGIRequest(scope, io.BytesIO())
+        if any("\0" in value for value in request.COOKIES.values()):
+            return False
         request.session = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         user = get_user(request)
         return isinstance(user, User) and user.level >= Level.VIEWER

@@ -19,7 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 from core.actors import Actor
 from core.api import idempotency
 from core.api.authentication import actor_of
-from core.api.filters import Filters, checked_filters
+from core.api.filters import Filters, checked_filters, refuse_parameters
 from core.api.schema import ApiSchema
 from core.clock import utcnow
 from core.errors import NotFound
@@ -39,11 +39,13 @@ class ApiViewSet(GenericViewSet[Any]):
 
     scopes: ClassVar[Mapping[str, str]] = {}
     filters: ClassVar[type[Filters]] = Filters
+    filtered: ClassVar[tuple[str, ...]] = ("list",)  # the methods that read the address's parameters
     schema = ApiSchema()
     metadata_class = None  # no OPTIONS: the schema says it all
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        refuse_parameters(request, all_unknown=self.action not in self.filtered)
         handler = getattr(self, "post", None)
         if request.method == "POST" and handler is not None and idempotency.HEADER in request.headers:
             self.post = partial(idempotency.answer_once, handler)

@@ -142,6 +142,7 @@ class StepOutputViewSet(ApiViewSet):
     renderer_classes = (PlainText,)
     scopes = {"GET": "read"}
     filters = OutputFilters
+    filtered = ("retrieve",)
 
     @extend_schema(
         parameters=[OpenApiParameter("after", int, description="Skip so many bytes.")],
