@@ -6,7 +6,6 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,14 +19,6 @@ from tests.web import WebProcess
 pytestmark = pytest.mark.django_db(transaction=True)
 BODY = b'{"title": "Checkout fails", "severity": "P1"}'
 MEBIBYTE = 1_048_576
-
-
-@pytest.fixture(scope="module")
-def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
-    process = WebProcess(tmp_path_factory.mktemp("web"))
-    process.start()
-    yield process
-    process.stop()
 
 
 @pytest.fixture
