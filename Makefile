@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test check bench deploy-check lock screenshots clean
+.PHONY: run break test fuzz check bench deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -24,6 +24,11 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile -m "not story"
 test: $(VENV)/dev  ## the whole suite on real servers; ARGS="-k word" selects
 	@$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) $(PARALLEL) && $(PYTEST) -m story); \
 	  code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+fuzz: export FUZZ_EXAMPLES ?= 20
+fuzz: export FUZZ_SEEDS ?= 1 2 3 4 5
+fuzz: $(VENV)/dev  ## thousands of requests made from the API's schema; FUZZ_SEEDS and FUZZ_EXAMPLES choose
+	@$(PYTEST) tests/hostile/test_schemathesis.py; code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -49,15 +49,17 @@ class StrictJSONField(forms.JSONField):
         return super().to_python(value)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        try:
-            return super().bound_data(data, initial)
-        except (ValueError, RecursionError):  # too deep or too long a number: shown as it was typed
-            return forms.fields.InvalidJSONInput(data)
+        if isinstance(data, str) and data not in self.empty_values:
+            try:
+                loads(data)
+            except NotStrictJson:
+                return forms.fields.InvalidJSONInput(data)  # shown again as it was typed
+        return super().bound_data(data, initial)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
             return super().has_changed(initial, data)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # too deep, or a number too long
             return True
 
 

@@ -48,8 +48,6 @@ class Gate:
         except _Refused as refusal:
             await _refuse(send, refusal)
             return
-        if body is None:
-            return  # the sender has gone
         passed = _passed_on(headers, len(body))
         await self.application({**scope, "headers": passed}, _replaying(body, receive), send)
 
@@ -69,7 +67,7 @@ def with_bare_headers(send: Send) -> Send:
 
 def _look(scope: Scope, headers: Headers) -> None:
     """What can be told without the body."""
-    if scope["type"] == "http" and scope["method"] in ("TRACE", "CONNECT", "TRACK"):
+    if scope["method"] in ("TRACE", "CONNECT", "TRACK"):
         raise _Refused(405, "method_not_allowed", "There is no such method here.")
     address = str(scope["path"])
     if any(byte < 0x21 or byte > 0x7E for byte in bytes(scope["query_string"])):
@@ -87,8 +85,8 @@ def _look(scope: Scope, headers: Headers) -> None:
         raise _Refused(400, "invalid", "A header contains a NUL character.")
 
 
-async def _read_body(method: str, headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body, or None when the sender left before it was complete."""
+async def _read_body(method: str, headers: Headers, receive: Receive) -> bytes:
+    """The whole body, of the length that was announced."""
     found = dict(headers)
     length = found.get(b"content-length")
     if length is None and b"transfer-encoding" not in found and method in _WITHOUT_BODY:
@@ -103,8 +101,8 @@ async def _read_body(method: str, headers: Headers, receive: Receive) -> bytes |
         async with asyncio.timeout(BODY_SECONDS):
             while True:
                 message = await receive()
-                if message["type"] != "http.request":
-                    return None
+                if message["type"] != "http.request":  # the sender has gone, or its chunks are none
+                    raise _Refused(400, "malformed", "The body ended early or is malformed.")
                 body += message.get("body", b"")
                 if len(body) > limit:
                     raise _too_large(limit)
@@ -113,7 +111,7 @@ async def _read_body(method: str, headers: Headers, receive: Receive) -> bytes |
     except TimeoutError as error:
         raise _Refused(408, "too_slow", f"The body did not arrive within {BODY_SECONDS:.0f} s.") from error
     if length is not None and len(body) != int(length):
-        return None
+        raise _Refused(400, "malformed", "The body is not as long as Content-Length says.")
     return bytes(body)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import parse_cookie
 
 from core.live import CHANNEL
@@ -132,9 +132,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send, 405)
     elif hub.is_full:
         await _answer(send, 503, retry_after=10)
-    elif not (session_key := _session_key(scope)) or not await asyncio.to_thread(welcome, {session_key}):
+    elif not (session_key := _session_key(scope)):
         await _answer(send, 401)
     else:
+        try:
+            allowed = await asyncio.to_thread(welcome, {session_key})
+        except (DatabaseError, InterfaceError):
+            await _answer(send, 503, retry_after=5)
+            return
+        if not allowed:
+            await _answer(send, 401)
+            return
         with doorkeeper.watch(session_key) as over:
             await _stream(receive, send, over)
 
@@ -195,7 +203,8 @@ async def _answer(send: Send, status: int, *, retry_after: int | None = None) ->
 def _session_key(scope: Scope) -> str:
     """The session that the request's cookie names; empty when there is none."""
     given = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
-    return parse_cookie(given.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    key = parse_cookie(given.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    return "" if "\0" in key else key
 
 
 def _parameters() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from incidents.models import Incident, RoleGrant, Service
 from incidents.services.incidents import declare_incident
 from incidents.services.people import assign_role
 from incidents.services.services import create_service, record_release
+from tests.web import WebProcess
 
 # Filled by migrations, so a test's end leaves them as they are.
 KEPT_TABLES = {
@@ -90,6 +91,15 @@ def _empty_all_tables(_self: TransactionTestCase | None = None) -> None:
 
 
 TransactionTestCase._fixture_teardown = _empty_all_tables  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
+    """The web process on the tests' database; only what is committed is there for it."""
+    process = WebProcess(tmp_path_factory.mktemp("web"))
+    process.start()
+    yield process
+    process.stop()
 
 
 @pytest.fixture

@@ -75,6 +75,17 @@ def checked_filters(request: Request, view: APIView) -> Filters:
     return filters
 
 
+def refuse_parameters(request: Request, *, all_unknown: bool) -> None:
+    """Raises ValidationError for parameters sent twice, and for any where the address takes none."""
+    wrong = {
+        name: "There is no such parameter." if all_unknown else "Send it once."
+        for name, values in request.query_params.lists()
+        if all_unknown or len(values) > 1
+    }
+    if wrong:
+        raise serializers.ValidationError(wrong)
+
+
 def _filters_of(view: APIView) -> type[Filters]:
     found: type[Filters] = getattr(view, "filters", Filters)
     return found

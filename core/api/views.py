@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypedDict, TypeVar
 from django.db.models import Model, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -20,7 +21,8 @@ from rest_framework.viewsets import GenericViewSet
 from core.actors import Actor
 from core.api import idempotency, versions
 from core.api.authentication import actor_of
-from core.api.filters import Filters, checked_filters
+from core.api.filters import Filters, checked_filters, refuse_parameters
+from core.api.pagination import NewestFirst
 from core.api.schema import ApiSchema
 from core.clock import utcnow
 from core.errors import NotFound
@@ -44,10 +46,12 @@ class ApiViewSet(GenericViewSet[Any]):
     versioned: ClassVar[bool] = False  # its answers have an ETag, its changes honour If-Match
     stands_still: ClassVar[bool] = True  # so that a version says all of it, and 304 is possible
     about_more_than_one: ClassVar[tuple[str, ...]] = ("list",)
+    filtered: ClassVar[tuple[str, ...]] = ("list",)  # the methods that read the address's parameters
     schema = ApiSchema()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        refuse_parameters(request, all_unknown=self.action not in self.filtered)
         handler = getattr(self, "post", None)
         if request.method == "POST" and handler is not None and idempotency.HEADER in request.headers:
             self.post = partial(idempotency.answer_once, handler)
@@ -93,6 +97,14 @@ class ApiViewSet(GenericViewSet[Any]):
         """One page of `rows` after the view's filters."""
         found = self.paginate_queryset(self.filter_queryset(rows))
         return self.get_paginated_response(serializer(found, many=True).data)
+
+    def whole(self, results: list[Any]) -> Response:
+        """A list that is always one page: it has no cursor, and `page_size` is checked all the same."""
+        self.parameters()
+        NewestFirst().get_page_size(self.request)
+        if "cursor" in self.request.query_params:
+            raise ValidationError({"cursor": "This is no cursor of this list."})
+        return Response({"next": None, "previous": None, "results": results})
 
 
 def command(

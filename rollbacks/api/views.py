@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -146,18 +147,21 @@ class StepOutputViewSet(ApiViewSet):
     renderer_classes = (PlainText,)
     scopes = {"GET": "read"}
     filters = OutputFilters
+    filtered = ("retrieve",)
 
     @extend_schema(
         parameters=[OpenApiParameter("after", int, description="Skip so many bytes.")],
         responses={(200, "text/plain"): OpenApiTypes.STR},
     )
-    def retrieve(self, request: Request, ref: str, position: int) -> Response:
+    def retrieve(self, request: Request, ref: str, position: int) -> HttpResponse:
         """The output as plain text."""
         step = get_rollback(ref, self.actor).steps.filter(position=position).first()
         if step is None:
             raise NotFound(f"{ref[:80]} has no step {str(position)[:20]}.")
         asked = self.parameters()
-        return Response(step.output_tail.encode()[asked["after"] :])
+        # Not the framework's own response: that one has no content type when there is no output yet.
+        output = step.output_tail.encode()[asked["after"] :]
+        return HttpResponse(output, content_type=f"{PlainText.media_type}; charset=utf-8")
 
 
 class ProcedureViewSet(ApiViewSet):
@@ -168,9 +172,7 @@ class ProcedureViewSet(ApiViewSet):
 
     def list(self, request: Request) -> Response:
         """Every procedure; the playbook is small, so there is one page."""
-        self.parameters()
-        found = shapes.ProcedureSerializer(list_procedures(), many=True).data
-        return Response({"next": None, "previous": None, "results": found})
+        return self.whole(shapes.ProcedureSerializer(list_procedures(), many=True).data)
 
 
 class AutomationViewSet(ApiViewSet):

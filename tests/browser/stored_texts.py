@@ -1,0 +1,83 @@
+"""Every column that holds a text, found in the models, and putting payloads into all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+OWN = ("core", "incidents", "rollbacks", "comms")
+# Columns that hold no text of anybody: `app.model.field`, or a whole model.
+NEVER = {
+    "core.stream": "names of Firebreak's own making",
+    "core.event": "append-only: payloads are recorded, not written over",
+    "core.referencecounter": "a day and a number",
+    "core.heartbeat": "names of Firebreak's own making",
+    "core.idempotentanswer": "never shown but to the program that sent it, as JSON",
+    "core.apitoken.id": "hexadecimal, made by Firebreak",
+    "core.apitoken.digest": "a digest",
+    "core.user.password": "a hash",
+    "core.pendingevent.consumer": "a name of the wiring",
+    "incidents.incident.ref": "made by Firebreak",
+    "incidents.incidenthold.reference": "a reference, made by Firebreak",
+    "incidents.incidenthold.kind": "a word of the code",
+    "incidents.service.slug": "a-z, 0-9 and hyphens: addresses are made of it",
+    "incidents.service.procedure": "a key of the playbook",
+    "incidents.monitor.policy": "a key of the playbook",
+    "incidents.monitor.thresholds": "numbers",
+    "rollbacks.rollback.ref": "made by Firebreak",
+    "rollbacks.rollback.procedure": "a key of the playbook",
+    "rollbacks.rollback.procedure_digest": "a digest",
+    "rollbacks.rollback.plan_digest": "a digest",
+    "rollbacks.approval.plan_digest": "a digest",
+    "rollbacks.approval.role": "a key of the playbook",
+    "comms.message.rollback_ref": "made by Firebreak",
+}
+SEPARATOR = " · "
+
+
+def text_columns() -> Iterator[tuple[type[models.Model], list[models.Field[Any, Any]]]]:
+    """The columns of each model that could hold somebody's text, less those of NEVER."""
+    for model in [*(model for model in apps.get_models() if model._meta.app_label in OWN), LogEntry]:
+        label = model._meta.label_lower
+        found = [
+            field
+            for field in model._meta.concrete_fields
+            if _holds_text(field) and label not in NEVER and f"{label}.{field.name}" not in NEVER
+        ]
+        if found:
+            yield model, found
+
+
+def _holds_text(field: models.Field[Any, Any]) -> bool:
+    if isinstance(field, models.UUIDField | ArrayField) or field.choices or not field.concrete:
+        return False
+    return isinstance(field, models.CharField | models.TextField | models.JSONField)
+
+
+def write_payloads(payloads: Sequence[str], number: int) -> None:
+    """Put them into every column of every row; where a column is short, each row gets another one."""
+    for model, fields in text_columns():
+        for index, row in enumerate(model._default_manager.order_by("pk")):
+            values = {
+                field.name: _value(field, payloads, number + index + place, row)
+                for place, field in enumerate(fields)
+            }
+            model._default_manager.filter(pk=row.pk).update(**values)
+
+
+def _value(field: models.Field[Any, Any], payloads: Sequence[str], turn: int, row: models.Model) -> Any:
+    whole = SEPARATOR.join(payloads)
+    if isinstance(field, models.JSONField):
+        words = dict.fromkeys(("type", "url", "path", "p"), whole)
+        return [whole] if field.name == "audiences" else words
+    # What must differ from row to row begins with the row's number; an address must not.
+    begin = f"{row.pk}" if field.unique or field.name in ("recipient", "email", "version") else ""
+    text = begin + whole
+    if field.max_length is not None and len(text) > field.max_length:
+        text = (begin + payloads[turn % len(payloads)])[: field.max_length]
+    return text

@@ -1,0 +1,264 @@
+"""Payloads in every stored text, every page in Chromium: nothing runs, nothing becomes markup."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from comms.models import Contact
+from core import events, outbox
+from core.actors import SYSTEM, Actor, ActorKind, Level
+from core.clock import utcnow
+from core.models import ApiToken, User
+from incidents.models import Incident, Release
+from incidents.states import ReleaseState
+from rollbacks.models import Approval, Rollback, RollbackStep
+from rollbacks.services.automation import disarm_automation
+from rollbacks.services.endings import ask_for_a_person
+from rollbacks.states import RollbackState, StepState
+from rollbacks.transitions import move_rollback, move_step
+from tests.browser.payloads import PAYLOADS, SIGNS, WATCH
+from tests.browser.stored_texts import OWN, text_columns, write_payloads
+from tests.pages.conftest import Afternoon, afternoon, declare
+from tests.web import WebProcess
+
+__all__ = ["afternoon"]
+CHROMIUM = shutil.which("chromium")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+]
+AT_ONCE = 5  # a text of 200 characters holds about so many
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+
+
+@pytest.fixture
+def ada() -> User:
+    user = User.objects.create(username="ada", is_staff=True)
+    group, _made = Group.objects.get_or_create(name="administrator")
+    user.groups.add(group)
+    return user
+
+
+@pytest.fixture
+def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) -> Afternoon:
+    """Rows in every table that holds a text, several where a list shows them."""
+    for number in range(AT_ONCE):
+        Contact.objects.create(
+            name=f"c{number}", email=f"c{number}@example.test", support_url="https://example.test"
+        )
+        declare(commander, now, number, "shop")
+        Release.objects.create(
+            service=afternoon.service, version=f"1.{number}", state=ReleaseState.GOOD,
+            deployed_at=now, recorded_at=now, good_at=now, ended_at=now,
+        )  # fmt: skip
+    _make_it_stuck(afternoon.rollback, now)
+    Approval.objects.create(
+        rollback=afternoon.rollback, user=ada, decision="approved", role="incident_commander", reason="x", decided_at=now,
+    )  # fmt: skip
+    ApiToken.issue(user=ada, name="x", scopes=["read"], expires_at=now + dt.timedelta(days=1))
+    disarm_automation(actor=commander, now=now, reason="x")
+    outbox.deliver_pending(now=utcnow())
+    declare(commander, now, AT_ONCE, "shop")  # its event stays pending
+    _record_payloads(afternoon.incident, now)
+    LogEntry.objects.create(
+        user=ada, content_type=ContentType.objects.get_for_model(Contact), object_id=str(Contact.objects.first().pk),  # type: ignore[union-attr]
+        object_repr="x", action_flag=CHANGE, change_message="x",
+    )  # fmt: skip
+    return afternoon
+
+
+def _make_it_stuck(rollback: Rollback, now: dt.datetime) -> None:
+    rollback.refresh_from_db()
+    for state in (RollbackState.VALIDATING, RollbackState.EXECUTING):
+        move_rollback(rollback, state, started_at=now, mutated_at=now)
+    for step in RollbackStep.objects.filter(rollback=rollback, position__lte=4):
+        move_step(step, StepState.STARTING, started_at=now)
+        move_step(step, StepState.RUNNING)
+        end = StepState.UNKNOWN if step.position == 4 else StepState.SUCCEEDED
+        move_step(step, end, finished_at=now, output_tail="x")
+    with transaction.atomic():
+        ask_for_a_person(rollback, "x", actor=SYSTEM, now=now)
+
+
+def _record_payloads(incident: Incident, now: dt.datetime) -> None:
+    """The timeline cannot be written over, so each payload is an event of its own."""
+    with transaction.atomic():
+        for payload in PAYLOADS:
+            somebody = Actor(ActorKind.USER, payload, Level.RESPONDER)
+            events.record(
+                incident.stream_id, kind="note.added", actor=somebody, summary=payload, now=now, source=payload[:20],
+                data={"message": f"{payload} and more", "root_cause": payload, "next_steps": payload},
+            )  # fmt: skip
+
+
+@pytest.fixture
+def context(web: WebProcess, ada: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[BrowserContext]:
+    """A browser where Ada is signed in."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
+    session = Client()
+    session.force_login(ada)
+    value = session.cookies[settings.SESSION_COOKIE_NAME].value
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = browser.new_context(base_url=web.url)
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
+        context.add_init_script(WATCH)
+        yield context
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def page(context: BrowserContext, web: WebProcess, complaints: list[str]) -> Page:
+    """A tab that notes dialogs, errors of scripts and requests to anybody else."""
+    page = context.new_page()
+    page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((web.url, "data:")) else complaints.append(f"asked {request.url}")
+        ),
+    )
+    return page
+
+
+def test_every_table_with_a_text_has_rows_here(full: Afternoon) -> None:
+    """A new table or column is covered by itself; this fails when nothing would be shown of it."""
+    for model, fields in text_columns():
+        assert model._default_manager.exists(), (
+            f"no row of {model._meta.label} for {[f.name for f in fields]}"
+        )
+
+
+def test_nothing_stored_becomes_a_script_or_an_element(
+    full: Afternoon, page: Page, complaints: list[str]
+) -> None:
+    looked = 0
+    for start in range(0, len(PAYLOADS), AT_ONCE):
+        write_payloads(PAYLOADS[start : start + AT_ONCE], start)
+        for address in _pages(full) if start else [*_pages(full), *_forms(full), *_admin_pages()]:
+            looked += 1
+            answer = page.goto(address)
+            assert answer is not None and answer.status == 200, (address, answer and answer.status)
+            assert page.evaluate(SIGNS) == [], address
+    assert complaints == []
+    assert looked > 90
+    assert PAYLOADS[-1].split(" ")[0].strip("\ufeff") in page.content() or "x-canary" in page.content()
+
+
+def test_nothing_in_a_panel_or_a_dialog_does(full: Afternoon, page: Page, complaints: list[str]) -> None:
+    """What htmx and the page's own module put in later: renewed panels, dialogs, the palette, the toasts."""
+    write_payloads(PAYLOADS[:AT_ONCE], 0)
+    page.goto(f"/incidents/{full.incident.ref}/")
+    page.evaluate(
+        "document.querySelectorAll('[data-live-topics]').forEach((panel) => htmx.trigger(panel, 'refresh'))"
+    )
+    page.wait_for_timeout(800)
+    links = page.evaluate(
+        "[...document.querySelectorAll('a[data-dialog]')].map((link) => link.getAttribute('href'))"
+    )
+    assert links
+    for link in links:
+        page.evaluate(
+            "(url) => htmx.ajax('GET', url, {target: document.querySelector('#dialog-content'), swap: 'innerHTML'})",
+            link,
+        )
+        page.wait_for_timeout(150)
+        assert page.evaluate(SIGNS) == [], link
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.wait_for_timeout(150)
+    assert page.evaluate(SIGNS) == []
+    assert complaints == []
+
+
+def test_nothing_that_comes_straight_back_does(full: Afternoon, page: Page, complaints: list[str]) -> None:
+    """Error pages, refused forms, searches: what a link or a mistake makes a page say."""
+    for payload in PAYLOADS[::4]:
+        said = quote(payload, safe="")
+        for address in (
+            f"/incidents/{said}/", f"/?panel={said}", f"/incidents/?state={said}&severity={said}&before={said}",
+            f"/accounts/login/?next={said}", f"/admin/comms/contact/?q={said}", f"/admin/comms/contact/{said}/change/",
+        ):  # fmt: skip
+            page.goto(address)
+            assert page.evaluate(SIGNS) == [], address
+    page.goto("/incidents/declare/")
+    page.evaluate(
+        "(text) => { const form = document.querySelector('form[action=\"/incidents/declare/\"]'); form.noValidate = true;"
+        " for (const field of form.querySelectorAll('input[type=text], textarea')) field.value = text;"
+        " HTMLFormElement.prototype.submit.call(form); }",
+        " · ".join(PAYLOADS),
+    )
+    page.wait_for_load_state()
+    assert page.evaluate(SIGNS) == []
+    assert complaints == []
+
+
+def _pages(full: Afternoon) -> list[str]:
+    incident = f"/incidents/{full.incident.ref}/"
+    return [
+        "/",
+        "/incidents/",
+        incident,
+        f"/rollbacks/{full.rollback.ref}/",
+        "/services/",
+        "/services/shop/",
+        "/contacts/",
+    ]
+
+
+def _forms(full: Afternoon) -> list[str]:
+    incident, rollback = f"/incidents/{full.incident.ref}/", f"/rollbacks/{full.rollback.ref}/"
+    names = (
+        "update",
+        "severity",
+        "resolve",
+        "reopen",
+        "close",
+        "note",
+        "acknowledge",
+        "roles/technical_lead/assign",
+    )
+    return [
+        "/incidents/declare/", "/automation/", f"{incident}roll-back/?service=shop",
+        *(f"{incident}{name}/" for name in names),
+        *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "steps/4/mark_done", "steps/4/abort")),
+    ]  # fmt: skip
+
+
+def _admin_pages() -> Iterator[str]:
+    yield "/admin/"
+    for model in admin.site._registry:
+        if model._meta.app_label not in OWN:
+            continue
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        if (row := model._default_manager.first()) is not None:
+            yield reverse(f"{name}_change", args=[row.pk])
+            yield reverse(f"{name}_history", args=[row.pk])

@@ -1,0 +1,134 @@
+"""Every form of the pages and of the admin, every field of it, with whatever cannot be meant."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django import forms
+from django.contrib import admin
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from core.views.commands import CommandView
+
+from core.actors import Actor
+from core.models import ApiToken, User
+from incidents.models import Incident
+from rollbacks.models import Rollback
+from rollbacks.services.requests import request_rollback
+from tests.hostile.doors import Doors, row_counts
+
+VALUES = ("a\0b", "\x1b[31m", "\u200b", "9" * 30, "0001-01-01T00:00", "[" * 5000, '"\\ud800"')
+UNDERSTOOD = {200, 302, 400, 403, 404, 409, 413, 422}
+OWN = ("core", "incidents", "rollbacks", "comms")
+
+
+@pytest.fixture
+def rollback(incident: Incident, commander: Actor, now: dt.datetime) -> Rollback:
+    return request_rollback(incident_id=incident.pk, service="shop", reason="bad", actor=commander, now=now)
+
+
+def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
+    """The address of every command on a page."""
+    for pattern in page_patterns(get_resolver()):
+        view = getattr(pattern.callback, "view_class", None)
+        if not (isinstance(view, type) and issubclass(view, CommandView)):
+            continue
+        route = str(pattern.pattern)
+        ref = rollback.ref if route.startswith("rollbacks/") else incident.ref
+        yield "/" + route.replace("<slug:ref>", ref).replace("<slug:role>", "incident_commander").replace(
+            "<int:position>", "1"
+        )
+
+
+def page_patterns(resolver: URLResolver) -> Iterator[URLPattern]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern
+        elif pattern.namespace in OWN:
+            yield from page_patterns(pattern)
+
+
+def test_no_form_of_a_page_breaks(doors: Doors, rollback: Rollback) -> None:
+    tried = 0
+    for address in command_addresses(doors.incident, rollback):
+        asked = doors.page.get(address, {"service": "shop"})
+        assert asked.status_code == 200, address
+        form = asked.context["form"]
+        for data in with_one_wrong(form):
+            tried += 1
+            refused_or_understood(doors.page, address, data)
+    assert tried > 200
+
+
+def test_no_form_of_the_admin_breaks(doors: Doors, rollback: Rollback) -> None:
+    ApiToken.issue(
+        user=User.objects.get(username="ida"),
+        name="x",
+        scopes=["read"],
+        expires_at=rollback.requested_at + dt.timedelta(days=1),
+    )
+    tried = 0
+    for address in admin_addresses():
+        asked = doors.admin.get(address)
+        if asked.status_code == 403 or "adminform" not in asked.context:
+            continue  # only to be read
+        for data in with_one_wrong(asked.context["adminform"].form, management(asked)):
+            tried += 1
+            refused_or_understood(doors.admin, address, data)
+    assert tried > 150
+
+
+def admin_addresses() -> Iterator[str]:
+    for model in admin.site._registry:
+        if model._meta.app_label in OWN:
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+            yield reverse(f"{name}_add")
+            if (row := model._default_manager.first()) is not None:
+                yield reverse(f"{name}_change", args=[row.pk])
+
+
+def management(asked: Any) -> dict[str, str]:
+    """What the inline tables of an admin page need besides the form."""
+    return {
+        f"{inline.formset.prefix}-{name}": "0"
+        for inline in asked.context.get("inline_admin_formsets", [])
+        for name in ("TOTAL_FORMS", "INITIAL_FORMS")
+    }
+
+
+def with_one_wrong(form: forms.BaseForm, more: dict[str, str] | None = None) -> Iterator[dict[str, Any]]:
+    """The form's data as somebody would fill it in, each time with one field that is not meant."""
+    whole = {
+        name: filled(field, form.get_initial_for_field(field, name)) for name, field in form.fields.items()
+    }
+    for name in form.fields:
+        for value in VALUES:
+            yield {**whole, name: value, **(more or {})}
+
+
+def filled(field: forms.Field, initial: Any) -> Any:
+    if isinstance(field, forms.BooleanField):
+        return "on" if initial else ""
+    if isinstance(field, forms.ModelChoiceField):
+        row = field.queryset.first() if field.queryset is not None else None
+        return "" if row is None else row.pk
+    if isinstance(field, forms.MultipleChoiceField):
+        return []
+    if isinstance(field, forms.ChoiceField):
+        return initial or next((key for key, _label in field.choices if key), "")
+    if isinstance(field, forms.JSONField):
+        return field.prepare_value(initial)
+    return "words" if initial in (None, "") and field.required else initial or ""
+
+
+def refused_or_understood(client: Client, address: str, data: dict[str, Any]) -> None:
+    point, before = transaction.savepoint(), row_counts()
+    answer = client.post(address, data)
+    assert answer.status_code in UNDERSTOOD, (address, data, answer.content[:300])
+    if answer.status_code != 302:
+        assert row_counts() == before, (address, data)
+    transaction.savepoint_rollback(point)
