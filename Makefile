@@ -27,6 +27,7 @@ check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment se
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m tests.lint_migrations; code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 	PUBLIC_URL=https://firebreak.example.test SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50))") \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 

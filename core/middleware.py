@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 
-from core import history
+from core import history, schema
 from core.actors import actor_for_user
 from core.models import User
 
@@ -28,6 +29,37 @@ class CleanInputMiddleware:
             }
             return JsonResponse(problem, status=400, content_type="application/problem+json")
         return self.get_response(request)
+
+
+class SchemaMiddleware:
+    """While the database is older than this code, answer 503 and say so: an upgrade is under way.
+
+    Code and schema may only differ the other way round (docs/upgrade.md). What a monitor of Firebreak
+    itself asks is let through.
+    """
+
+    ALWAYS = ("/healthz", "/readyz", "/metrics")
+    RETRY_AFTER_SECONDS = "5"
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path in self.ALWAYS or schema.is_current():
+            return self.get_response(request)
+        if request.path.startswith(("/api/", "/v2/")):
+            problem = {
+                "type": "/problems/upgrading",
+                "title": "Firebreak is being upgraded",
+                "status": 503,
+                "detail": "The database does not have every migration of this version yet. Try again soon.",
+            }
+            answer: HttpResponse = JsonResponse(problem, status=503, content_type="application/problem+json")
+        else:
+            answer = HttpResponse(render_to_string("503.html"), status=503)
+        answer["Retry-After"] = self.RETRY_AFTER_SECONDS
+        answer["Cache-Control"] = "no-store"
+        return answer
 
 
 class HistoryMiddleware:

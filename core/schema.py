@@ -59,5 +59,6 @@ class _Schema:
         self.__init__()  # type: ignore[misc]
 
 
-schema = _Schema()
-is_current = schema.is_current
+_schema = _Schema()
+is_current = _schema.is_current
+forget = _schema.forget

@@ -26,3 +26,7 @@ RETENTION_ANSWERS_DAYS = 1  # the API promises that a repeated POST is known for
 # --- backups --------------------------------------------------------------------------------------
 BACKUP_DIR = Path(env.str("BACKUP_DIR", default=str(VAR_DIR / "backups")))
 BACKUP_KEEP = env.int("BACKUP_KEEP", default=14)  # how many `manage.py backup` leaves there
+
+# --- upgrades -------------------------------------------------------------------------------------
+MIGRATE_LOCK_TIMEOUT_SECONDS = env.float("MIGRATE_LOCK_TIMEOUT_SECONDS", default=2.0)  # for one table
+MIGRATE_PATIENCE_SECONDS = env.float("MIGRATE_PATIENCE_SECONDS", default=300.0)  # trying again, in all
