@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from core.backup import tools
-from tests.flows.stack import free_ports
+from tests.flows.stack import Firebreak, free_ports
 from tests.processes import database_environment
 from tests.upgrade.versions import ROOT, Version
 
@@ -69,3 +69,18 @@ def versions(old_code: Path, database: str, tmp_path: Path) -> Iterator[tuple[Ve
     yield both[0], both[1]
     for version in both:
         version.stop()
+
+
+@pytest.fixture
+def ended() -> Iterator[Callable[[Firebreak], Firebreak]]:
+    """Whole installations that are stopped after the test, whatever happened."""
+    started: list[Firebreak] = []
+
+    def watch(firebreak: Firebreak) -> Firebreak:
+        started.append(firebreak)
+        return firebreak
+
+    yield watch
+    for firebreak in started:
+        if firebreak.process is not None and firebreak.process.poll() is None:
+            firebreak.stop()
