@@ -25,8 +25,10 @@ T = TypeVar("T")
 class Firebreak:
     """`manage.py run --with demo` with what a test needs to talk to it."""
 
-    def __init__(self, var_dir: Path, root: Path = ROOT, **environment: str) -> None:
-        self.var_dir, self.root = var_dir, root
+    root = ROOT  # whose code it is
+
+    def __init__(self, var_dir: Path, **environment: str) -> None:
+        self.var_dir = var_dir
         self.port, self.storefront_port, self.webhook_port = free_ports(3)
         dropped = (
             "DATABASE_URL",

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.flows.stack import Firebreak
-from tests.upgrade.versions import ROOT
 
 pytestmark = [
     pytest.mark.story,
@@ -20,9 +19,10 @@ pytestmark = [
 def test_a_rollback_of_the_version_before_on_the_new_schema(
     old_code: Path, tmp_path: Path, ended: Callable[[Firebreak], Firebreak]
 ) -> None:
-    old = ended(Firebreak(tmp_path / "var", root=old_code))
+    old = ended(Firebreak(tmp_path / "var"))
+    old.root = old_code
     old.start()
-    new = ended(Firebreak(tmp_path / "var", root=ROOT))
+    new = ended(Firebreak(tmp_path / "var"))
     new.environment = old.environment
     new.port, new.storefront_port, new.webhook_port = old.port, old.storefront_port, old.webhook_port
     new.token = old.token
