@@ -21,6 +21,7 @@ def behind(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known = schema.known_migrations()
     monkeypatch.setattr(schema, "known_migrations", lambda: known | {TOMORROW})
     monkeypatch.setattr(schema, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("core.sweeps.close_old_connections", lambda: None)  # the test's own transaction
     schema.forget()
     yield
     monkeypatch.undo()
