@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test fuzz check bench deploy-check lock screenshots clean
+.PHONY: run break test fuzz upgrade-test check bench deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -30,12 +30,16 @@ fuzz: export FUZZ_SEEDS ?= 1 2 3 4 5
 fuzz: $(VENV)/dev  ## thousands of requests made from the API's schema; FUZZ_SEEDS and FUZZ_EXAMPLES choose
 	@$(PYTEST) tests/hostile/test_schemathesis.py; code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
+upgrade-test: $(VENV)/dev  ## the version before upgraded while its workers run; some minutes
+	@UPGRADE_TEST=whole $(PYTEST) tests/upgrade $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m tests.lint_migrations; code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 	PUBLIC_URL=https://firebreak.example.test SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50))") \
 	  ENCRYPTION_KEYS=$$($(BIN)/python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())") \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING

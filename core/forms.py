@@ -74,7 +74,7 @@ class TokenForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label="What may it do?",
-        choices=[(scope, SCOPE_WORDS[scope]) for scope in SCOPES],
+        choices=[(scope, f"{scope}: {SCOPE_WORDS[scope]}") for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
         help_text="Never more than you may do yourself; your level counts at each use.",
     )

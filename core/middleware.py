@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
-from core import history
+from core import history, schema
 from core.actors import actor_for_user
 from core.headers import BARE
 from core.models import User
@@ -73,6 +74,29 @@ class TlsForProgramsMiddleware:
             )
             return _refused(403, "tls_required", text)
         return self.get_response(request)
+
+
+class SchemaMiddleware:
+    """While the database is older than this code, answer 503 and say so: an upgrade is under way.
+
+    Code and schema may only differ the other way round (docs/upgrade.md). Probes are answered before.
+    """
+
+    RETRY_AFTER_SECONDS = "5"
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if schema.is_current():
+            return self.get_response(request)
+        if request.path.startswith(FOR_PROGRAMS):
+            said = "The database does not have every migration of this version yet. Try again soon."
+            answer = _refused(503, "upgrading", said)
+        else:
+            answer = HttpResponse(render_to_string("503.html"), status=503)
+        answer["Retry-After"] = self.RETRY_AFTER_SECONDS
+        return answer
 
 
 class HistoryMiddleware:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -9,9 +10,11 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
 
-from core import heartbeats
+from core import heartbeats, schema
 from core.clock import utcnow
 from core.logs import about
+
+logger = logging.getLogger(__name__)
 
 Sweep = Callable[..., int]
 
@@ -21,8 +24,14 @@ _took: dict[str, float] = {}
 
 
 def run_sweep(name: str) -> int:
-    """Do the due work of one sweep; returns how much there was. The heartbeat says that it works."""
+    """Do the due work of one sweep; returns how much there was. The heartbeat says that it works.
+
+    On a schema older than this code it does nothing and says no heartbeat: the version before goes on.
+    """
     close_old_connections()
+    if not schema.is_current():
+        logger.warning("the database is older than this code: %s waits for `manage.py migrate`", name)
+        return 0
     heartbeats.beat(f"sweep:{name}", seconds=_took.get(name))
     started = time.monotonic()
     try:

@@ -9,9 +9,9 @@ from core.events import GENESIS, canonical_bytes
 from core.models import Event, Stream
 
 
-def verify_streams() -> tuple[int, list[str]]:
-    """Check every stream; returns how many and what is wrong."""
-    return _verify(Stream.objects.order_by("pk").iterator())
+def verify_streams(*, using: str = "default") -> tuple[int, list[str]]:
+    """Check every stream of a database; returns how many and what is wrong."""
+    return _verify(Stream.objects.using(using).order_by("pk").iterator())
 
 
 def verify_stream(name: str) -> tuple[int, list[str]]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from core import heartbeats, shutdown
+from core import heartbeats, schema, shutdown
 from core.clock import utcnow
 from core.logs import about
 from core.operation import outside, patrol, snapshot, vitals
@@ -62,6 +62,8 @@ class Watchdog:
         return overdue
 
     def _overdue(self) -> list[str]:
+        if not schema.is_current():  # that work is for the version before
+            return []
         ages = _ages()
         watched = time.monotonic() - self._started_at  # what was overdue before is the workers' first
         return [

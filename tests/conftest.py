@@ -17,6 +17,7 @@ from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from hypothesis import settings as hypothesis_settings
 
+from core import schema
 from core.actors import SYSTEM, Actor, actor_for_user
 from core.clock import utcnow
 from core.database_roles import grant_application_role
@@ -51,6 +52,7 @@ def django_db_setup(
         database["USER"] = owner
         made = setup_databases(verbosity=0, interactive=False, aliases=["default"])  # type: ignore[arg-type]
         grant_application_role(connection, app_role)
+        assert schema.is_current()  # asked once a process, so that no test pays for it
         connection.close()
         database["USER"] = app_role
     yield

@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "core.middleware.TlsForProgramsMiddleware",
     "core.middleware.CleanInputMiddleware",
+    "core.middleware.SchemaMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -1,8 +1,10 @@
 """What is kept and for how long: the history of configuration, old rows, backups."""
 
+from pathlib import Path
+
 import pghistory
 
-from config.settings.base import env
+from config.settings.base import VAR_DIR, env
 
 # --- history of configuration: see core.history ---------------------------------------------------
 PGHISTORY_BASE_MODEL = "core.models.history.Change"
@@ -20,3 +22,11 @@ RETENTION_HEARTBEATS_DAYS = env.int("RETENTION_HEARTBEATS_DAYS", default=7)  # o
 RETENTION_TOKENS_DAYS = env.int("RETENTION_TOKENS_DAYS", default=365)  # after a token expired
 RETENTION_ADMIN_LOG_DAYS = env.int("RETENTION_ADMIN_LOG_DAYS", default=365)  # the history keeps the same
 RETENTION_ANSWERS_DAYS = 1  # the API promises that a repeated POST is known for 24 hours
+
+# --- backups --------------------------------------------------------------------------------------
+BACKUP_DIR = Path(env.str("BACKUP_DIR", default=str(VAR_DIR / "backups")))
+BACKUP_KEEP = env.int("BACKUP_KEEP", default=14)  # how many `manage.py backup` leaves there
+
+# --- upgrades -------------------------------------------------------------------------------------
+MIGRATE_LOCK_TIMEOUT_SECONDS = env.float("MIGRATE_LOCK_TIMEOUT_SECONDS", default=2.0)  # for one table
+MIGRATE_PATIENCE_SECONDS = env.float("MIGRATE_PATIENCE_SECONDS", default=300.0)  # trying again, in all

@@ -11,10 +11,10 @@ SHOWN = 100
 WARNED_DAYS = 14
 # What each scope lets a token do, within its owner's level. Source: the API's permissions.
 SCOPE_WORDS = {
-    "read": "Read incidents, rollbacks, services, monitors and contacts.",
-    "write": "Declare, update and resolve incidents; record releases; change services and monitors.",
-    "rollback": "Request and cancel rollbacks and disarm automation. It never approves: a person does.",
-    "ingest": "Send in alerts from a monitoring system.",
+    "read": "read incidents, rollbacks, services, monitors and contacts.",
+    "write": "declare, update and resolve incidents; record releases; change services and monitors.",
+    "rollback": "request and cancel rollbacks and disarm automation. It never approves: a person does.",
+    "ingest": "send in alerts from a monitoring system.",
 }
 
 

@@ -101,6 +101,7 @@ def _show(
     lines = list_tokens(user, utcnow())
     usable = sum(line.usable for line in lines)
     context: dict[str, Any] = {
+        "live": {"url": reverse("core:tokens"), "topics": "system:firebreak"},
         "form": form,
         "issued": issued,
         "tokens": lines,
@@ -110,7 +111,8 @@ def _show(
         "may_issue": may(actor_of_session(request), "read"),
         "api_url": f"{settings.PUBLIC_URL}/api/v1/incidents/",
     }
-    return render(request, "core/tokens.html", context, status=status)
+    only = "#list" if request.method == "GET" and request.GET.get("panel") == "list" else ""
+    return render(request, f"core/tokens.html{only}", context, status=status)
 
 
 def _user(request: HttpRequest) -> User:

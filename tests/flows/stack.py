@@ -25,6 +25,8 @@ T = TypeVar("T")
 class Firebreak:
     """`manage.py run --with demo` with what a test needs to talk to it."""
 
+    root = ROOT  # whose code it is
+
     def __init__(self, var_dir: Path, **environment: str) -> None:
         self.var_dir = var_dir
         self.port, self.storefront_port, self.webhook_port = free_ports(3)
@@ -61,8 +63,8 @@ class Firebreak:
         self.var_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "run", "--with", "demo"],
-                env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+                [sys.executable, str(self.root / "manage.py"), "run", "--with", "demo"],
+                env=self.environment, cwd=self.root, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         wait_for(
             lambda: self._answers(f"{self.url}/accounts/login/"), "the web process", 120, alive=self._is_alive
@@ -86,9 +88,9 @@ class Firebreak:
     def manage(self, *words: str) -> str:
         """Run a manage.py command beside the running stack; returns what it prints."""
         done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *words],
+            [sys.executable, str(self.root / "manage.py"), *words],
             env=self.environment,
-            cwd=ROOT,
+            cwd=self.root,
             capture_output=True,
             text=True,
             check=False,

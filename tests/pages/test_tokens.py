@@ -44,6 +44,8 @@ def test_a_token_is_made_shown_once_used_and_revoked(sign_in: SignIn) -> None:
     assert (token.user.username, token.scopes) == ("vera", ["read", "write"])
     assert abs(token.expires_at - utcnow() - dt.timedelta(days=30)) < dt.timedelta(minutes=1)
     assert asks(text) == 200
+    panel = vera.get(f"{PAGE}?panel=list").content.decode()
+    assert "Deploy seven" in panel and "<html" not in panel
     page = vera.get(PAGE).content.decode()
     assert text not in page and token.digest not in page and "Deploy seven" in page
     assert "cannot be undone" in vera.get(f"{PAGE}{token.pk}/revoke/").content.decode()
