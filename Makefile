@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test check lock screenshots clean
+.PHONY: run break test faults check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -20,6 +20,9 @@ break: $(VENV)/run  ## deploy a release to the demo that fails a third of its re
 TEST_VAR_DIR := $(shell mktemp -u -d /tmp/firebreak-test.XXXXXX)
 test: $(VENV)/dev  ## the whole suite on real servers; ARGS="-k word" selects
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+faults: $(VENV)/dev  ## real processes, database and broker stopped in turn; takes some minutes
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest -m faults $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
 from hypothesis import given
@@ -121,11 +122,11 @@ def test_any_text_makes_one_line(event: str, about: dict[str, str]) -> None:
 # --- requests --------------------------------------------------------------------------------------
 
 
-def broken(request: object) -> None:
+def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("hunter2 went wrong")
 
 
-def away(request: object) -> None:
+def away(request: HttpRequest) -> HttpResponse:
     raise OperationalError("connection refused")
 
 

@@ -22,6 +22,10 @@ from tests.api.conftest import issue
 FAR = {"REMOTE_ADDR": "203.0.113.9"}
 
 
+def _hang() -> Any:
+    time.sleep(20)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test asks anew: a question that hangs in one must not be waited for in the next."""
@@ -128,7 +132,7 @@ def test_what_waits_behind_a_retry_is_not_overdue(browser: Client) -> None:
 def test_a_database_that_hangs_is_503_within_two_seconds(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "_database", Bounded("database", lambda: time.sleep(20) or 0.0))
+    monkeypatch.setattr(readiness, "_database", Bounded("database", _hang))
     started = time.monotonic()
     answer = browser.get("/readyz")
     assert time.monotonic() - started < 2.2
@@ -241,7 +245,7 @@ def test_a_scrape_costs_the_same_however_much_there_is(
 
 def test_metrics_of_a_hanging_database_are_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "LIMIT_SECONDS", 0.2)
-    monkeypatch.setattr(metrics, "_families", Bounded("metrics", lambda: time.sleep(20) or ()))
+    monkeypatch.setattr(metrics, "_families", Bounded("metrics", _hang))
     assert Client().get("/metrics").status_code == 503
 
 

@@ -95,7 +95,12 @@ def test_a_sweep_costs_one_small_write_and_tells_how_long_it_took(
     monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: object
 ) -> None:
     monkeypatch.setattr(sweeps, "close_old_connections", lambda: None)  # the test's transaction lives in it
-    monkeypatch.setattr(sweeps, "sweep_function", lambda _name: lambda *, now: time.sleep(0.02) or 7)
+
+    def sweep(*, now: object) -> int:
+        time.sleep(0.02)
+        return 7
+
+    monkeypatch.setattr(sweeps, "sweep_function", lambda _name: sweep)
     assert sweeps.run_sweep("core.sweep_outbox") == 7
     with django_assert_num_queries(1):  # type: ignore[operator]
         sweeps.run_sweep("core.sweep_outbox")
