@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test fuzz upgrade-test check bench deploy-check lock screenshots clean
+.PHONY: run break test fuzz faults upgrade-test check bench deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -20,9 +20,9 @@ break: $(VENV)/run  ## deploy a release to the demo that fails a third of its re
 TEST_VAR_DIR := $(shell mktemp -u -d /tmp/firebreak-test.XXXXXX)
 PYTEST = $(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest
 # Stories start whole stacks and hold them to minutes: they run after the rest, one at a time.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile -m "not story"
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile -m "not story and not faults"
 test: $(VENV)/dev  ## the whole suite on real servers; ARGS="-k word" selects
-	@$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) $(PARALLEL) && $(PYTEST) -m story); \
+	@$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) $(PARALLEL) && $(PYTEST) -m "story and not faults"); \
 	  code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 fuzz: export FUZZ_EXAMPLES ?= 20
@@ -32,6 +32,9 @@ fuzz: $(VENV)/dev  ## thousands of requests made from the API's schema; FUZZ_SEE
 
 upgrade-test: $(VENV)/dev  ## the version before upgraded while its workers run; some minutes
 	@UPGRADE_TEST=whole $(PYTEST) tests/upgrade $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+faults: $(VENV)/dev  ## real processes, database and broker stopped in turn; takes some minutes
+	@$(PYTEST) -m faults $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .

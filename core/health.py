@@ -11,7 +11,7 @@ from core.operation.rules import span
 
 LOOKED_WITHIN_SECONDS = 40
 RECOVERY_SHOWN_SECONDS = 300
-MOST_SHOWN = 3
+MOST_SHOWN = 2
 PAGE = "/system/"
 
 

@@ -89,14 +89,13 @@ def as_line(_logger: object, _method: str, entry: Entry) -> str:
     level, logger, event = (str(entry.pop(name, "")) for name in ("level", "logger", "event"))
     trace = str(entry.pop("exception", "") or entry.pop("stack", ""))
     about = "".join(f" {name}={_plain(value)}" for name, value in sorted(entry.items()) if value is not None)
-    line = f"{level.upper()} {logger}: {_CONTROL.sub(_escaped, event)}{about}"
+    line = _CONTROL.sub(_escaped, f"{level.upper()} {logger}: {event}{about}")
     below = "".join(f"\n    | {_CONTROL.sub(_escaped, row)}" for row in trace.splitlines())
     return line + below
 
 
 def _plain(value: Any) -> str:
     text = value.replace('"', "'") if isinstance(value, str) else json.dumps(value, default=str)
-    text = _CONTROL.sub(_escaped, text)
     return f'"{text}"' if set(text) & set(' "=') else text
 
 

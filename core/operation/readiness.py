@@ -63,7 +63,7 @@ def check_readiness() -> tuple[str, dict[str, Check]]:
         _migrations.begin()
         _work.begin()
         left = ends - time.monotonic()
-        checks["migrations"] = _check(_migrations, left, _judge_migrations, failing=UNAVAILABLE)
+        checks["migrations"] = _check(_migrations, left, _judge_migrations, failing=DEGRADED)
         left = ends - time.monotonic()
         checks["due_work"] = _check(_work, left, _judge_work, failing=DEGRADED)
     checks["broker"] = _check(broker.queues, ends - time.monotonic(), _judge_broker, failing=DEGRADED)

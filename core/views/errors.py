@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from core.logs import HEADER
 from core.middleware import FOR_PROGRAMS
 from core.problem import CONTENT_TYPE, problem
 
@@ -33,13 +35,22 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """500: the answer has the request's id, by which its traceback is found in the log."""
+    """500 with the request's id, by which its traceback is found in the log; 503 when the database is away."""
+    away = isinstance(sys.exception(), OperationalError | InterfaceError)
     request_id = str(getattr(request, "firebreak_request_id", ""))
-    if _is_program(request):
+    status = 503 if away else 500
+    if not _is_program(request):
+        page = render_to_string("500.html", {"request_id": request_id, "away": away})
+        answer = HttpResponse(page, status=status)
+    elif away:
+        said = "The database does not answer. Nothing was half done; try again in a few seconds."
+        answer = _problem(status, "database_away", said, request_id=request_id)
+    else:
         said = "An unexpected error stopped this request. Nothing was half done."
-        return _problem(500, "internal_error", said, request_id=request_id)
-    page = render_to_string("500.html", {"request_id": request_id, "header": HEADER})
-    return HttpResponse(page, status=500)
+        answer = _problem(status, "internal_error", said, request_id=request_id)
+    if away:
+        answer["Retry-After"] = "5"
+    return answer
 
 
 def without_csrf(request: HttpRequest, reason: str = "") -> HttpResponse:

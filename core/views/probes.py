@@ -64,7 +64,7 @@ def _comes_from_allowed_network(request: HttpRequest) -> bool:
     A browser can be led here by a name that its attacker owns, so names must be allowed hosts.
     """
     address = _address_of(request)
-    if address is None or not _host_is_known(request.META.get("HTTP_HOST", "")):
+    if address is None or not _host_is_known(request):
         return False
     return any(address in ipaddress.ip_network(network) for network in settings.METRICS_ALLOWED_NETWORKS)
 
@@ -83,8 +83,8 @@ def _address_of(request: HttpRequest) -> ipaddress.IPv4Address | ipaddress.IPv6A
         return None
 
 
-def _host_is_known(host: str) -> bool:
-    domain, _port = split_domain_port(host)
+def _host_is_known(request: HttpRequest) -> bool:
+    domain, _port = split_domain_port(request.META.get("HTTP_HOST") or request.META["SERVER_NAME"])
     try:
         ipaddress.ip_address(domain.strip("[]"))
     except ValueError:
