@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.http import parse_cookie
 
 from core.live import CHANNEL
@@ -113,7 +113,7 @@ class Doorkeeper:
             await asyncio.sleep(DOOR_SECONDS)
             asked = set(self._readers.values())
             try:
-                stay = await asyncio.to_thread(welcome, asked)
+                stay = await asyncio.to_thread(_welcome, asked)
             except DatabaseError as error:  # nobody can be told anything either
                 logger.warning("live stream cannot look at its sessions: %s", error)
                 continue
@@ -132,7 +132,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send, 405)
     elif hub.is_full:
         await _answer(send, 503, retry_after=10)
-    elif not (session_key := _session_key(scope)) or not await asyncio.to_thread(welcome, {session_key}):
+    elif not (session_key := _session_key(scope)) or not await asyncio.to_thread(_welcome, {session_key}):
         await _answer(send, 401)
     else:
         with doorkeeper.watch(session_key) as over:
@@ -190,6 +190,14 @@ async def _answer(send: Send, status: int, *, retry_after: int | None = None) ->
         headers.append((b"retry-after", str(retry_after).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
+
+
+def _welcome(session_keys: set[str]) -> set[str]:
+    """`welcome` in a thread of its own, which leaves no connection behind."""
+    try:
+        return welcome(session_keys)
+    finally:
+        connections.close_all()
 
 
 def _session_key(scope: Scope) -> str:
