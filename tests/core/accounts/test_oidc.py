@@ -109,7 +109,7 @@ def test_a_wrong_answer_signs_nobody_in(client: Client, provider: Provider, wron
     back = provider.authorize(client.post(LOGIN)["Location"])
     WRONG[wrong](provider)
     answer = client.get(back)
-    assert (answer.status_code, "did not work" in answer.content.decode()) == (200, True)
+    assert (answer.status_code, "did not work" in answer.content.decode()) == (401, True)
     assert not User.objects.exists()
     assert not _is_in(client)
 
