@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
@@ -24,6 +29,12 @@ from core.selectors.changes import list_changes_of
 from core.services.tokens import revoke_token
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
+# allauth's tables show secrets, or configure what the environment does. Read first, so that they are there.
+for _app in ("account", "mfa", "socialaccount", "usersessions"):
+    import_module(f"allauth.{_app}.admin")
+for _model in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession):
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)
 
 
 def allowed(request: HttpRequest, action: str) -> bool:
@@ -132,9 +143,15 @@ class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-ar
         ("Seen", {"fields": ("last_login", "date_joined")}),
     )  # fmt: skip
     readonly_fields = ("last_login", "date_joined")
+    actions = ("remove_second_factors",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.action(description="Remove second factors (lost phone and codes)", permissions=["change"])
+    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        removed, _ = Authenticator.objects.filter(user__in=queryset).delete()
+        self.message_user(request, f"{removed} second factor(s) removed; those accounts are signed out.")
 
     @admin.display(description="level")
     def levels(self, user: User) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, connections
 from django.http import parse_cookie
 
 from core.live import CHANNEL
@@ -113,7 +113,7 @@ class Doorkeeper:
             await asyncio.sleep(DOOR_SECONDS)
             asked = set(self._readers.values())
             try:
-                stay = await asyncio.to_thread(welcome, asked)
+                stay = await asyncio.to_thread(_welcome, asked)
             except DatabaseError as error:  # nobody can be told anything either
                 logger.warning("live stream cannot look at its sessions: %s", error)
                 continue
@@ -136,7 +136,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(send, 401)
     else:
         try:
-            allowed = await asyncio.to_thread(welcome, {session_key})
+            allowed = await asyncio.to_thread(_welcome, {session_key})
         except (DatabaseError, InterfaceError):
             await _answer(send, 503, retry_after=5)
             return
@@ -198,6 +198,14 @@ async def _answer(send: Send, status: int, *, retry_after: int | None = None) ->
         headers.append((b"retry-after", str(retry_after).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
+
+
+def _welcome(session_keys: set[str]) -> set[str]:
+    """`welcome` in a thread of its own, which leaves no connection behind."""
+    try:
+        return welcome(session_keys)
+    finally:
+        connections.close_all()
 
 
 def _session_key(scope: Scope) -> str:

@@ -51,7 +51,10 @@ MFA_FORMS = {
     "authenticate": "core.accounts.mfa.AuthenticateForm",
     "reauthenticate": "core.accounts.mfa.ReauthenticateForm",
     "activate_totp": "core.accounts.mfa.EnrolTotpForm",
-    "add_webauthn": "core.accounts.mfa.EnrolPasskeyForm",
+    "add_webauthn": "core.accounts.passkeys.EnrolForm",
+    "authenticate_webauthn": "core.accounts.passkeys.AuthenticateForm",
+    "reauthenticate_webauthn": "core.accounts.passkeys.ReauthenticateForm",
+    "login_webauthn": "core.accounts.passkeys.LoginForm",
 }
 
 # --- sign-in through the organisation's identity provider (OpenID Connect); see docs/access.md ------

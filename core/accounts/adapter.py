@@ -6,8 +6,8 @@ import ipaddress
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.core import ratelimit
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -44,7 +44,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """
         login = str(credentials.get("username") or credentials.get("email") or "").casefold()
         self._login_failed_rl_usage = ratelimit.consume(
-            request, action="login_failed", key=f"{self.get_client_ip(request)} {login}"
+            request,
+            app="allauth.account",
+            action="login_failed",
+            key=f"{self.get_client_ip(request)} {login}",
         )
         if not self._login_failed_rl_usage:
             raise self.validation_error("too_many_login_attempts")

@@ -11,7 +11,6 @@ from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.base import forms as code_forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
-from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import cache
@@ -30,6 +29,9 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def decrypt(self, encrypted_text: str) -> str:
         return encryption.decrypt(encrypted_text)
+
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:
+        return f"Passkey {Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1}"
 
     def get_totp_label(self, user: AbstractBaseUser) -> str:
         return user.get_username()
@@ -78,14 +80,4 @@ class EnrolTotpForm(_SingleUse, ActivateTOTPForm):  # type: ignore[misc]
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
             record_authentication(context.request, self.user, "mfa", type="totp", enrolled=True)
-        return data
-
-
-class EnrolPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]
-    """A new passkey or security key, which has just answered a challenge of this session."""
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean()
-        if not self.errors and data.get("credential"):
-            record_authentication(context.request, self.user, "mfa", type="webauthn", enrolled=True)
         return data

@@ -35,7 +35,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """500 with the request's id, by which its traceback is found in the log; 503 when the database is away."""
+    """500 with the request's id, by which its traceback is found; 503 when the database is away."""
     away = isinstance(sys.exception(), OperationalError | InterfaceError)
     request_id = str(getattr(request, "firebreak_request_id", ""))
     status = 503 if away else 500

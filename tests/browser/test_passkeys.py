@@ -1,0 +1,133 @@
+"""Passkeys in a real Chromium with a virtual authenticator, under the real Content-Security-Policy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from playwright.sync_api import CDPSession, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from core.models import User
+from incidents.models import Incident
+from rollbacks.models import Rollback
+from tests.core.accounts.conftest import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+CHROMIUM = shutil.which("chromium")
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """A phone-sized page with a platform authenticator; ends with no complaint of the browser."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        opened = browser.new_page(viewport={"width": 390, "height": 844})
+        complaints: list[str] = []
+        opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        yield opened
+        wide = opened.evaluate("document.documentElement.scrollWidth > innerWidth")
+        browser.close()
+    assert not wide
+    # /live/ is another process's; the test server has none.
+    assert [said for said in complaints if "404" not in said] == []
+
+
+def _authenticator(page: Page) -> tuple[CDPSession, str]:
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+        "isUserVerified": True, "automaticPresenceSimulation": True,
+    }  # fmt: skip
+    made = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return session, made["authenticatorId"]
+
+
+def _sign_in(page: Page, url: str, there: str) -> None:
+    page.goto(f"{url}/accounts/login/")
+    page.fill("input[name=login]", "ida")
+    page.fill("input[name=password]", PASSWORD)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_url(f"{url}{there}")
+
+
+def test_a_passkey_from_its_set_up_to_the_approval_of_a_rollback(
+    page: Page, live_server: LiveServer, incident: Incident, make_user: Callable[..., User],
+    make_actor: Callable[..., Any], now: Any, settings: Any,
+) -> None:  # fmt: skip
+    from rollbacks.services.requests import request_rollback
+
+    url = live_server.url
+    assert url.startswith("http://localhost:")
+    settings.MFA_REQUIRED_FOR = ["approving"]
+    rollback = request_rollback(
+        incident_id=incident.pk, service="shop", reason="errors", actor=make_actor("bea"), now=now
+    )
+    session, key = _authenticator(page)
+
+    # Ida has a password only: approving leads to the set-up of a second factor.
+    _sign_in(page, url, "/")
+    page.goto(f"{url}/rollbacks/{rollback.ref}/approve/")
+    page.wait_for_url("**/accounts/2fa/")
+    page.get_by_role("link", name="Add a passkey").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/accounts/reauthenticate/**")
+    page.fill("input[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/webauthn/add/")
+    page.fill("input[name=name]", "Work laptop")
+    page.check("input[name=passwordless]")
+    page.click("text=Add >> nth=-1")
+    page.wait_for_url("**/recovery-codes/")
+    assert page.locator(".codes li").count() == 10
+    assert len(session.send("WebAuthn.getCredentials", {"authenticatorId": key})["credentials"]) == 1
+    assert Authenticator.objects.get(type="webauthn").user.username == "ida"
+
+    # From now on it is asked after the password, and is enough alone.
+    page.context.clear_cookies()
+    _sign_in(page, url, "/accounts/2fa/authenticate/")
+    session.send("WebAuthn.setUserVerified", {"authenticatorId": key, "isUserVerified": True})
+    page.click("#passkey-authenticate")
+    page.wait_for_url(f"{url}/")
+    page.context.clear_cookies()
+    page.goto(f"{url}/accounts/login/")
+    page.click("#passkey-login")
+    page.wait_for_url(f"{url}/")
+
+    # An hour later the approval asks once more, and comes back to finish.
+    settings.REAUTHENTICATE_AFTER_SECONDS = 0
+    page.goto(f"{url}/rollbacks/{rollback.ref}/approve/")
+    page.wait_for_url("**/accounts/reauthenticate/**")
+    page.get_by_role("link", name="Use a security key").click()
+    page.wait_for_url("**/webauthn/reauthenticate/**")
+    settings.REAUTHENTICATE_AFTER_SECONDS = 900
+    page.click("#passkey-confirm")
+    page.wait_for_url(f"**/rollbacks/{rollback.ref}/approve/")
+    page.get_by_role("button", name="Approve").click()
+    page.wait_for_url(f"**/rollbacks/{rollback.ref}/")
+    assert Rollback.objects.get().state == "approved"
+
+
+def test_a_refused_passkey_is_said_in_words(
+    page: Page, live_server: LiveServer, make_user: Callable[..., User]
+) -> None:
+    make_user("ida", "viewer")
+    session, key = _authenticator(page)
+    session.send("WebAuthn.setAutomaticPresenceSimulation", {"authenticatorId": key, "enabled": False})
+    page.goto(f"{live_server.url}/accounts/login/")
+    page.evaluate(
+        "navigator.credentials.get = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    )
+    page.click("#passkey-login")
+    page.get_by_role("alert").get_by_text("was cancelled, or took too long").wait_for()
+    assert os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
