@@ -163,10 +163,7 @@ class Stories:
         assert self._step("cart") == "unknown"
 
     def figures(self) -> str:
-        memory = {
-            name: int(self.machine.sh(f"ps -o rss= --ppid {self._pid(name)} -p {self._pid(name)} | awk '{{s+=$1}} END {{print s}}'")) // 1024
-            for name in UNITS
-        }  # fmt: skip
+        memory = {name: self._resident_mb(name) for name in UNITS}
         connections = self._sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'firebreak'")
         return f"resident MB {memory}, {connections} database connections"
 
@@ -216,7 +213,7 @@ class Stories:
             self.machine.paste(block)
         left = self.machine.sh(
             "ls -d /opt/firebreak /etc/firebreak /var/lib/firebreak* /etc/systemd/system/*firebreak* 2>/dev/null || true;"
-            "pgrep -fa firebreak || true; getent passwd firebreak firebreak-runner || true;"
+            "grep -l /opt/firebreak /proc/[0-9]*/cmdline 2>/dev/null || true; getent passwd firebreak firebreak-runner || true;"
             "runuser -u postgres -- psql -X -At -c \"SELECT rolname FROM pg_roles WHERE rolname LIKE 'firebreak%'\""
         )
         assert left == "", left
@@ -246,6 +243,11 @@ class Stories:
 
     def _sql(self, query: str) -> str:
         return self.machine.sh(f'cd / && runuser -u postgres -- psql -X -At -c "{query}" firebreak')
+
+    def _resident_mb(self, unit: str) -> int:
+        pids = f"grep -l firebreak-{unit}.service /proc/[0-9]*/cgroup | cut -d/ -f3"
+        rss = self.machine.sh(f"for pid in $({pids}); do grep VmRSS /proc/$pid/status; done || true")
+        return sum(int(kilobytes) for kilobytes in re.findall(r"(\d+) kB", rss)) // 1024
 
     def _pid(self, unit: str) -> str:
         return self.machine.sh(f"systemctl show -p MainPID --value firebreak-{unit}")
