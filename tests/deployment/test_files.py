@@ -162,6 +162,15 @@ def _faults(name: str, deploy: Path) -> str:
     return told
 
 
+def test_nginx_replaces_what_a_client_claims_to_be() -> None:
+    """NUM_PROXIES=1 in the example counts on exactly one address in the header."""
+    conf = (DEPLOY / "nginx" / "firebreak.conf").read_text()
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in conf
+    assert conf.count("X-Forwarded-For") == 2  # the line and its comment
+    assert not re.search(r"location[^{]*{[^}]*proxy_set_header", conf), "it would undo the server's own"
+    assert "NUM_PROXIES=1\n" in (DEPLOY / "firebreak.env.example").read_text()
+
+
 # --- the guide --------------------------------------------------------------------------------------
 def test_the_guide_has_every_part_and_its_shell_is_valid() -> None:
     assert guide.parts() == {"install", "checkout", "backup", "upgrade", "rollback", "remove"}
