@@ -231,7 +231,7 @@ class Stories:
             self.machine.paste(block)
         left = self.machine.sh(
             "ls -d /opt/firebreak /etc/firebreak /var/lib/firebreak* /etc/systemd/system/*firebreak* 2>/dev/null || true;"
-            "grep -l /opt/firebreak /proc/[0-9]*/cmdline 2>/dev/null || true; getent passwd firebreak firebreak-runner || true;"
+            "grep -l [/]opt/firebreak /proc/[0-9]*/cmdline 2>/dev/null || true; getent passwd firebreak firebreak-runner || true;"
             "runuser -u postgres -- psql -X -At -c \"SELECT rolname FROM pg_roles WHERE rolname LIKE 'firebreak%'\""
         )
         assert left == "", left
