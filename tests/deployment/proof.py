@@ -56,6 +56,7 @@ def main(folder: Path) -> None:
         step("sign-in, an incident, the live stream through nginx", stories.sign_in_and_declare)
         step("a stop waits for a running command", stories.stop_waits)
         step("a killed runner leaves its command running", stories.crash_leaves_the_command)
+        step("systemd and firebreak-manage read the same file", stories.same_environment)
         step("figures", stories.figures)
         step("with everything stopped", stories.everything_stopped)
         step("the guide's backup, restored", lambda: follow(machine, "backup")[-1].strip() + " events")

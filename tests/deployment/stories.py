@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from playwright.sync_api import Page
+
 from tests.deployment import guide
 from tests.deployment.machine import Machine
 from tests.deployment.visitor import DOMAIN, Outage, Visitor, browsing
@@ -49,6 +51,12 @@ source = {"type": "http_json", "url": "https://monitoring.example.org/m.json", "
 monitor = create_monitor(actor=SYSTEM, now=now, service="NAME", metric="error_rate", interval_seconds=3600, source=source)
 observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.33), now=now)
 Monitor.objects.filter(pk=monitor.pk).update(enabled=False)
+"""
+
+RESPONDER = """
+from django.contrib.auth.models import Group
+from core.models import User
+User.objects.create_user("bea", password="PASSWORD").groups.add(Group.objects.get(name="responder"))
 """
 
 
@@ -113,12 +121,12 @@ class Stories:
 
     # --- as a user ----------------------------------------------------------------------------------
     def sign_in_and_declare(self) -> str:
+        """The administrator of the guide can sign in; a responder declares and the stream says so."""
         with browsing() as page:
-            page.goto(f"https://{DOMAIN}/accounts/login/")
-            page.fill("input[name=login]", "admin")
-            page.fill("input[name=password]", self.password)
-            page.click("button[type=submit]")
-            page.wait_for_url(f"https://{DOMAIN}/")
+            _sign_in(page, "admin", self.password)
+        self._manage_shell(RESPONDER.replace("PASSWORD", self.password))
+        with browsing() as page:
+            _sign_in(page, "bea", self.password)
             cookies = page.context.cookies()
             assert cookies
             assert all(cookie["secure"] for cookie in cookies)
@@ -162,11 +170,18 @@ class Stories:
         _wait(lambda: self._state("cart") == "needs_attention", "a person to be asked", 90)
         assert self._step("cart") == "unknown"
 
+    def same_environment(self) -> None:
+        """systemd and firebreak-manage read a value with blanks and signs alike."""
+        awkward = "Firebreak = on call <firebreak@example.org>; 50% #1"
+        self.machine.sh(f"echo 'DEFAULT_FROM_EMAIL={awkward}' >> /etc/firebreak/firebreak.env")
+        self.machine.sh("systemctl restart firebreak-web")
+        environment = self.machine.sh(f"tr '\\0' '\\n' < /proc/{self._pid('web')}/environ")
+        assert f"DEFAULT_FROM_EMAIL={awkward}" in environment.splitlines()
+        asked = "from django.conf import settings; print(settings.DEFAULT_FROM_EMAIL)"
+        assert self._manage_shell(asked) == awkward
+
     def figures(self) -> str:
-        memory = {
-            name: int(self.machine.sh(f"ps -o rss= --ppid {self._pid(name)} -p {self._pid(name)} | awk '{{s+=$1}} END {{print s}}'")) // 1024
-            for name in UNITS
-        }  # fmt: skip
+        memory = {name: self._resident_mb(name) for name in UNITS}
         connections = self._sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'firebreak'")
         return f"resident MB {memory}, {connections} database connections"
 
@@ -216,7 +231,7 @@ class Stories:
             self.machine.paste(block)
         left = self.machine.sh(
             "ls -d /opt/firebreak /etc/firebreak /var/lib/firebreak* /etc/systemd/system/*firebreak* 2>/dev/null || true;"
-            "pgrep -fa firebreak || true; getent passwd firebreak firebreak-runner || true;"
+            "grep -l [/]opt/firebreak /proc/[0-9]*/cmdline 2>/dev/null || true; getent passwd firebreak firebreak-runner || true;"
             "runuser -u postgres -- psql -X -At -c \"SELECT rolname FROM pg_roles WHERE rolname LIKE 'firebreak%'\""
         )
         assert left == "", left
@@ -247,6 +262,11 @@ class Stories:
     def _sql(self, query: str) -> str:
         return self.machine.sh(f'cd / && runuser -u postgres -- psql -X -At -c "{query}" firebreak')
 
+    def _resident_mb(self, unit: str) -> int:
+        pids = f"grep -l firebreak-{unit}.service /proc/[0-9]*/cgroup | cut -d/ -f3"
+        rss = self.machine.sh(f"for pid in $({pids}); do grep VmRSS /proc/$pid/status; done || true")
+        return sum(int(kilobytes) for kilobytes in re.findall(r"(\d+) kB", rss)) // 1024
+
     def _pid(self, unit: str) -> str:
         return self.machine.sh(f"systemctl show -p MainPID --value firebreak-{unit}")
 
@@ -257,6 +277,14 @@ class Stories:
         return self.machine.sh(
             f"firebreak-manage shell -v 0 -c \"$(cat <<'EOF'\n{code}\nEOF\n)\"", check=check
         )
+
+
+def _sign_in(page: Page, username: str, password: str) -> None:
+    page.goto(f"https://{DOMAIN}/accounts/login/")
+    page.fill("input[name=login]", username)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+    page.wait_for_url(re.compile(rf"^https://{re.escape(DOMAIN)}/(?!accounts/login/)"))
 
 
 def _wait(look: Callable[[], T], what: str, seconds: float) -> T:

@@ -80,6 +80,7 @@ def test_the_units_run_what_the_procfile_runs() -> None:
     found = {}
     for unit in UNITS:
         (command,) = settings_of(unit)["ExecStart"]
+        assert "%" not in command.replace("%%", ""), f"{unit.name}: % begins a specifier of systemd's"
         command = command.replace("%%", "%").replace("/opt/firebreak/current/.venv/bin/python", "python")
         found[unit.stem.removeprefix("firebreak-")] = re.sub(r"\$\{(\w+)\}", r"$\1", command)
     assert found == wanted
@@ -126,21 +127,33 @@ def test_each_file_passes_its_check(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "right", "wrong"),
+    ("name", "file", "right", "wrong", "said"),
     [
-        ("compose.yaml", "compose.yaml", "restart: unless-stopped", "restarts: unless-stopped"),
-        ("Dockerfile", "Dockerfile", "WORKDIR /opt/firebreak\nENV", "WORKDIR opt\nENV"),
-        ("systemd", "systemd/firebreak-runner.service", "KillMode=process", "KillMod=process"),
-        ("systemd", "systemd/firebreak-.service.d/10-common.conf", "PrivateTmp=yes", "PrivateTmp=perhaps"),
-        ("nginx/firebreak.conf", "nginx/firebreak.conf", "proxy_buffering off", "proxy_bufering off"),
+        ("compose.yaml", "compose.yaml", "restart: unless-stopped", "restarts: unless-stopped", "restarts"),
+        ("Dockerfile", "Dockerfile", "WORKDIR /opt/firebreak\nENV", "WORKDIR opt\nENV", "DL3000"),
+        ("systemd", "systemd/firebreak-runner.service", "KillMode=process", "KillMod=process", "KillMod"),
+        (
+            "systemd",
+            "systemd/firebreak-.service.d/10-common.conf",
+            "PrivateTmp=yes",
+            "PrivateTmp=perhaps",
+            "perhaps",
+        ),
+        (
+            "nginx/firebreak.conf",
+            "nginx/firebreak.conf",
+            "proxy_buffering off",
+            "proxy_bufering off",
+            "proxy_bufering",
+        ),
     ],
 )
-def test_a_fault_is_caught(name: str, file: str, right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_fault_is_caught(name: str, file: str, right: str, wrong: str, said: str, tmp_path: Path) -> None:
     copy = shutil.copytree(DEPLOY, tmp_path / "deploy")
     text = (copy / file).read_text()
     assert right in text
     (copy / file).write_text(text.replace(right, wrong))
-    assert wrong.partition(":")[0].split()[0].split("=")[0] in _faults(name, copy)
+    assert said in _faults(name, copy)
 
 
 def _faults(name: str, deploy: Path) -> str:
@@ -148,6 +161,15 @@ def _faults(name: str, deploy: Path) -> str:
     if told is None:
         pytest.skip(f"{checks.CHECKS[name][1]} is not installed")
     return told
+
+
+def test_nginx_replaces_what_a_client_claims_to_be() -> None:
+    """NUM_PROXIES=1 in the example counts on exactly one address in the header."""
+    conf = (DEPLOY / "nginx" / "firebreak.conf").read_text()
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in conf
+    assert conf.count("X-Forwarded-For") == 1
+    assert not re.search(r"location[^{]*{[^}]*proxy_set_header", conf), "it would undo the server's own"
+    assert "NUM_PROXIES=1\n" in (DEPLOY / "firebreak.env.example").read_text()
 
 
 # --- the guide --------------------------------------------------------------------------------------
