@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
+from django.conf import settings
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from core.embedded import valkey
 from core.embedded.server import ServerFailed
@@ -66,3 +69,24 @@ def test_both_spellings_mean_the_same_database(server: EmbeddedValkey) -> None:
 )
 def test_celery_spells_only_sockets_differently(given: str, expected: str) -> None:
     assert broker_url_from(given) == expected
+
+
+@pytest.mark.parametrize("connected_before", [True, False])
+def test_a_frozen_broker_costs_a_hint_a_short_timeout(
+    server: EmbeddedValkey, connected_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen is not dead: it takes connections and never answers, so nothing but a timeout ends it."""
+    monkeypatch.delenv("CELERY_BROKER_URL")  # it would win over `broker`
+    app = Celery(broker=broker_url(server.var_dir), set_as_current=False)
+    app.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    if connected_before:
+        app.send_task("nothing", retry=False, ignore_result=True)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            app.send_task("nothing", retry=False, ignore_result=True)
+        assert time.monotonic() - began < 15
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
