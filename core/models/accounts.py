@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -30,13 +31,16 @@ class User(AbstractUser):
     @cached_property
     def level(self) -> Level:
         """The account level (one query, then remembered on the instance)."""
+        return self.level_in(self.groups.values_list("name", flat=True))
+
+    def level_in(self, groups: Iterable[str]) -> Level:
+        """The level of this account as a member of groups of these names."""
         if not self.is_active:
             return Level.NONE
         if self.is_superuser:
             return Level.ADMINISTRATOR
         known = {level.label: level for level in Level}
-        names = self.groups.values_list("name", flat=True)
-        return max((known[name] for name in names if name in known), default=Level.NONE)
+        return max((known[name] for name in groups if name in known), default=Level.NONE)
 
 
 class ApiToken(models.Model):
