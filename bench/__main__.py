@@ -17,8 +17,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--short", dest="scale", action="store_const", const="short", help="two minutes")
-    chosen.add_argument("--smoke", dest="scale", action="store_const", const="smoke", help="seconds: does it work?")
-    parser.add_argument("--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end")
+    chosen.add_argument(
+        "--smoke", dest="scale", action="store_const", const="smoke", help="seconds: does it work?"
+    )
+    parser.add_argument(
+        "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
+    )
     parser.add_argument("--out", type=Path, help="where the page is written")
     options = parser.parse_args()
     var_dir = options.var_dir or Path(tempfile.mkdtemp(prefix="firebreak-bench-"))

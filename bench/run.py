@@ -91,11 +91,11 @@ def _ground(environment: dict[str, str], var_dir: Path) -> Iterator[Ground]:
 
 def _let_in() -> tuple[str, str]:
     """A responder's token and session cookie: an account that needs the whole of the access rules."""
-    from django.contrib.auth.models import Group  # noqa: PLC0415 - Django is set up by now
-    from django.test import Client  # noqa: PLC0415
+    from django.contrib.auth.models import Group
+    from django.test import Client
 
-    from core.clock import utcnow  # noqa: PLC0415
-    from core.models import ApiToken, User  # noqa: PLC0415
+    from core.clock import utcnow
+    from core.models import ApiToken, User
 
     user = User.objects.create_user("bench", password=None)
     user.groups.add(Group.objects.get(name="responder"))
@@ -107,9 +107,9 @@ def _let_in() -> tuple[str, str]:
 
 
 def _measure_size(ground: Ground, found: Findings, held: int, size: int, began: float, say: Say) -> int:
-    from django.test import Client  # noqa: PLC0415 - Django is set up by now
+    from django.test import Client
 
-    from bench.statements import run_alone, statements_of  # noqa: PLC0415
+    from bench.statements import run_alone, statements_of
 
     at = time.monotonic()
     long_events = min(seed.LONG_TIMELINE, size * 10)
@@ -121,12 +121,14 @@ def _measure_size(ground: Ground, found: Findings, held: int, size: int, began: 
     browser.cookies[name] = value
     for operation in operations(_history(ground.link, size, long_ref)):
         known = statements_of(operation, token=ground.token, client=browser)
-        found.statements[operation.name, size] = known
+        found.statements[operation.name, size] = len(known)
         for connections in scale.connections:
             found.loads.append(os.getloadavg()[0])
             cell = Cell(operation.name, operation.beside, size, connections)
             if time.monotonic() - began > scale.at_most_minutes * 60:
-                found.left_out.append(f"{operation.name} at {size:,} with {connections} connections: time was up")
+                found.left_out.append(
+                    f"{operation.name} at {size:,} with {connections} connections: time was up"
+                )
                 continue
             core = operation.is_core
             measure(
@@ -175,7 +177,7 @@ def _checked_settings(link: psycopg.Connection) -> dict[str, str]:
     """What PostgreSQL says of itself; raises NotDurable unless every commit reaches the disk."""
     known = {}
     for name in SHOWN:
-        row = link.execute(f"SHOW {name}").fetchone()  # type: ignore[call-overload]
+        row = link.execute(f"SHOW {name}").fetchone()
         assert row
         known[name] = str(row[0])
     if wrong := {name: known[name] for name, value in DURABLE.items() if known[name] != value}:
@@ -187,7 +189,9 @@ def _cold_starts(found: Findings, var_dir: Path, say: Say) -> None:
     """From `manage.py run` to the first page: once on nothing, then on what that left behind."""
     folder = var_dir / "cold"
     for number in range(found.scale.cold_starts and found.scale.cold_starts + 1):
-        what = "`manage.py run`, again" if number else "`manage.py run`, first time (new database, migrations)"
+        what = (
+            "`manage.py run`, again" if number else "`manage.py run`, first time (new database, migrations)"
+        )
         with whole_stack(folder, free_ports(1)[0], var_dir / "cold.log") as started:
             found.starts.setdefault(what, []).append(started.started_in)
             say(f"cold start: {started.started_in:.1f} s")
@@ -200,7 +204,11 @@ def _cold_starts(found: Findings, var_dir: Path, say: Say) -> None:
 
 def _manage(environment: dict[str, str], *words: str) -> None:
     subprocess.run(
-        [sys.executable, "manage.py", *words], env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "manage.py", *words],
+        env=environment,
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
 
 

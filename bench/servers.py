@@ -45,7 +45,9 @@ class Memory:
 
 
 @contextlib.contextmanager
-def web(environment: Mapping[str, str], port: int, log: Path, application: str = APPLICATION) -> Iterator[Web]:
+def web(
+    environment: Mapping[str, str], port: int, log: Path, application: str = APPLICATION
+) -> Iterator[Web]:
     """Run the Procfile's web process, or the ceiling behind the same server with the same flags."""
     path = "/accounts/login/" if application == APPLICATION else "/api/v1/incidents/"
     own = {**environment, "HOST": "127.0.0.1", "PORT": str(port), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
@@ -93,7 +95,7 @@ def _first_answer(port: int, path: str, process: subprocess.Popen[bytes], log: P
         if process.poll() is not None:
             raise RuntimeError(f"the server ended:\n{log.read_text()[-2000:]}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
                 if answer.status == 200:
                     return time.perf_counter() - began
         except urllib.error.HTTPError as error:

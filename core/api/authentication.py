@@ -78,14 +78,16 @@ def _token_of(text: str) -> ApiToken | None:
     if parts is None:
         return None
     ident, secret = parts.groups()
-    token = next(iter(_with_owner().filter(pk=ident)), None)
+    token: Any = next(iter(_with_owner().filter(pk=ident)), None)
     given = hashlib.sha256(secret.encode()).hexdigest()
     # Compared also when there is no such token, so that the time tells nothing.
     same = hmac.compare_digest(token.digest if token else _NO_DIGEST, given)
     if token is None or not same:
         return None
-    token.user.level = token.user.level_in(token.owners_groups)
-    return token
+    owner: User = token.user
+    owner.level = owner.level_in(token.owners_groups)
+    found: ApiToken = token
+    return found
 
 
 @functools.cache

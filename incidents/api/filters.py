@@ -9,13 +9,15 @@ from rest_framework import serializers
 
 from core.api.fields import Moment
 from core.api.filters import DrillFilters, Filters
+from incidents.models import Service
+from incidents.selectors.search import search_incidents
 from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, Severity
 
 MAX_SEQ = 2**53
 
 
 class IncidentFilters(DrillFilters):
-    """`search` looks into reference, title, description and impact."""
+    """`search` finds words by their beginning in reference, title, description and impact."""
 
     status = serializers.ChoiceField(choices=IncidentStatus.choices, required=False)
     severity = serializers.ChoiceField(choices=Severity.choices, required=False)
@@ -30,7 +32,6 @@ class IncidentFilters(DrillFilters):
         "status": "status",
         "severity": "severity",
         "kind": "kind",
-        "service": "services__slug",
         "declared_after": "declared_at__gte",
         "declared_before": "declared_at__lt",
     }
@@ -41,12 +42,15 @@ class IncidentFilters(DrillFilters):
         if "open" in asked:
             is_open = Q(status__in=OPEN_STATUSES)
             rows = rows.filter(is_open if asked["open"] else ~is_open)
-        if "search" in asked:
-            fields = ("ref", "title", "description", "impact")
-            rows = rows.filter(
-                Q.create([(f"{field}__icontains", asked["search"]) for field in fields], connector=Q.OR)
-            )
-        return rows
+        if "service" in asked:
+            rows = rows.filter(services=_service_id(asked["service"]))
+        return search_incidents(rows, asked["search"]) if "search" in asked else rows
+
+
+def _service_id(slug: str) -> int:
+    """Asked for on its own: only of a known service the database knows whether it has few or many."""
+    found = Service.objects.filter(slug=slug).order_by().values_list("pk", flat=True)
+    return next(iter(found), 0)
 
 
 class TimelineFilters(Filters):

@@ -25,7 +25,6 @@ from incidents.states import (
     Severity,
 )
 
-
 _ROLE_NAMES = tuple(role.value for role in INCIDENT_ROLES)
 
 
@@ -80,7 +79,6 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     def get_url(self, incident: Incident) -> str:
         """The page for people."""
         return f"{settings.PUBLIC_URL}/incidents/{incident.ref}/"
-
 
     def to_representation(self, incident: Any) -> dict[str, Any]:
         """The declared fields, written out: field by field the framework takes most of a list's time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -49,7 +50,7 @@ def test_declaring_by_token_costs_a_known_number_of_statements(token: APIClient,
 
 
 # Token, services; counter, stream, incident, its services, event, head, outbox, poke; the answer.
-DECLARING = 11
+DECLARING = 12
 
 
 def test_what_is_written_out_is_what_the_framework_would_say(
@@ -57,12 +58,19 @@ def test_what_is_written_out_is_what_the_framework_would_say(
 ) -> None:
     """The schema is made from the declared fields: the answer must be theirs, name by name."""
     make_actor("tom", "responder")
-    act = {"incident_id": incident.pk, "actor": commander, "now": now}
+    act: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "now": now}
     acknowledge_incident(**act)
     add_responder(**act, username="tom")
     place_hold(incident=incident, kind="rollback", reference="RB-1", reason="it runs", now=now)
     place_hold(incident=incident, kind="other", reference="X-1", reason="another", now=now)
-    ended = declare_incident(actor=commander, now=now.replace(microsecond=0), title="Over", severity="P3", kind="security", security_level=2)
+    ended = declare_incident(
+        actor=commander,
+        now=now.replace(microsecond=0),
+        title="Over",
+        severity="P3",
+        kind="security",
+        security_level=2,
+    )
     resolve_incident(incident_id=ended.pk, actor=commander, now=now, resolution="done")
     by_framework = serializers.ModelSerializer.to_representation
     rows = list(incident_records(commander))
@@ -73,6 +81,10 @@ def test_what_is_written_out_is_what_the_framework_would_say(
         open_for = written.pop("duration_seconds") - expected.pop("duration_seconds")
         assert abs(open_for) < 5
         assert written == expected
-        assert list(written) == [name for name in shape.fields if name != "duration_seconds"]
+        assert [*written] == [*expected]
     said = next(IncidentSerializer(row).data for row in rows if row.ref == incident.ref)
-    assert (said["active_rollback"], said["roles"]["incident_commander"], said["services"]) == ("RB-1", "ida", ["shop"])
+    assert (said["active_rollback"], said["roles"]["incident_commander"], said["services"]) == (
+        "RB-1",
+        "ida",
+        ["shop"],
+    )

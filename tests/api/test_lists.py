@@ -101,7 +101,12 @@ def various(shop: Service, commander: Actor, now: dt.datetime) -> dict[str, str]
         ("service=shop", ["new", "old"]),
         ("service=nowhere", []),
         ("search=login", ["new", "old"]),
+        ("search=login+slow", ["old"]),
+        ("search=ogin", []),
+        ("search=addresses+of+leak", ["leak"]),
         ("search=100%25", []),
+        ("search=%25", []),
+        ("search='+%26+!(", []),
         ("severity=P0&service=shop", ["new"]),
     ],
 )
