@@ -116,6 +116,14 @@ def test_incidents_are_filtered(
     assert refs(api.get(f"{INCIDENTS}?{query}")) == [various[name] for name in expected]
 
 
+def test_a_reference_or_its_day_is_found(api: APIClient, various: dict[str, str]) -> None:
+    ref = various["old"]
+    day = ref.removeprefix("INC-")[:10]
+    for text in (ref, ref.lower(), day, f"login {day}"):
+        assert refs(api.get(INCIDENTS, {"search": text})) == [ref], text
+    assert refs(api.get(INCIDENTS, {"search": f"leak {day}"})) == []
+
+
 def test_incidents_are_filtered_by_time(api: APIClient, various: dict[str, str], now: dt.datetime) -> None:
     yesterday = (now - dt.timedelta(days=1)).isoformat()
     assert refs(api.get(INCIDENTS, {"declared_before": yesterday})) == [various["old"]]
