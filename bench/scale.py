@@ -27,7 +27,7 @@ WHOLE = Scale(
     rounds=3,
     seconds=1.5,
     more_rounds=2,
-    more_seconds=0.8,
+    more_seconds=0.6,
     cold_starts=3,
     at_most_minutes=24,
 )
