@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 import sys
 import tempfile
@@ -23,11 +24,16 @@ def main() -> int:
     parser.add_argument(
         "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
     )
+    parser.add_argument("--minutes", type=float, help="begin no further measurement after so long")
     parser.add_argument("--out", type=Path, help="where the page is written")
     options = parser.parse_args()
     var_dir = options.var_dir or Path(tempfile.mkdtemp(prefix="firebreak-bench-"))
+    scale = SCALES[options.scale or "whole"]
+    if options.minutes:
+        scale = dataclasses.replace(scale, at_most_minutes=options.minutes)
     try:
-        found = run(SCALES[options.scale or "whole"], var_dir, _say)
+        var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = run(scale, var_dir, _say)
         page = write(found)
         if options.out:
             options.out.write_text(page)

@@ -23,10 +23,12 @@ MakeRequest = Callable[[], bytes]
 
 @dataclass
 class Window:
-    """What happened in one window; `latencies` in seconds are of answered requests."""
+    """What happened in one window of `seconds`, the answers that were still awaited at its end included.
 
-    seconds: float
-    done: int = 0
+    `latencies`, in seconds, are of requests that were answered as expected.
+    """
+
+    seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     own_seconds: float = 0.0
@@ -34,12 +36,12 @@ class Window:
     @property
     def rate(self) -> float:
         """Answers a second."""
-        return self.done / self.seconds
+        return len(self.latencies) / self.seconds if self.seconds else 0.0
 
     @property
     def own_share(self) -> float:
         """What the generator took, as a share of one core."""
-        return self.own_seconds / self.seconds
+        return self.own_seconds / self.seconds if self.seconds else 0.0
 
 
 class _Connection:
@@ -86,7 +88,7 @@ class _Connection:
 
 def run_window(port: int, make: MakeRequest, *, connections: int, seconds: float, expected: int) -> Window:
     """Load the server on `port` for `seconds`; an answer of another status than `expected` has failed."""
-    window = Window(seconds)
+    window = Window()
     status = str(expected).encode()
     links = [_Connection(port) for _ in range(connections)]
     began_own, began = time.thread_time(), time.perf_counter()
@@ -112,7 +114,6 @@ def run_window(port: int, make: MakeRequest, *, connections: int, seconds: float
                 now = time.perf_counter()
                 if answered == status:
                     window.latencies.append(now - link.sent_at)
-                    window.done += now <= deadline
                 elif answered:
                     window.failures.append(answered.decode())
                 if now < deadline:
@@ -121,6 +122,7 @@ def run_window(port: int, make: MakeRequest, *, connections: int, seconds: float
                     selector.unregister(link.link)
                     waiting -= 1
         window.failures += ["no answer"] * waiting
+    window.seconds = time.perf_counter() - began
     window.own_seconds = time.thread_time() - began_own
     for link in links:
         link.link.close()

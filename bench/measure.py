@@ -49,6 +49,12 @@ class Cell:
         """The load generator's share of one core beside Firebreak."""
         return statistics.median(window.own_share for window in self.own)
 
+    @property
+    def database_milliseconds(self) -> float:
+        """What the database takes for the statements of one request, one connection's median."""
+        found = [second for window in self.database for second in window.latencies]
+        return statistics.median(found) * 1000 if found else float("nan")
+
     def percentile(self, percent: int) -> float:
         """Milliseconds, over the latencies of all windows."""
         found = sorted(second for window in self.own for second in window.latencies)

@@ -49,7 +49,7 @@ def operations(history: History) -> list[Operation]:
         return lambda: itertools.repeat(path)
 
     def any_incident(prefix: str) -> Callable[[], Iterator[str]]:
-        choose = random.Random(1)  # noqa: S311 - the same requests in every run
+        choose = random.Random(1)
         return lambda: (f"{prefix}{choose.choice(history.refs)}/" for _ in itertools.count())
 
     lists = {

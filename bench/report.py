@@ -16,7 +16,6 @@ import psutil
 from bench.measure import Cell
 from bench.scale import Scale
 from bench.servers import Memory
-from bench.statements import Statements
 
 AIM = 0.6
 PACKAGES = ("django", "djangorestframework", "psycopg", "granian", "a2wsgi")
@@ -45,7 +44,7 @@ class Findings:
     commit: str
     settings: Mapping[str, str]
     cells: list[Cell] = field(default_factory=list)
-    statements: dict[tuple[str, int], Statements] = field(default_factory=dict)
+    statements: dict[tuple[str, int], int] = field(default_factory=dict)
     memory: list[Memory] = field(default_factory=list)
     starts: dict[str, list[float]] = field(default_factory=dict)
     seeding: dict[int, float] = field(default_factory=dict)
@@ -151,34 +150,24 @@ def _cell(cell: Cell) -> tuple[str, ...]:
 
 
 def _flatness(found: Findings) -> str:
-    """Per request: statements, the database's time, and the slowdown from the smallest to the largest size."""
-    sizes = found.scale.sizes
+    """Statements and the database's time for one request, and the slowdown from first to last size."""
+    sizes, fewest = found.scale.sizes, min(found.scale.connections)
     head = (
         "request",
         "statements",
         *(f"database ms at {size:,}" for size in sizes),
-        "p50 at c = 1, largest / smallest",
+        f"p50 with {fewest} connection(s), last / first size",
     )
+    single = {(cell.operation, cell.size): cell for cell in found.cells if cell.connections == fewest}
     rows = []
     for name in dict.fromkeys(cell.operation for cell in found.cells):
-        known = [found.statements.get((name, size)) for size in sizes]
-        counts = sorted({len(each.texts) for each in known if each})
-        rows.append(
-            (
-                name,
-                " or ".join(map(str, counts)),
-                *(f"{each.milliseconds:.1f}" if each else "–" for each in known),
-                _growth([cell for cell in found.cells if cell.operation == name]),
-            )
-        )
+        cells = [single.get((name, size)) for size in sizes]
+        counts = sorted({count for (each, _size), count in found.statements.items() if each == name})
+        first, last = cells[0], cells[-1]
+        growth = f"{last.percentile(50) / first.percentile(50):.2f}" if first and last else "–"
+        times = (f"{cell.database_milliseconds:.1f}" if cell else "–" for cell in cells)
+        rows.append((name, " or ".join(map(str, counts)), *times, growth))
     return _table(head, rows)
-
-
-def _growth(cells: Sequence[Cell]) -> str:
-    fewest = min(cell.connections for cell in cells)
-    single = [cell for cell in cells if cell.connections == fewest]
-    first, last = single[0].percentile(50), single[-1].percentile(50)
-    return f"{last / first:.2f}" if first else "–"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

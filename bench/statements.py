@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import psycopg
 from django.db import connection
@@ -24,15 +23,7 @@ _INSERT = (
 )
 
 
-@dataclass(frozen=True)
-class Statements:
-    """The statements of one request, with the milliseconds the database took for all of them."""
-
-    texts: tuple[str, ...]
-    milliseconds: float
-
-
-def statements_of(operation: Operation, *, token: str, client: Client) -> Statements:
+def statements_of(operation: Operation, *, token: str, client: Client) -> tuple[str, ...]:
     """Run one request in this process and note what it asks the database; the second counts."""
     path = next(operation.paths())
     headers = {"host": "127.0.0.1"} | ({} if operation.page else {"authorization": f"Bearer {token}"})
@@ -46,25 +37,24 @@ def statements_of(operation: Operation, *, token: str, client: Client) -> Statem
                 answer = browser.post(path, body, content_type="application/json", headers=headers)
         if answer.status_code != operation.expected:
             raise RuntimeError(f"{operation.name}: {answer.status_code} {answer.content[:500]!r}")
-    queries = [query for query in captured.captured_queries if query["sql"] not in ("BEGIN", "COMMIT")]
-    return Statements(
-        tuple(query["sql"] for query in queries), sum(float(query["time"]) for query in queries) * 1000
-    )
+    texts = [query["sql"] for query in captured.captured_queries]
+    return tuple(text for text in texts if text not in ("BEGIN", "COMMIT"))
 
 
-def run_alone(operation: Operation, known: Statements, *, connections: int, seconds: float) -> Window:
+def run_alone(operation: Operation, texts: Sequence[str], *, connections: int, seconds: float) -> Window:
     """The same statements over psycopg, without Django; for a create one insert and its commit."""
-    texts = (_INSERT,) if operation.method == "POST" else known.texts
-    window, deadline = Window(seconds), time.perf_counter() + seconds
+    if operation.method == "POST":
+        texts = (_INSERT,)
+    window, began = Window(), time.perf_counter()
     threads = [
-        threading.Thread(target=_repeat, args=(texts, deadline, window.latencies, window.failures))
+        threading.Thread(target=_repeat, args=(texts, began + seconds, window.latencies, window.failures))
         for _ in range(connections)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    window.done = len(window.latencies)
+    window.seconds = time.perf_counter() - began
     return window
 
 
@@ -74,7 +64,7 @@ def _repeat(texts: Sequence[str], deadline: float, latencies: list[float], failu
             cursor = psycopg.ClientCursor(link)
             while (began := time.perf_counter()) < deadline:
                 for text in texts:
-                    cursor.execute(text)  # type: ignore[call-overload]
+                    cursor.execute(text)
                 latencies.append(time.perf_counter() - began)
     except psycopg.Error as error:
         failures.append(str(error))

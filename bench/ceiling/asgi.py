@@ -1,4 +1,4 @@
-"""The ceiling behind the same bridge as Firebreak: ASGI outside, Django's WSGI application in threads."""
+"""The ceiling as Firebreak's own config/asgi.py: ASGI outside, Django's WSGI application in as many threads."""
 
 import os
 

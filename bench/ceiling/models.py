@@ -40,6 +40,8 @@ class Shape(models.Model):
 class Row(Shape):
     """A stored incident."""
 
+    objects: ClassVar[models.Manager[Row]] = models.Manager()
+
     class Meta:
         app_label = "bench"
         managed = False
@@ -49,7 +51,7 @@ class Row(Shape):
 class Written(Shape):
     """Where the ceiling's create writes: one insert, one commit."""
 
-    TABLE: ClassVar[str] = "bench_written"
+    objects: ClassVar[models.Manager[Written]] = models.Manager()
 
     class Meta:
         app_label = "bench"

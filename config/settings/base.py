@@ -66,7 +66,7 @@ MIDDLEWARE = [
     "core.operation.requests.MeasureMiddleware",
     "core.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "core.static_files.StaticFilesMiddleware",
     "core.middleware.TlsForProgramsMiddleware",
     "core.middleware.CleanInputMiddleware",
     "core.middleware.SchemaMiddleware",

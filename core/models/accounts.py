@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -50,13 +51,16 @@ class User(AbstractUser):
     @cached_property
     def level(self) -> Level:
         """The account level (one query, then remembered on the instance)."""
+        return self.level_in(group.name for group in self.groups.all())
+
+    def level_in(self, groups: Iterable[str]) -> Level:
+        """The level of this account as a member of groups of these names."""
         if not self.is_active:
             return Level.NONE
         if self.is_superuser:
             return Level.ADMINISTRATOR
         known = {level.label: level for level in Level}
-        names = [group.name for group in self.groups.all()]
-        return max((known[name] for name in names if name in known), default=Level.NONE)
+        return max((known[name] for name in groups if name in known), default=Level.NONE)
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Django's, of the password, made to change with the stamp as well."""

@@ -100,7 +100,7 @@ class IncidentViewSet(ApiViewSet):
         return self._show(ref)
 
     def _show(self, ref: str, status: int = 200) -> Response:
-        incident = incident_records(self.actor).filter(ref=ref).first()
+        incident = next(iter(incident_records(self.actor).filter(ref=ref).order_by()), None)
         if incident is None:
             raise NotFound(f"There is no incident {ref[:80]}.")
         return self.show(incident, shapes.IncidentSerializer, status=status)

@@ -100,6 +100,11 @@ class Incident(models.Model):
                 name="incidents_response_due",
             ),
             models.Index(fields=["status"], condition=Q(status__in=OPEN_STATUSES), name="incidents_open"),
+            models.Index(fields=["severity", "-id"], name="incidents_by_severity"),
+            models.Index(fields=["kind", "-id"], name="incidents_by_kind"),
+            models.Index(fields=["status", "-id"], name="incidents_by_status"),
+            models.Index(fields=["-id"], condition=Q(drill=True), name="incidents_drills"),
+            # By migration: incidents_of_a_service (service, incident), incidents_search (words).
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

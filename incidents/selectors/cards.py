@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, F, Prefetch, Q, When
+from django.db import connection
+from django.db.models import Case, F, Prefetch, When
 from django.urls import reverse
 
 from core.actors import Actor
-from core.models import Event
 from incidents import policy
 from incidents.models import Incident, IncidentHold, Responder
 from incidents.models.incidents import IncidentQuerySet
@@ -78,11 +78,10 @@ def list_cards(
         rows = rows.open()
     if severity in Severity.values:
         rows = rows.filter(severity=severity)
-    cursor = rows.filter(ref=before).values_list("declared_at", "pk").first() if before else None
-    if cursor:
-        declared_at, pk = cursor
-        rows = rows.filter(Q(declared_at__lt=declared_at) | Q(declared_at=declared_at, pk__lt=pk))
-    cards = _cards(rows.order_by("-declared_at", "-pk")[: PAGE_SIZE + 1], now=now)
+    last = rows.filter(ref=before).values_list("pk", flat=True).first() if before else None
+    if last:
+        rows = rows.filter(pk__lt=last)
+    cards = _cards(rows.order_by("-pk")[: PAGE_SIZE + 1], now=now)
     more = len(cards) > PAGE_SIZE
     return IncidentPage(cards[:PAGE_SIZE], cards[PAGE_SIZE - 1].ref if more else "")
 
@@ -92,7 +91,7 @@ def cards_of_service(
 ) -> tuple[IncidentCard, ...]:
     """The newest incidents of one service that the actor may see."""
     rows = Incident.objects.visible_to(actor).filter(services=service_id)
-    return _cards(rows.order_by("-declared_at", "-pk")[:count], now=now)
+    return _cards(rows.order_by("-pk")[:count], now=now)
 
 
 def _cards(rows: IncidentQuerySet, *, now: dt.datetime) -> tuple[IncidentCard, ...]:
@@ -110,9 +109,19 @@ def _cards(rows: IncidentQuerySet, *, now: dt.datetime) -> tuple[IncidentCard, .
     return tuple(_card(incident, events.get(incident.stream_id), now) for incident in incidents)
 
 
-def _last_events(incidents: Iterable[Incident]) -> dict[int, LastEvent]:
-    heads = Event.objects.filter(stream__in=[i.stream_id for i in incidents], seq=F("stream__head_seq"))
-    rows = heads.values_list("stream_id", "summary", "occurred_at")
+# Stream and number together: by the stream alone, every event of a long timeline would be read.
+_HEADS = """
+SELECT event.stream_id, event.summary, event.occurred_at
+  FROM unnest(%s::bigint[], %s::bigint[]) AS head(stream_id, seq)
+  JOIN core_event event ON event.stream_id = head.stream_id AND event.seq = head.seq
+"""
+
+
+def _last_events(incidents: Sequence[Incident]) -> dict[int, LastEvent]:
+    streams = [incident.stream for incident in incidents]
+    with connection.cursor() as cursor:
+        cursor.execute(_HEADS, [[s.pk for s in streams], [s.head_seq for s in streams]])
+        rows = cursor.fetchall()
     return {stream: LastEvent(summary, occurred_at) for stream, summary, occurred_at in rows}
 
 

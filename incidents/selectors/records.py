@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TypeVar
 
-from django.db.models import Prefetch, QuerySet
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, JSONField, QuerySet
+from django.db.models.expressions import RawSQL
 
 from core.actors import Actor
 from core.errors import NotFound
 from core.models import Event
-from incidents.models import Incident, IncidentHold, Monitor, Release, Responder, Service
+from incidents.models import Incident, Monitor, Release, Responder, Service
+from incidents.models.incidents import IncidentQuerySet
 from incidents.states import ReleaseState
 
 ROLLBACK_HOLD = "rollback"
 Thing = TypeVar("Thing")
 
 
-def incident_records(actor: Actor) -> QuerySet[Incident]:
-    """The incidents that the actor may see, with services, role holders and rollback holds (4 queries)."""
-    holders = Responder.objects.filter(until__isnull=True).exclude(role="").select_related("user")
-    holds = IncidentHold.objects.filter(kind=ROLLBACK_HOLD).order_by("placed_at")
-    return Incident.objects.visible_to(actor).prefetch_related(
-        "services", Prefetch("responders", queryset=holders), Prefetch("holds", queryset=holds)
+def incident_records(actor: Actor) -> IncidentQuerySet:
+    """The incidents that the actor may see, with all that the API says of one (one query).
+
+    Each row brings `service_slugs`, `role_holders` {role: username} or None, and `rollback_hold`, a
+    reference or None.
+    """
+    return _records().visible_to(actor)
+
+
+# Subqueries of the rows of one page cost less than three further queries and their objects; as text
+# they cost a quarter of what putting them together as expressions does, in every request.
+_SERVICE_SLUGS = """
+ARRAY(SELECT s.slug FROM incidents_incident_services n JOIN incidents_service s ON s.id = n.service_id
+       WHERE n.incident_id = incidents_incident.id ORDER BY s.name, s.slug)
+"""
+_ROLE_HOLDERS = """
+(SELECT jsonb_object_agg(r.role, u.username) FROM incidents_responder r JOIN core_user u ON u.id = r.user_id
+  WHERE r.incident_id = incidents_incident.id AND r.until IS NULL AND r.role <> '')
+"""
+_ROLLBACK_HOLD = """
+(SELECT h.reference FROM incidents_incidenthold h
+  WHERE h.incident_id = incidents_incident.id AND h.kind = %s ORDER BY h.placed_at LIMIT 1)
+"""
+
+
+@functools.cache
+def _records() -> IncidentQuerySet:
+    """Put together once: a queryset is only cloned by who narrows it."""
+    slugs, text = ArrayField(CharField()), CharField(null=True)
+    return Incident.objects.annotate(
+        service_slugs=RawSQL(_SERVICE_SLUGS, [], output_field=slugs),  # noqa: S611 - constants
+        role_holders=RawSQL(_ROLE_HOLDERS, [], output_field=JSONField(null=True)),  # noqa: S611
+        rollback_hold=RawSQL(_ROLLBACK_HOLD, [ROLLBACK_HOLD], output_field=text),  # noqa: S611
     )
 
 

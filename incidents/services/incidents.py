@@ -86,7 +86,8 @@ def declare_incident(
         next_update_due_at=_next_update(severity, now),
         stream=events.open_stream(StreamKind.INCIDENT, ref),
     )
-    incident.services.set(found)
+    names = Incident.services.through  # a new incident names none yet: no need to look first
+    names.objects.bulk_create(names(incident=incident, service=service) for service in found)
     record_on_incident(
         incident,
         "incident.declared",

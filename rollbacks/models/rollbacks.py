@@ -102,6 +102,9 @@ class Rollback(models.Model):
                 name="rollbacks_leased",
             ),
             models.Index(fields=["-requested_at", "-id"], name="rollbacks_newest_first"),
+            models.Index(fields=["state", "-id"], name="rollbacks_by_state"),
+            models.Index(fields=["service", "-id"], name="rollbacks_of_a_service"),
+            models.Index(fields=["-id"], condition=Q(drill=True), name="rollbacks_drills"),
         ]
 
     def __str__(self) -> str:

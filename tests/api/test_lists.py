@@ -101,7 +101,12 @@ def various(shop: Service, commander: Actor, now: dt.datetime) -> dict[str, str]
         ("service=shop", ["new", "old"]),
         ("service=nowhere", []),
         ("search=login", ["new", "old"]),
+        ("search=login+slow", ["old"]),
+        ("search=ogin", []),
+        ("search=addresses+of+leak", ["leak"]),
         ("search=100%25", []),
+        ("search=%25", []),
+        ("search='+%26+!(", []),
         ("severity=P0&service=shop", ["new"]),
     ],
 )
@@ -109,6 +114,14 @@ def test_incidents_are_filtered(
     api: APIClient, various: dict[str, str], query: str, expected: list[str]
 ) -> None:
     assert refs(api.get(f"{INCIDENTS}?{query}")) == [various[name] for name in expected]
+
+
+def test_a_reference_or_its_day_is_found(api: APIClient, various: dict[str, str]) -> None:
+    ref = various["old"]
+    day = ref.removeprefix("INC-")[:10]
+    for text in (ref, ref.lower(), day, f"login {day}"):
+        assert refs(api.get(INCIDENTS, {"search": text})) == [ref], text
+    assert refs(api.get(INCIDENTS, {"search": f"leak {day}"})) == []
 
 
 def test_incidents_are_filtered_by_time(api: APIClient, various: dict[str, str], now: dt.datetime) -> None:
@@ -138,7 +151,7 @@ def fill(commander: Actor, make_actor: Callable[..., Actor], now: dt.datetime) -
 
 @pytest.mark.parametrize(
     ("address", "queries"),
-    [("incidents", 5), ("services", 2), ("monitors", 2), ("rollbacks", 4), ("contacts", 2)],
+    [("incidents", 2), ("services", 2), ("monitors", 2), ("rollbacks", 4), ("contacts", 2)],
 )
 def test_a_list_costs_the_same_with_three_rows_and_with_thirty(
     api: APIClient, fill: Callable[[int], None], address: str, queries: int

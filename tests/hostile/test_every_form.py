@@ -12,10 +12,10 @@ from django.contrib import admin
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from core.views.commands import CommandView
 
 from core.actors import Actor
 from core.models import ApiToken, User
+from core.views.commands import CommandView
 from incidents.models import Incident
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback
