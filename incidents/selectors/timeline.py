@@ -113,8 +113,8 @@ OWN = "firebreak"  # what Firebreak wrote down itself needs no source beside the
 
 def _detail(summary: str, data: Mapping[str, Any]) -> str:
     """The whole text, where the summary is only its beginning or leaves something out."""
-    texts = [str(data.get(key) or "") for key in ("message", "resolution", "reason")]
-    whole = next((text for text in texts if text and " ".join(text.split()) not in summary), "")
+    texts = [data.get(key) for key in ("message", "resolution", "reason")]
+    whole = next((t for t in texts if isinstance(t, str) and " ".join(t.split()) not in summary), "")
     parts = [whole]
     if cause := data.get("root_cause"):
         parts.append(f"Root cause: {cause}")

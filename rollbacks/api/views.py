@@ -172,7 +172,7 @@ class ProcedureViewSet(ApiViewSet):
 
     def list(self, request: Request) -> Response:
         """Every procedure; the playbook is small, so there is one page."""
-        return self.whole(shapes.ProcedureSerializer(list_procedures(), many=True).data)
+        return self.whole(list(shapes.ProcedureSerializer(list_procedures(), many=True).data))
 
 
 class AutomationViewSet(ApiViewSet):

@@ -13,8 +13,10 @@ from django.db import IntegrityError, connection, transaction
 
 from core.actors import SYSTEM, Actor, Level
 from core.errors import Conflict, IllegalMove, Invalid, NotAllowed, NotFound
+from core.events import record
 from core.models import Event
 from incidents.models import Incident
+from incidents.selectors.timeline import list_events
 from incidents.services import incidents as commands
 from incidents.services.clocks import mark_breached_responses
 from incidents.services.notes import add_note
@@ -246,3 +248,20 @@ def test_fifty_declarations_at_once_get_fifty_dense_references(commander: Actor,
     assert failures == []
     refs = sorted(Incident.objects.values_list("ref", flat=True))
     assert refs == [f"INC-{now:%Y-%m-%d}-{n:04d}" for n in range(1, 51)]
+
+
+def test_the_text_behind_a_line_is_words_never_a_number(incident: Incident, now: dt.datetime) -> None:
+    record(
+        incident.stream_id,
+        kind="message.sent",
+        actor=SYSTEM,
+        summary="Update: 7 delivered",
+        now=now,
+        data={"message": 3},
+    )
+    record(
+        incident.stream_id, kind="incident.updated", actor=SYSTEM, summary="Half…", now=now,
+        data={"message": "Half of it, and the other half."},
+    )  # fmt: skip
+    updated, sent = list_events(incident)[:2]
+    assert (updated.detail, sent.detail) == ("Half of it, and the other half.", "")
