@@ -94,8 +94,10 @@ def cells(level: str) -> Iterator[tuple[Case, str, Status]]:
             yield case, "beside", case.profile.own[level]  # the service of a restricted incident
         if has_ref:
             other = case.profile.other[level]
-            yield case, "other", other
-            yield case, "restricted", 404 if level in NEED_TO_KNOW else other
+            if level == "responder" or other != case.profile.own[level]:
+                yield case, "other", other
+            if level in NEED_TO_KNOW or case.method == "GET":
+                yield case, "restricted", 404 if level in NEED_TO_KNOW else other
         looked_up = any(name in case.path for name in ("{ref}", "{slug}", "{pk}"))
         if looked_up and level == "commander":
             yield case, "missing", 404
