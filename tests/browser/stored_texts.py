@@ -37,6 +37,7 @@ NEVER = {
     "rollbacks.approval.role": "a key of the playbook",
     "comms.message.rollback_ref": "made by Firebreak",
 }
+MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version")
 SEPARATOR = " · "
 
 
@@ -76,7 +77,7 @@ def _value(field: models.Field[Any, Any], payloads: Sequence[str], turn: int, ro
         words = dict.fromkeys(("type", "url", "path", "p"), whole)
         return [whole] if field.name == "audiences" else words
     # What must differ from row to row begins with the row's number; an address must not.
-    begin = f"{row.pk}" if field.unique or field.name in ("recipient", "email", "version") else ""
+    begin = f"{row.pk}{field.name[0]}" if field.unique or field.name in MUST_DIFFER else ""
     text = begin + whole
     if field.max_length is not None and len(text) > field.max_length:
         text = (begin + payloads[turn % len(payloads)])[: field.max_length]

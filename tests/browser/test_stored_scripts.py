@@ -200,7 +200,7 @@ def test_nothing_in_a_panel_or_a_dialog_does(full: Afternoon, page: Page, compla
 
 def test_nothing_that_comes_straight_back_does(full: Afternoon, page: Page, complaints: list[str]) -> None:
     """Error pages, refused forms, searches: what a link or a mistake makes a page say."""
-    for payload in PAYLOADS[::4]:
+    for payload in PAYLOADS[::5]:
         said = quote(payload, safe="")
         for address in (
             f"/incidents/{said}/", f"/?panel={said}", f"/incidents/?state={said}&severity={said}&before={said}",
@@ -209,13 +209,13 @@ def test_nothing_that_comes_straight_back_does(full: Afternoon, page: Page, comp
             page.goto(address)
             assert page.evaluate(SIGNS) == [], address
     page.goto("/incidents/declare/")
-    page.evaluate(
-        "(text) => { const form = document.querySelector('form[action=\"/incidents/declare/\"]'); form.noValidate = true;"
-        " for (const field of form.querySelectorAll('input[type=text], textarea')) field.value = text;"
-        " HTMLFormElement.prototype.submit.call(form); }",
-        " · ".join(PAYLOADS),
-    )
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.evaluate(
+            "(text) => { const form = document.querySelector('form[action=\"/incidents/declare/\"]'); form.noValidate = true;"
+            " for (const field of form.querySelectorAll('input[type=text], textarea')) field.value = text;"
+            " HTMLFormElement.prototype.submit.call(form); }",
+            " · ".join(PAYLOADS),
+        )
     assert page.evaluate(SIGNS) == []
     assert complaints == []
 
