@@ -59,7 +59,7 @@ class WebProcess:
     def workers(self) -> list[psutil.Process]:
         """The processes that answer: they must be the same after whatever was sent."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return list(psutil.Process(self.process.pid).children(recursive=True))
 
     def resident_bytes(self) -> int:
         return int(sum(worker.memory_info().rss for worker in self.workers()))

@@ -110,9 +110,11 @@ _CONNECTION = {
 }
 DATABASES = {
     "default": read_address("DATABASE_URL", _APP_URL, env.db_url_config) | _CONNECTION,
-    "owner": read_address("DATABASE_OWNER_URL", _OWNER_URL, env.db_url_config)
-    | _CONNECTION
-    | {"TEST": {"MIRROR": "default"}},
+    "owner": (
+        read_address("DATABASE_OWNER_URL", _OWNER_URL, env.db_url_config)
+        | _CONNECTION
+        | {"TEST": {"MIRROR": "default"}}
+    ),
 }
 for _database in DATABASES.values():
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {

@@ -43,7 +43,9 @@ SEPARATOR = " · "
 
 def text_columns() -> Iterator[tuple[type[models.Model], list[models.Field[Any, Any]]]]:
     """The columns of each model that could hold somebody's text, less those of NEVER."""
-    for model in [*(model for model in apps.get_models() if model._meta.app_label in OWN), LogEntry]:
+    own = [model for model in apps.get_models() if model._meta.app_label in OWN]
+    models_with_texts: list[type[models.Model]] = [*own, LogEntry]
+    for model in models_with_texts:
         label = model._meta.label_lower
         found = [
             field

@@ -16,7 +16,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,11 +63,11 @@ class Installation:
     secrets: dict[str, str]
     outputs: list[bytes] = field(default_factory=list)
 
-    def run(self, *words: str, seconds: float = 60, **changed: str) -> bytes:
+    def run(self, *words: str, seconds: float = 60, changed: Mapping[str, str] | None = None) -> bytes:
         """A command to its end, or for so many seconds."""
         with subprocess.Popen(
             words,
-            env={**os.environ, **self.secrets, **changed},
+            env={**os.environ, **self.secrets, **(changed or {})},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -181,20 +181,22 @@ def _let_it_fail(installation: Installation) -> None:
     worker = ("-m", "celery", "-A", "config", "-q", "worker", "-Q", "comms", "-P", "threads", "-l", "info")
     installation.run(PYTHON, *worker, seconds=8)
     installation.run(*manage, "check", "--deploy")
-    installation.run(*manage, "check", PLAYBOOK_DIR=str(installation.var_dir / "nothing"))
+    installation.run(*manage, "check", changed={"PLAYBOOK_DIR": str(installation.var_dir / "nothing")})
     gone = f"postgresql://app:{MARK}-database@127.0.0.1:1/firebreak"
     ask = (
         "from django.test import Client; c = Client(raise_request_exception=False, HTTP_HOST='localhost');"
         "print(c.get('/accounts/login/').content, c.post('/accounts/login/', {'login': 'a', 'password': 'b'}).content)"
     )
-    installation.run(*manage, "shell", "-v", "0", "-c", ask, DATABASE_URL=gone, DATABASE_OWNER_URL=gone)
+    installation.run(
+        *manage, "shell", "-v", "0", "-c", ask, changed={"DATABASE_URL": gone, "DATABASE_OWNER_URL": gone}
+    )
     for name, value in (
         ("DATABASE_URL", f"postgresql://app:{MARK}/data@base@host:port/x"),
         ("CELERY_BROKER_URL", f"redis://:{MARK}/bro:ker@host/0"),
         ("EMAIL_URL", f"smtp://user:{MARK}/ma:il@host:port"),
         ("EMAIL_URL", f"{MARK}://user:x@host"),
     ):
-        installation.run(*manage, "check", **{name: value})
+        installation.run(*manage, "check", changed={name: value})
 
 
 def _every_page(web: WebProcess, ada: User) -> list[bytes]:
