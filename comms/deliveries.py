@@ -75,7 +75,7 @@ def _attempt(delivery: Delivery) -> None:
         _put_off(delivery, error)
     except Exception as error:
         logger.exception("channel %s failed unexpectedly", delivery.channel)
-        _put_off(delivery, NotSent(f"{type(error).__name__}: {error}"))
+        _put_off(delivery, NotSent(f"{type(error).__name__}, see the log"))
     else:
         _mark_sent(delivery, sent)
 

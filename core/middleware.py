@@ -132,7 +132,10 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return _refused(415, "unsupported_media_type", "Send the body without a Content-Encoding.")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdecimal() and len(length) < 19):
+        return _refused(400, "invalid", "Content-Length is no number.")
+    if int(length) > limit:
         return _refused(413, "too_large", f"A request holds at most {limit} bytes.")
     if request.content_type in _FORMS and request.method == "POST" and not _is_clean(request):
         return _refused(400, "invalid", "The form contains a NUL character.")

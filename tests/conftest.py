@@ -57,9 +57,19 @@ def django_db_setup(
         database["USER"] = app_role
     yield
     with django_db_blocker.unblock():
+        _end_other_sessions()
         connection.close()
         database["USER"] = owner
         teardown_databases(made, verbosity=0)
+
+
+def _end_other_sessions() -> None:
+    """Of processes that tests started: PostgreSQL may not have noticed their end yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="session")

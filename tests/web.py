@@ -25,8 +25,9 @@ class WebProcess:
         self.log = folder / "web.log"
         self.environment = {
             **os.environ,
-            "DATABASE_URL": _with_database(os.environ["DATABASE_URL"]),
-            "DATABASE_OWNER_URL": _with_database(os.environ["DATABASE_OWNER_URL"]),
+            **{
+                name: with_tests_database(os.environ[name]) for name in ("DATABASE_URL", "DATABASE_OWNER_URL")
+            },
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
@@ -50,13 +51,15 @@ class WebProcess:
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
+            workers = self.workers()
             self.process.terminate()
             self.process.wait(20)
+            psutil.wait_procs(workers, 10)
 
     def workers(self) -> list[psutil.Process]:
         """The processes that answer: they must be the same after whatever was sent."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return list(psutil.Process(self.process.pid).children(recursive=True))
 
     def resident_bytes(self) -> int:
         return int(sum(worker.memory_info().rss for worker in self.workers()))
@@ -70,7 +73,7 @@ class WebProcess:
             return False
 
 
-def _with_database(url: str) -> str:
+def with_tests_database(url: str) -> str:
     """The address with the name of the tests' database instead of the ordinary one."""
     name = str(connection.settings_dict["NAME"])
     parts = urlsplit(url)

@@ -53,7 +53,9 @@ def send(message: Outgoing, channel: WebhookChannel) -> Sent:
     }
     try:
         answer = asyncio.run(_post(url, body, headers))
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+    except httpx2.InvalidURL:  # its text quotes the address, which may hold a secret
+        raise NotSent(f"{channel.url_variable} is no address", retry=False) from None
+    except (httpx2.HTTPError, OSError) as error:
         raise NotSent(f"{type(error).__name__}: {error}") from error
     if 200 <= answer.status < 300:
         return Sent(receipt=f"HTTP {answer.status}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import environ
 
+from core.addresses import read_address
 from core.embedded import postgres, valkey
 
 env = environ.Env()
@@ -123,8 +124,12 @@ _CONNECTION = {
     "ATOMIC_REQUESTS": False,
 }
 DATABASES = {
-    "default": env.db_url_config(_APP_URL) | _CONNECTION,
-    "owner": env.db_url_config(_OWNER_URL) | _CONNECTION | {"TEST": {"MIRROR": "default"}},
+    "default": read_address("DATABASE_URL", _APP_URL, env.db_url_config) | _CONNECTION,
+    "owner": (
+        read_address("DATABASE_OWNER_URL", _OWNER_URL, env.db_url_config)
+        | _CONNECTION
+        | {"TEST": {"MIRROR": "default"}}
+    ),
 }
 for _database in DATABASES.values():
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
@@ -148,8 +153,10 @@ CACHES = {
 }
 
 # --- background work: messages are hints, rows are the truth -------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or valkey.broker_url_from(
-    env.str("REDIS_URL", default="") or valkey.url(VAR_DIR)
+CELERY_BROKER_URL = read_address(
+    "CELERY_BROKER_URL or REDIS_URL",
+    env.str("CELERY_BROKER_URL", default="") or env.str("REDIS_URL", default="") or valkey.url(VAR_DIR),
+    valkey.broker_url_from,
 )
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -181,7 +188,7 @@ EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 EMAIL_TIMEOUT = 10
 if EMAIL_URL := env.str("EMAIL_URL", default=""):
-    vars().update(env.email_url_config(EMAIL_URL))
+    vars().update(read_address("EMAIL_URL", EMAIL_URL, env.email_url_config))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Firebreak <firebreak@localhost>")
 
 # --- pages --------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ class ApiViewSet(GenericViewSet[Any]):
         found = self.paginate_queryset(self.filter_queryset(rows))
         return self.get_paginated_response(serializer(found, many=True).data)
 
-    def whole(self, results: list[Any]) -> Response:
+    def whole(self, results: Any) -> Response:
         """A list that is always one page: it has no cursor, and `page_size` is checked all the same."""
         self.parameters()
         NewestFirst().get_page_size(self.request)

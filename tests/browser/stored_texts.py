@@ -37,12 +37,15 @@ NEVER = {
     "rollbacks.approval.role": "a key of the playbook",
     "comms.message.rollback_ref": "made by Firebreak",
 }
+MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version")
 SEPARATOR = " · "
 
 
 def text_columns() -> Iterator[tuple[type[models.Model], list[models.Field[Any, Any]]]]:
     """The columns of each model that could hold somebody's text, less those of NEVER."""
-    for model in [*(model for model in apps.get_models() if model._meta.app_label in OWN), LogEntry]:
+    own = [model for model in apps.get_models() if model._meta.app_label in OWN]
+    models_with_texts: list[type[models.Model]] = [*own, LogEntry]
+    for model in models_with_texts:
         label = model._meta.label_lower
         found = [
             field
@@ -76,7 +79,7 @@ def _value(field: models.Field[Any, Any], payloads: Sequence[str], turn: int, ro
         words = dict.fromkeys(("type", "url", "path", "p"), whole)
         return [whole] if field.name == "audiences" else words
     # What must differ from row to row begins with the row's number; an address must not.
-    begin = f"{row.pk}" if field.unique or field.name in ("recipient", "email", "version") else ""
+    begin = f"{row.pk}{field.name[0]}" if field.unique or field.name in MUST_DIFFER else ""
     text = begin + whole
     if field.max_length is not None and len(text) > field.max_length:
         text = (begin + payloads[turn % len(payloads)])[: field.max_length]

@@ -119,7 +119,7 @@ def filled(field: forms.Field, initial: Any) -> Any:
     if isinstance(field, forms.MultipleChoiceField):
         return []
     if isinstance(field, forms.ChoiceField):
-        return initial or next((key for key, _label in field.choices if key), "")
+        return initial or next((key for key, _label in list(field.choices) if key), "")  # type: ignore[arg-type]
     if isinstance(field, forms.JSONField):
         return field.prepare_value(initial)
     return "words" if initial in (None, "") and field.required else initial or ""

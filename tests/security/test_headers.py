@@ -6,7 +6,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.client import HTTPMessage
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -136,7 +136,7 @@ class _NotFollowed(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _fetch(url: str) -> tuple[int, HTTPMessage]:
+def _fetch(url: str) -> tuple[int, Message]:
     try:
         with urllib.request.build_opener(_NotFollowed).open(url, timeout=20) as answer:
             return answer.status, answer.headers
