@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.db import connections
 from playwright.sync_api import CDPSession, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -23,7 +23,15 @@ ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-b
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def site(transactional_db: None) -> Iterator[str]:
+    """Firebreak's pages at http://localhost, which is a secure context."""
+    server = LiveServer("localhost")
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def page(site: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     """A phone-sized page with a platform authenticator; ends with no complaint of the browser."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
@@ -37,6 +45,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
         yield opened
         wide = opened.evaluate("document.documentElement.scrollWidth > innerWidth")
         browser.close()
+        connections.close_all()  # Django has one of its own for code under playwright's loop
     assert not wide
     # /live/ is another process's; the test server has none.
     assert [said for said in complaints if "404" not in said] == []
@@ -62,12 +71,12 @@ def _sign_in(page: Page, url: str, there: str) -> None:
 
 
 def test_a_passkey_from_its_set_up_to_the_approval_of_a_rollback(
-    page: Page, live_server: LiveServer, incident: Incident, make_user: Callable[..., User],
+    page: Page, site: str, incident: Incident, make_user: Callable[..., User],
     make_actor: Callable[..., Any], now: Any, settings: Any,
 ) -> None:  # fmt: skip
     from rollbacks.services.requests import request_rollback
 
-    url = live_server.url
+    url = site
     assert url.startswith("http://localhost:")
     settings.MFA_REQUIRED_FOR = ["approving"]
     rollback = request_rollback(
@@ -118,16 +127,13 @@ def test_a_passkey_from_its_set_up_to_the_approval_of_a_rollback(
     assert Rollback.objects.get().state == "approved"
 
 
-def test_a_refused_passkey_is_said_in_words(
-    page: Page, live_server: LiveServer, make_user: Callable[..., User]
-) -> None:
+def test_a_refused_passkey_is_said_in_words(page: Page, site: str, make_user: Callable[..., User]) -> None:
     make_user("ida", "viewer")
     session, key = _authenticator(page)
     session.send("WebAuthn.setAutomaticPresenceSimulation", {"authenticatorId": key, "enabled": False})
-    page.goto(f"{live_server.url}/accounts/login/")
+    page.goto(f"{site}/accounts/login/")
     page.evaluate(
-        "navigator.credentials.get = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+        "() => { navigator.credentials.get = () => Promise.reject(new DOMException('no', 'NotAllowedError')) }"
     )
     page.click("#passkey-login")
     page.get_by_role("alert").get_by_text("was cancelled, or took too long").wait_for()
-    assert os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
