@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -158,6 +159,7 @@ class RequestLogMiddleware(RequestMiddleware):
             request.META.pop("HTTP_X_REQUEST_ID", None)
         super().prepare(request)
         request.firebreak_request_id = request_id()  # type: ignore[attr-defined]
+        request.firebreak_began = time.perf_counter()  # type: ignore[attr-defined]
 
     def process_view(self, request: HttpRequest, _view: Any, _args: Any, kwargs: Mapping[str, Any]) -> None:
         found = _REFERENCE.fullmatch(str(kwargs.get("ref", "")))
@@ -167,4 +169,6 @@ class RequestLogMiddleware(RequestMiddleware):
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         response[HEADER] = request.firebreak_request_id  # type: ignore[attr-defined]
+        took = time.perf_counter() - request.firebreak_began  # type: ignore[attr-defined]
+        structlog.contextvars.bind_contextvars(seconds=round(took, 4))
         super().handle_response(request, response)

@@ -38,6 +38,5 @@ def forget_process(*, process_id: int, actor: Actor, now: dt.datetime) -> str:
         summary=f"{facts.name} on {facts.host} (process {facts.pid}) is no longer watched",
         now=now,
         data={"process": facts.name, "host": facts.host, "pid": facts.pid},
-        topics=("system",),
     )
     return f"{facts.name} on {facts.host}"

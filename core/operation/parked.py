@@ -47,7 +47,6 @@ def retry_parked(*, actor: Actor, now: dt.datetime, pending_id: int | None = Non
         summary=f"{number} given another try",
         now=now,
         data={"events": [row.event_id for row in rows], "consumers": sorted({row.consumer for row in rows})},
-        topics=("system",),
     )
     hints.wake("core.sweep_outbox")
     return len(rows)

@@ -79,8 +79,9 @@ def _web_answers(facts: SystemFacts) -> Iterator[Trouble]:
     for (component, host), asked in facts.marks.items():
         if component != "web.asked" or asked.age_seconds > SILENT_AFTER_SECONDS:
             continue
-        if not any(process.name == "web" and process.host == host for process in facts.processes):
-            continue
+        here = [process for process in facts.processes if (process.name, process.host) == ("web", host)]
+        if not any(process.uptime_seconds > SILENT_AFTER_SECONDS for process in here):
+            continue  # no web here, or it has only just started
         answered = facts.marks.get(("web.answered", host), MarkFacts(float("inf")))
         if answered.age_seconds > SILENT_AFTER_SECONDS:
             detail = f"The watchdog of {host} asks it every few seconds and gets no answer."

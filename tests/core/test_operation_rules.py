@@ -70,6 +70,7 @@ def test_a_web_process_that_lives_but_does_not_answer_is_found() -> None:
     assert only(replace(well(), marks=marks)).key == "web.answers"
     del marks["web.answered", "alpha"]
     assert only(replace(well(), marks=marks)).silences
+    assert judge(with_process(replace(well(), marks=marks), "web", uptime_seconds=9.0)) == ()
     # A watchdog that asks no web process, or on a host without one, says nothing about it.
     assert judge(replace(well(), marks={})) == ()
     assert judge(replace(well(), marks={("web.asked", "beta"): MarkFacts(2.0)})) == ()
