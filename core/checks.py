@@ -32,7 +32,7 @@ def secret_is_given(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         checks.Warning(
             "SECRET_KEY is not set: each VAR_DIR generates its own.",
             hint="Set SECRET_KEY to 50 random characters, the same for every process.",
-            id="firebreak.W002",
+            id="firebreak.W021",
         )
     ]
 

@@ -23,7 +23,7 @@ def commands_end_before_a_stop_gives_up(app_configs: Any, **kwargs: Any) -> list
             f"playbook commands.yaml: {key} may run {command.timeout:g} s, longer than a stop waits"
             f" ({STEP_GRACE_SECONDS:g} s).",
             hint="Shorten its timeout, or start the long work elsewhere and let a later step wait for it.",
-            id="firebreak.W003",
+            id="firebreak.W022",
         )
         for key, command in commands.items()
         if command.timeout > STEP_GRACE_SECONDS

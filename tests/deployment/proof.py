@@ -9,6 +9,7 @@ does: where a line of the guide is wrong, this fails with that line.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.deployment.stories import Stories
 from tests.deployment.visitor import Visitor, password_in
 
 OLD, NEW = "0.1.0", "0.1.1"
+NEEDED = ("debootstrap", "systemd-nspawn", "nsenter", "git", "openssl", "chromium")
 
 
 def main(folder: Path) -> None:
@@ -104,7 +106,16 @@ def _run(*argv: str, cwd: Path) -> None:
     assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
 
 
+def refuse_without_means() -> None:
+    """Say what is missing before anything is made."""
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if os.geteuid() != 0 or missing:
+        lack = f"; missing here: {', '.join(missing)}" if missing else ""
+        sys.exit(f"deploy-check makes and boots a machine: it needs root and {', '.join(NEEDED)}{lack}")
+
+
 if __name__ == "__main__":
+    refuse_without_means()
     if len(sys.argv) > 1:
         main(Path(sys.argv[1]).resolve())
     else:

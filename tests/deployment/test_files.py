@@ -197,18 +197,18 @@ def test_files_and_commands_the_guide_names_exist() -> None:
 
 # --- settings that only production has ------------------------------------------------------------------
 def test_a_command_longer_than_a_stop_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "firebreak.W003" not in _warnings()
+    assert "firebreak.W022" not in _warnings()
     monkeypatch.setattr(shutdown, "STEP_GRACE_SECONDS", 1.0)
     monkeypatch.setattr("rollbacks.checks.STEP_GRACE_SECONDS", 29.0)
     assert max(command.timeout for command in get_playbook()["commands"].root.values()) == 60
-    assert "firebreak.W003" in _warnings()
+    assert "firebreak.W022" in _warnings()
 
 
 def test_a_missing_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "x" * 50)
-    assert "firebreak.W002" not in _warnings()
+    assert "firebreak.W021" not in _warnings()
     monkeypatch.delenv("SECRET_KEY")
-    assert "firebreak.W002" in _warnings()
+    assert "firebreak.W021" in _warnings()
 
 
 def _warnings() -> set[str]:
