@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def test_every_command_exists(page: Path) -> None:
     assert named - EXPECTED_COMMANDS <= set(get_commands())
 
 
+@functools.cache
 def _known_variables() -> set[str]:
     """Every variable that settings, servers, demo, playbook or Makefile read."""
     files = [*ROOT.glob("config/**/*.py"), *ROOT.glob("core/**/*.py"), *ROOT.glob("demo/**/*.py")]
@@ -77,6 +79,17 @@ def _known_variables() -> set[str]:
     return known | set(re.findall(r"\$\(([A-Z]+)\)", (ROOT / "Makefile").read_text()))
 
 
+@functools.cache
+def _constants() -> set[str]:
+    """Names in capitals of the code, which pages name as well."""
+    return {
+        name
+        for app in ("core", "incidents", "rollbacks", "comms", "config")
+        for file in ROOT.glob(f"{app}/**/*.py")
+        for name in re.findall(r"^([A-Z][A-Z0-9_]+)\b(?:: [^=]+)? =", file.read_text(), re.MULTILINE)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_variable_exists(page: Path) -> None:
     """Names in capitals that stand as code alone, are set or are read on a page."""
@@ -84,13 +97,7 @@ def test_every_variable_exists(page: Path) -> None:
     named = set(re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)(?:=[^`]*)?`", text))
     named |= set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", text))
     named |= set(re.findall(r"(?:^|[ `])([A-Z][A-Z0-9_]{3,})=", text, re.MULTILINE))
-    constants = {
-        name
-        for app in ("core", "incidents", "rollbacks", "comms", "config")
-        for file in ROOT.glob(f"{app}/**/*.py")
-        for name in re.findall(r"^([A-Z][A-Z0-9_]+)\b(?:: [^=]+)? =", file.read_text(), re.MULTILINE)
-    }
-    assert named - EXPECTED_VARIABLES - FOREIGN_VARIABLES <= _known_variables() | constants
+    assert named - EXPECTED_VARIABLES - FOREIGN_VARIABLES <= _known_variables() | _constants()
 
 
 def test_nothing_is_expected_that_is_there_by_now() -> None:

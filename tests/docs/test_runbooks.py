@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -26,11 +27,21 @@ EXPECTED_WORDS = {
     "… on … has another playbook than web",
 }
 
+EXPECTED_METRICS = {
+    "firebreak_clock_skew_seconds",
+    "firebreak_oldest_due_work_age_seconds",
+    "firebreak_parked_events",
+    "firebreak_sign_of_life_age_seconds",
+    "firebreak_sweep_age_seconds",
+    "firebreak_watchdog_rescue_age_seconds",
+}
+
 
 def _name(page: Path) -> str:
     return page.stem
 
 
+@functools.cache
 def _spoken() -> str:
     """Every text that the code and the templates may show."""
     files = [
@@ -61,8 +72,15 @@ def test_quoted_words_stand_on_the_screen(page: Path) -> None:
     assert {words for words in quoted - EXPECTED_WORDS if not _stands_in(words, spoken)} == set()
 
 
+@pytest.mark.parametrize("page", RUNBOOKS, ids=_name)
+def test_named_metrics_exist(page: Path) -> None:
+    named = set(re.findall(r"`(firebreak_\w*[a-z])", page.read_text()))
+    assert {name for name in named - EXPECTED_METRICS if f'"{name}"' not in _spoken()} == set()
+
+
 def test_no_word_is_expected_that_is_there_by_now() -> None:
     spoken = _spoken()
+    assert {name for name in EXPECTED_METRICS if f'"{name}"' in spoken} == set()
     assert {words for words in EXPECTED_WORDS if _stands_in(words, spoken)} == set()
 
 
