@@ -64,7 +64,6 @@ class Old:
 SESSIONS = Old("django_session", "expire_date", key="session_key")
 CACHE = Old("core_cache", "expires", key="cache_key")
 HEARTBEATS = Old("core_heartbeat", "beat_at")
-ANSWERS = Old("core_idempotentanswer", "created_at")
 TOKENS = Old("core_apitoken", "expires_at")
 ADMIN_LOG = Old("django_admin_log", "action_time")
 

@@ -18,6 +18,8 @@ OURS = ("core", "incidents", "rollbacks", "comms", "demo")
 # (app, migration) -> why it may stand. Tables that a migration creates itself are nobody's yet.
 EXCUSED = {
     ("comms", "0002_initial"): "the second half of the first migration: nobody has run without it",
+    ("incidents", "0003_escalation_and_versions"): "an empty partial index over monitors: some thousand rows",
+    ("rollbacks", "0003_step_kinds_of_the_playbook"): "a varchar becomes longer: no row is touched",
     ("core", "0003_levels_and_cache"): "makes the cache's table itself; DROP stands in its reverse alone",
 }
 

@@ -21,7 +21,6 @@ RETENTION_CACHE_DAYS = env.int("RETENTION_CACHE_DAYS", default=1)  # after an en
 RETENTION_HEARTBEATS_DAYS = env.int("RETENTION_HEARTBEATS_DAYS", default=7)  # of hosts that are gone
 RETENTION_TOKENS_DAYS = env.int("RETENTION_TOKENS_DAYS", default=365)  # after a token expired
 RETENTION_ADMIN_LOG_DAYS = env.int("RETENTION_ADMIN_LOG_DAYS", default=365)  # the history keeps the same
-RETENTION_ANSWERS_DAYS = 1  # the API promises that a repeated POST is known for 24 hours
 
 # --- backups --------------------------------------------------------------------------------------
 BACKUP_DIR = Path(env.str("BACKUP_DIR", default=str(VAR_DIR / "backups")))

@@ -72,7 +72,6 @@ SWEEPS = (
 # Without a setting, the name of a function(*, now) -> rows of one batch that knows the age itself.
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
-    ("idempotent answers", "core.retention.ANSWERS", "RETENTION_ANSWERS_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from core import retention
-from core.models import ApiToken, Event, Heartbeat, IdempotentAnswer, User
+from core.models import ApiToken, Event, Heartbeat, User
 from core.selectors.changes import history_models
 from incidents.models import Monitor, Sample, Service
 from tests.conftest import make_service
@@ -38,9 +38,6 @@ def full(shop: Service, now: dt.datetime, make_user: Callable[..., User]) -> Mon
     user = make_user("ida")
     for age in (3, 1 / 2):
         at = now - age * DAY
-        IdempotentAnswer.objects.create(
-            caller="user:1", key=str(age), request_hash="", status=201, created_at=at
-        )
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO core_cache VALUES (%s, '', %s)", [f"k{age}", at])
             cursor.execute("INSERT INTO django_session VALUES (%s, '', %s)", [f"s{age}", at])
@@ -52,7 +49,7 @@ def full(shop: Service, now: dt.datetime, make_user: Callable[..., User]) -> Mon
 
 
 def left() -> dict[str, int]:
-    tables = ("core_cache", "django_session", "core_heartbeat", "core_idempotentanswer", "core_apitoken")
+    tables = ("core_cache", "django_session", "core_heartbeat", "core_apitoken")
     with connection.cursor() as cursor:
         found = {}
         for table in (*tables, "incidents_sample"):
@@ -68,12 +65,11 @@ def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None
     done = {entry.name: entry.rows for entry in retention.run(now=now)}
     assert done == counted | {"admin log": 0}
     assert counted == {
-        "samples": 5, "idempotent answers": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "tokens": 1,
+        "samples": 5, "sessions": 1, "cache": 1, "heartbeats": 1, "tokens": 1,
         "admin log": 0,
     }  # fmt: skip
     assert {table: before[table] - count for table, count in left().items()} == {
-        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_idempotentanswer": 1,
-        "core_apitoken": 1, "incidents_sample": 5,
+        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_apitoken": 1, "incidents_sample": 5,
     }  # fmt: skip
     assert Event.objects.count() == events
     assert retention.forget_old(now=now) == 0
