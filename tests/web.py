@@ -44,9 +44,11 @@ class WebProcess:
         argv = parse_procfile(ROOT / "Procfile", self.environment)["web"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(argv, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not self._listens():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"the web process does not answer: {self.log.read_text()}")
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -66,7 +68,7 @@ class WebProcess:
 
     def _listens(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as link:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as link:
                 link.sendall(b"GET /accounts/login/ HTTP/1.0\r\nHost: localhost\r\n\r\n")
                 return link.recv(12).startswith(b"HTTP/1.")
         except OSError:

@@ -1,7 +1,4 @@
-"""The hostile inputs and their answers: one table, which the tests run and docs/hostile-input.md shows.
-
-python -m tests.hostile.corpus    # prints the table for the document
-"""
+"""The hostile inputs and their answers: one table, which the tests run and docs/hostile-input.md shows."""
 
 from __future__ import annotations
 
@@ -221,7 +218,3 @@ def table() -> str:
     lines = ["| Input | Where | Answer |", "|---|---|---|"]
     lines += [f"| {case.what} | {case.where} | {case.answer} |" for case in CASES]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table())
