@@ -227,14 +227,21 @@ class Stories:
         return f"pages away for {outage.seconds:.1f} s"
 
     def removal(self) -> None:
+        there = self.left_behind()
+        for seen in ("/opt/firebreak", "firebreak.target", "/proc/", "firebreak-runner:", "firebreak_owner"):
+            assert seen in there, f"the look does not see {seen}: {there}"
         for block in guide.blocks("remove"):
             self.machine.paste(block)
-        left = self.machine.sh(
+        assert self.left_behind() == ""
+
+    def left_behind(self) -> str:
+        """What there is of Firebreak: folders, units, processes, accounts, roles."""
+        return self.machine.sh(
             "ls -d /opt/firebreak /etc/firebreak /var/lib/firebreak* /etc/systemd/system/*firebreak* 2>/dev/null || true;"
-            "grep -l [/]opt/firebreak /proc/[0-9]*/cmdline 2>/dev/null || true; getent passwd firebreak firebreak-runner || true;"
+            "grep -lE '[g]ranian|[c]elery|[m]anage.py' /proc/[0-9]*/cmdline 2>/dev/null || true;"
+            "getent passwd firebreak firebreak-runner || true;"
             "runuser -u postgres -- psql -X -At -c \"SELECT rolname FROM pg_roles WHERE rolname LIKE 'firebreak%'\""
         )
-        assert left == "", left
 
     # --- looking ----------------------------------------------------------------------------------------
     def _breach(self, name: str) -> None:
