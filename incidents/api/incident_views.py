@@ -17,7 +17,13 @@ from core.models import Event
 from incidents.api import incident_serializers as shapes
 from incidents.api.filters import IncidentFilters, ResponderFilters, TimelineFilters
 from incidents.models import Incident, Responder
-from incidents.selectors.records import get_incident, incident_records, list_events, list_responders
+from incidents.selectors.records import (
+    get_incident,
+    incident_record,
+    incident_records,
+    list_events,
+    list_responders,
+)
 from incidents.services import escalation, incidents, notes, people
 from incidents.states import INCIDENT_ROLES
 
@@ -100,10 +106,7 @@ class IncidentViewSet(ApiViewSet):
         return self._show(ref)
 
     def _show(self, ref: str, status: int = 200) -> Response:
-        incident = next(iter(incident_records(self.actor).filter(ref=ref).order_by()), None)
-        if incident is None:
-            raise NotFound(f"There is no incident {ref[:80]}.")
-        return self.show(incident, shapes.IncidentSerializer, status=status)
+        return self.show(incident_record(self.actor, ref), shapes.IncidentSerializer, status=status)
 
 
 class RoleViewSet(ApiViewSet):

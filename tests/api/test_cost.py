@@ -40,6 +40,16 @@ def test_reading_incidents_by_token_costs_two_queries(
     assert len(captured) == 2, [query["sql"] for query in captured.captured_queries]
 
 
+def test_a_restricted_incident_is_shown_to_those_on_it_alone(
+    token: APIClient, incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    Incident.objects.filter(pk=incident.pk).update(restricted=True)
+    address = f"/api/v1/incidents/{incident.ref}/"
+    assert token.get(address).status_code == 404
+    add_responder(incident_id=incident.pk, username="tim", actor=commander, now=now)
+    assert token.get(address).json()["ref"] == incident.ref
+
+
 def test_declaring_by_token_costs_a_known_number_of_statements(token: APIClient, shop: Service) -> None:
     body = {"title": "Checkout fails", "severity": "P1", "services": ["shop"]}
     with CaptureQueriesContext(connection) as captured:

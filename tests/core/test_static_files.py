@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -17,7 +18,7 @@ def test_a_static_file_is_served_without_signing_in(client: Client) -> None:
     name = "django_htmx/htmx.min.js" if "htmx" in found else "admin/css/base.css"
     answer = client.get(f"/static/{name}")
     assert answer.status_code == 200
-    assert answer.getvalue() == open(found, "rb").read()  # noqa: SIM115
+    assert b"".join(iter(answer)) == Path(found).read_bytes()
 
 
 def test_a_static_file_that_is_none_is_no_page(db: None, client: Client) -> None:
