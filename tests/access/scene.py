@@ -24,6 +24,7 @@ from rollbacks.models import AutomationSwitch, Rollback
 from rollbacks.services.requests import request_rollback
 from tests.access.matrix import Case
 from tests.conftest import make_service
+from tests.signing_in import sign_in
 
 SECRET_TITLE = "Leak of the customer list"
 KINDS = ("own", "other", "restricted")
@@ -82,7 +83,7 @@ class Scene:
         client = Client(raise_request_exception=False)
         if self.account is not None:
             User.objects.filter(pk=self.account.pk).update(is_staff=staff)
-            client.force_login(self.account)
+            sign_in(client, self.account)
         return client
 
     def bearer(self, *scopes: str) -> dict[str, str]:

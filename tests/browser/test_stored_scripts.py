@@ -33,6 +33,7 @@ from rollbacks.transitions import move_rollback, move_step
 from tests.browser.payloads import PAYLOADS, SIGNS, WATCH
 from tests.browser.stored_texts import OWN, text_columns, write_payloads
 from tests.pages.conftest import Afternoon, afternoon, declare
+from tests.signing_in import sign_in
 from tests.web import WebProcess
 
 __all__ = ["afternoon"]
@@ -117,7 +118,7 @@ def context(web: WebProcess, ada: User, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A browser where Ada is signed in."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
     session = Client()
-    session.force_login(ada)
+    sign_in(session, ada)
     value = session.cookies[settings.SESSION_COOKIE_NAME].value
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from core.models import User
 from incidents.models import Incident
 from tests.hostile.doors import Doors
+from tests.signing_in import sign_in
 
 
 @pytest.fixture
@@ -18,9 +19,9 @@ def doors(incident: Incident) -> Doors:
     ada = User.objects.create(username="ada", is_staff=True)
     ada.groups.add(Group.objects.get(name="administrator"))
     api, page, admin = APIClient(), Client(), Client()
-    api.force_login(ida)
-    page.force_login(ida)
-    admin.force_login(ada)
+    sign_in(api, ida)
+    sign_in(page, ida)
+    sign_in(admin, ada)
     for client in (api, page, admin):
         client.raise_request_exception = False  # a 500 is an answer here, to be found and shown
     return Doors(api, page, admin, incident)

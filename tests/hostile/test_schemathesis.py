@@ -35,6 +35,7 @@ from core.models import ApiToken, User
 from core.models.accounts import SCOPES
 from tests.hostile.doors import row_counts
 from tests.pages.conftest import Afternoon, afternoon
+from tests.signing_in import sign_in
 
 __all__ = ["afternoon"]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
@@ -56,7 +57,7 @@ def senders(afternoon: Afternoon) -> dict[str, Sender]:
     ada = User.objects.create(username="ada", is_staff=True)
     ada.groups.add(Group.objects.get(name="administrator"))
     browser = Client()
-    browser.force_login(ada)
+    sign_in(browser, ada)
     session = browser.cookies[django_settings.SESSION_COOKIE_NAME].value
     expires = afternoon.rollback.requested_at + dt.timedelta(days=1)
     token = ApiToken.issue(user=ada, name="fuzz", scopes=list(SCOPES), expires_at=expires)[1]

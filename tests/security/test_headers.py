@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from core.models import User
 from tests.pages.conftest import Afternoon
+from tests.signing_in import sign_in
 from tests.web import WebProcess
 
 EXPECTED = {
@@ -65,7 +66,7 @@ def test_every_route_for_everybody(afternoon: Afternoon, db: None) -> None:
     assert len(addresses) > 120
     ada = User.objects.create(username="ada", is_staff=True, is_superuser=True)
     signed_in, nobody = Client(raise_request_exception=False), Client(raise_request_exception=False)
-    signed_in.force_login(ada)
+    sign_in(signed_in, ada)
     for address in sorted(addresses):
         for client in (signed_in, nobody):
             for method in ("get", "put"):
