@@ -12,7 +12,9 @@ from django.urls import reverse
 
 from core.actors import Actor
 from core.clock import utcnow
+from core.errors import NotFound
 from core.operation.forget import forget_process
+from core.operation.gather import list_processes
 from core.operation.page import get_system_page
 from core.operation.parked import retry_parked
 from core.views.commands import CommandView
@@ -72,6 +74,8 @@ class ForgetProcess(SystemCommand):
 
     def load(self, **kwargs: str) -> None:
         self.process_id = int(kwargs["pk"])
+        if not any(process.pk == self.process_id for process in list_processes()):
+            raise NotFound("No such process.")
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         name = forget_process(process_id=self.process_id, actor=self.actor, now=now)

@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
-from core.models import ApiToken, User
+from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import Incident, Monitor, RoleGrant
 from incidents.services.incidents import declare_incident
 from incidents.services.monitors import create_monitor
@@ -28,6 +28,7 @@ from tests.signing_in import sign_in
 
 SECRET_TITLE = "Leak of the customer list"
 KINDS = ("own", "other", "restricted")
+TOKEN = "0123456789ab"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class Scene:
             "content_type_id": 1,
             "object_id": 1,
             "id": self.account.pk if self.account else 1,
+            "provider_id": "sso",
+            "ident": TOKEN,
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
@@ -154,6 +157,10 @@ class Scene:
             metric="error_rate",
             source={"type": "http_json", "url": "http://127.0.0.1:9/m.json", "path": "x"},
         )
+        long_ago = self.now - dt.timedelta(days=1)  # a process whose host is gone, at the monitor's {pk}
+        Process.objects.create(
+            id=monitor.pk, name="runner", host=kind, pid=1, version="1", started_at=long_ago, beat_at=long_ago
+        )
         return Subject(incident, rollback, monitor)
 
 
@@ -184,9 +191,24 @@ def _disarmed(subject: Subject, now: dt.datetime) -> None:
     AutomationSwitch.objects.update_or_create(pk=1, defaults={"armed": False, "changed_at": now})
 
 
+def _token(subject: Subject, now: dt.datetime) -> None:
+    if me := User.objects.filter(username="me").first():
+        expires = now + dt.timedelta(days=1)
+        ApiToken.objects.create(id=TOKEN, user=me, name="t", scopes=["read"], expires_at=expires)
+
+
+def _parked(subject: Subject, now: dt.datetime) -> None:
+    event = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
+    PendingEvent.objects.create(
+        event=event, consumer="nobody", stream=event.stream, seq=event.seq, due_at=now, parked_at=now
+    )
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
     "disarmed": _disarmed,
+    "token": _token,
+    "parked": _parked,
 }

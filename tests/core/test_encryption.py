@@ -76,7 +76,7 @@ def test_a_key_taken_out_too_early_changes_nothing(settings: Any, sealed: User) 
     assert list(Authenticator.objects.order_by("pk").values_list("data", flat=True)) == before
 
 
-@pytest.mark.parametrize("keys", [[], ["changeme"], [A, "x" * 44]])
+@pytest.mark.parametrize("keys", [[], ["changeme"], [A, "x" * 44]], ids=["none", "word", "one of two"])
 def test_without_a_real_key_nothing_is_sealed(settings: Any, keys: list[str]) -> None:
     settings.ENCRYPTION_KEYS = keys
     with pytest.raises(encryption.NoEncryptionKey) as refused:
@@ -84,7 +84,10 @@ def test_without_a_real_key_nothing_is_sealed(settings: Any, keys: list[str]) ->
     assert "changeme" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("keys", "code"), [("", 1), ("changeme", 1), (f"{A},{B}", 0)])
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [("", 1), ("changeme", 1), pytest.param(f"{A},{B}", 0, id="two keys")],  # no random name: workers compare
+)
 def test_production_starts_with_keys_of_its_own_only(tmp_path: Path, keys: str, code: int) -> None:
     environ = os.environ | {
         "PUBLIC_URL": "https://firebreak.example.test", "SECRET_KEY": "k" * 60 + "Aa1!xyzQ",
