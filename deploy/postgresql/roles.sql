@@ -12,7 +12,8 @@ SET log_min_error_statement = 'panic';
 SELECT format('CREATE ROLE %I LOGIN', name)
   FROM unnest(ARRAY['firebreak_owner', 'firebreak_app']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
-ALTER ROLE firebreak_owner PASSWORD :'owner_password';
+-- CREATEDB: `manage.py restore_check` restores a backup into a database of its own and drops it.
+ALTER ROLE firebreak_owner CREATEDB PASSWORD :'owner_password';
 ALTER ROLE firebreak_app PASSWORD :'app_password';
 
 SELECT 'CREATE DATABASE firebreak OWNER firebreak_owner TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8'''

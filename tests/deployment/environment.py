@@ -30,7 +30,7 @@ READERS = {
 def read_by_the_settings() -> set[str]:
     folder = ROOT / "config" / "settings"
     found: set[str] = set()
-    for path in folder.glob("*.py"):
+    for path in (*folder.glob("*.py"), ROOT / "core" / "build.py"):
         found |= variables_in(path.read_text())
     return found - {"DJANGO_RUNSERVER_HIDE_WARNING"}  # Django's own, set there and not read
 

@@ -13,8 +13,10 @@ from typing import Any
 from django.test import Client
 
 MORE = "…"
-# What differs from run to run inside a text: times, days, digests, cursors.
-_VOLATILE = re.compile(r"\d{4}-\d\d-\d\d(T[0-9:.]+Z)?|\b[0-9a-f]{64}\b|cursor=[^&\"]+")
+# What differs from run to run inside a text: times, days, ids of requests, digests, cursors.
+_VOLATILE = re.compile(
+    r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\d{4}-\d\d-\d\d(T[0-9:.]+Z)?|\b[0-9a-f]{64}\b|cursor=[^&\"]+"
+)
 _VOLATILE_NUMBERS = {"duration_seconds", "id", "next_update_due_at"}
 
 
