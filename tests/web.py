@@ -79,7 +79,8 @@ def with_tests_database(url: str) -> str:
     """The address with the name of the tests' database instead of the ordinary one."""
     name = str(connection.settings_dict["NAME"])
     parts = urlsplit(url)
-    assert name.startswith("test_") and parts.path == f"/{name.removeprefix('test_')}", url
+    ordinary = parts.path.removeprefix("/")
+    assert name == f"test_{ordinary}" or name.startswith(f"test_{ordinary}_gw"), url  # gw: of a parallel run
     return parts._replace(path=f"/{name}").geturl()
 
 

@@ -138,7 +138,7 @@ def test_a_connection_killed_before_the_answer_leaves_neither(
 
     with monkeypatch.context() as patched:
         patched.setattr(IdempotentAnswer.objects, "create", killed)
-        assert declare(api, "k1").status_code == 500
+        assert declare(api, "k1").status_code == 503
     connection.close()
     assert done == [1], "the effect was there"
     assert not Incident.objects.exists()

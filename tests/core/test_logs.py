@@ -136,7 +136,7 @@ urlpatterns = [
     path("away/", away),
     path("api/v1/away/", away),
 ]
-handler500 = "core.views.errors.server_error"
+handler500 = "core.views.errors.broken"
 
 
 @pytest.fixture

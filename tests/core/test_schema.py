@@ -66,7 +66,7 @@ def test_it_goes_on_once_it_is_migrated(behind: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(schema, "known_migrations", lambda: known - {TOMORROW})
     assert Client().get("/accounts/login/").status_code == 200
     run_sweep("core.sweep_outbox")
-    assert Heartbeat.objects.filter(component="sweeps").exists()
+    assert Heartbeat.objects.filter(component="sweep:core.sweep_outbox").exists()
 
 
 def test_it_asks_the_database_no_more_once_it_is_current(db: None, django_assert_num_queries: object) -> None:

@@ -26,6 +26,10 @@ ONE_AT_A_TIME = 0x46495245  # "FIRE"
 LONGEST_PAUSE_SECONDS = 10.0
 
 
+class InUse(Exception):
+    """Another migrate works on this database."""
+
+
 class Command(DjangoMigrate):
     help = "Migrate as DATABASE_OWNER_URL and grant the application's role its rights."
 
@@ -40,8 +44,8 @@ class Command(DjangoMigrate):
         while True:
             try:
                 return self._attempt(grants, *args, **options)
-            except OperationalError as error:
-                if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            except (InUse, OperationalError) as error:
+                if not isinstance(error, InUse) and not _is_lock_timeout(error):
                     raise
                 if time.monotonic() + pause > deadline:
                     raise CommandError(
@@ -63,6 +67,10 @@ class Command(DjangoMigrate):
                 grant_application_role(connection, role)
 
 
+def _is_lock_timeout(error: Exception) -> bool:
+    return isinstance(error.__cause__, psycopg.errors.LockNotAvailable)
+
+
 @contextmanager
 def _polite(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Short waits for locks, long statements: filling a column may take as long as it takes."""
@@ -82,9 +90,14 @@ def _polite(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 @contextmanager
 def _only_one(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Held by the session, so a killed migrate leaves no lock; a second one tries again like for a table."""
+    """Held by the session, so a killed migrate leaves no lock; a second one tries again like for a table.
+
+    It asks and does not wait: a CREATE INDEX CONCURRENTLY of the first would wait for the waiting.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [ONE_AT_A_TIME])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [ONE_AT_A_TIME])
+        if not cursor.fetchone()[0]:
+            raise InUse
     yield  # closing the connection releases it
 
 
