@@ -94,7 +94,9 @@ def test_a_worker_killed_in_mid_step_pages_a_person_and_never_repeats_it(
         "from core.actors import actor_for_user; from core.clock import utcnow; from core.models import User\n"
         "from incidents.services.people import assign_role; from incidents.models import Incident\n"
         "from rollbacks.services.attention import abort_rollback; from rollbacks.models import Rollback\n"
-        "actor = actor_for_user(User.objects.get(username='admin')); rollback = Rollback.objects.get()\n"
+        "from dataclasses import replace\n"  # as who has just signed in: deciding asks for it
+        "admin = User.objects.get(username='admin'); rollback = Rollback.objects.get()\n"
+        "actor = replace(actor_for_user(admin), authenticated_at=utcnow())\n"
         "assign_role(incident_id=rollback.incident_id, role='technical_lead', username='admin', actor=actor, now=utcnow())\n"
         "abort_rollback(rollback_id=rollback.pk, position=4, reason='switched by hand', actor=actor, now=utcnow())\n"
     )
