@@ -25,6 +25,7 @@ def main(folder: Path) -> None:
             "now": "/",
             "incident": f"/incidents/{incident['ref']}/",
             "rollback": f"/rollbacks/{rollback['ref']}/",
+            "system": "/system/",
         }
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
