@@ -1,4 +1,7 @@
-"""Django's WSGI application, for servers that speak only WSGI."""
+"""Django's WSGI application, for development servers (`runserver`) alone.
+
+The gate (core.gate) does not stand before it, and it has no live stream: serve `config.asgi`.
+"""
 
 import os
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
 
+from core import logs
 from core.headers import bare_headers
 from core.live_stream import Receive, Scope, Send
 from core.problem import CONTENT_TYPE, problem
+
+logger = logging.getLogger(__name__)
 
 BODY_SECONDS = 20.0
 MAX_HEADER_BYTES = 32_768
@@ -46,7 +50,7 @@ class Gate:
             _look(scope, headers)
             body = await _read_body(scope["method"], headers, receive)
         except _Refused as refusal:
-            await _refuse(send, refusal)
+            await _refuse(scope, send, refusal)
             return
         passed = _passed_on(headers, len(body))
         await self.application({**scope, "headers": passed}, _replaying(body, receive), send)
@@ -142,11 +146,22 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(send: Send, refusal: _Refused) -> None:
-    body = json.dumps(problem(refusal.status, refusal.code, refusal.detail)).encode()
+async def _refuse(scope: Scope, send: Send, refusal: _Refused) -> None:
+    given = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
+    request_id = logs.id_from(given.get(logs.HEADER.lower().encode(), b"").decode("latin-1"))
+    with logs.about(request_id=request_id):
+        logger.info(
+            "refused at the gate: %s %.200r: %s %s",
+            scope["method"],
+            scope["path"],
+            refusal.status,
+            refusal.detail,
+        )
+        body = json.dumps(problem(refusal.status, refusal.code, refusal.detail)).encode()
     headers: Iterable[tuple[bytes, bytes]] = (
         (b"content-type", CONTENT_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
+        (logs.HEADER.lower().encode(), request_id.encode()),
         (b"connection", b"close"),  # what is left of the body is nobody's next request
     )
     send = with_bare_headers(send)

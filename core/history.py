@@ -7,7 +7,6 @@ are recorded like a page. The doors add who it was: `by_request` for HTTP, `by_c
 from __future__ import annotations
 
 import getpass
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,12 +15,11 @@ from typing import Any, TypeVar
 import pghistory
 from django.db import models
 from django.http import HttpRequest
-from structlog.contextvars import get_contextvars
 
 from core.actors import Actor
+from core.logs import request_id
 
 M = TypeVar("M", bound=models.Model)
-_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 def keep_history(
@@ -62,8 +60,8 @@ def keep_history(
 def by_request(request: HttpRequest) -> AbstractContextManager[Any]:
     """Within it, changes are this request's; `say_actor` adds who it is once that is known."""
     said = {"door": _door(request.path)}
-    if request_id := _request_id(request):
-        said["request"] = request_id
+    if known := request_id():
+        said["request"] = known
     return pghistory.context(**said)
 
 
@@ -82,12 +80,6 @@ def say_actor(actor: Actor) -> None:
 
 def _door(path: str) -> str:
     return "admin" if path.startswith("/admin/") else "API" if path.startswith(("/api/", "/v2/")) else "page"
-
-
-def _request_id(request: HttpRequest) -> str:
-    """The id that the logs have for this request, or the one that a proxy in front gave it."""
-    known = get_contextvars().get("request_id") or request.headers.get("X-Request-ID", "")
-    return _PRINTABLE.sub("", str(known))[:80]
 
 
 def _account() -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db import Error as DatabaseError
+from django.db import connection, connections
 from django.http import parse_cookie
 
 from core.live import CHANNEL
@@ -117,6 +118,9 @@ class Doorkeeper:
             except DatabaseError as error:  # nobody can be told anything either
                 logger.warning("live stream cannot look at its sessions: %s", error)
                 continue
+            except Exception:  # without its rounds no stream would ever end with its session
+                logger.exception("live stream cannot look at its sessions")
+                continue
             for over, session_key in self._readers.items():
                 if session_key in asked - stay:
                     over.set()
@@ -137,7 +141,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     else:
         try:
             allowed = await asyncio.to_thread(_welcome, {session_key})
-        except (DatabaseError, InterfaceError):
+        except DatabaseError:
             await _answer(send, 503, retry_after=5)
             return
         if not allowed:

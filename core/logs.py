@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import time
+import uuid
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -139,6 +140,11 @@ def configure() -> None:
     )
 
 
+def id_from(header: str) -> str:
+    """The id that a proxy gave a request when it is one, else a new one."""
+    return header if _SANE_ID.fullmatch(header) else str(uuid.uuid4())
+
+
 def request_id() -> str:
     """The id of the request or task under way, which a person can quote; "" outside of one."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
@@ -155,10 +161,8 @@ class RequestLogMiddleware(RequestMiddleware):
     """
 
     def prepare(self, request: HttpRequest) -> None:
-        if not _SANE_ID.fullmatch(request.META.get("HTTP_X_REQUEST_ID", "")):
-            request.META.pop("HTTP_X_REQUEST_ID", None)
+        request.META["HTTP_X_REQUEST_ID"] = id_from(request.META.get("HTTP_X_REQUEST_ID", ""))
         super().prepare(request)
-        request.firebreak_request_id = request_id()  # type: ignore[attr-defined]
         request.firebreak_began = time.perf_counter()  # type: ignore[attr-defined]
 
     def process_view(self, request: HttpRequest, _view: Any, _args: Any, kwargs: Mapping[str, Any]) -> None:
@@ -168,7 +172,7 @@ class RequestLogMiddleware(RequestMiddleware):
             structlog.contextvars.bind_contextvars(**{name: found[0]})
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
-        response[HEADER] = request.firebreak_request_id  # type: ignore[attr-defined]
+        response[HEADER] = request_id()
         took = time.perf_counter() - request.firebreak_began  # type: ignore[attr-defined]
         structlog.contextvars.bind_contextvars(seconds=round(took, 4))
         super().handle_response(request, response)

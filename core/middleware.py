@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
-from core import history, schema
+from core import history, problem, schema
 from core.actors import actor_for_user
 from core.headers import BARE
 from core.models import User
-from core.problem import CONTENT_TYPE, problem
 from core.views import probes
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -72,7 +71,7 @@ class TlsForProgramsMiddleware:
             text = (
                 f"Use {settings.PUBLIC_URL}; a token that was sent without TLS is known to others: revoke it."
             )
-            return _refused(403, "tls_required", text)
+            return problem.answer(403, "tls_required", text)
         return self.get_response(request)
 
 
@@ -92,7 +91,7 @@ class SchemaMiddleware:
             return self.get_response(request)
         if request.path.startswith(FOR_PROGRAMS):
             said = "The database does not have every migration of this version yet. Try again soon."
-            answer = _refused(503, "upgrading", said)
+            answer = problem.answer(503, "upgrading", said)
         else:
             answer = HttpResponse(render_to_string("503.html"), status=503)
         answer["Retry-After"] = self.RETRY_AFTER_SECONDS
@@ -126,19 +125,19 @@ class CleanInputMiddleware:
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
     if "\0" in request.path or _has_nul(request.META.get("QUERY_STRING", "")):
-        return _refused(400, "invalid", "The address contains a NUL character.")
+        return problem.answer(400, "invalid", "The address contains a NUL character.")
     if any("\0" in value for value in request.COOKIES.values()):
-        return _refused(400, "invalid", "A cookie contains a NUL character.")
+        return problem.answer(400, "invalid", "A cookie contains a NUL character.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return _refused(415, "unsupported_media_type", "Send the body without a Content-Encoding.")
+        return problem.answer(415, "unsupported_media_type", "Send the body without a Content-Encoding.")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdecimal() and len(length) < 19):
-        return _refused(400, "invalid", "Content-Length is no number.")
+        return problem.answer(400, "invalid", "Content-Length is no number.")
     if int(length) > limit:
-        return _refused(413, "too_large", f"A request holds at most {limit} bytes.")
+        return problem.answer(413, "too_large", f"A request holds at most {limit} bytes.")
     if request.content_type in _FORMS and request.method == "POST" and not _is_clean(request):
-        return _refused(400, "invalid", "The form contains a NUL character.")
+        return problem.answer(400, "invalid", "The form contains a NUL character.")
     return None
 
 
@@ -158,7 +157,3 @@ def _is_clean(request: HttpRequest) -> bool:
 
 def _has_nul(query: str) -> bool:
     return "%00" in query or "\0" in query
-
-
-def _refused(status: int, code: str, detail: str) -> HttpResponse:
-    return JsonResponse(problem(status, code, detail), status=status, content_type=CONTENT_TYPE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from django.http import HttpResponse, JsonResponse
+
 from core.logs import request_id
 
 CONTENT_TYPE = "application/problem+json"
@@ -23,3 +25,8 @@ def problem(status: int, code: str, detail: str, **extras: Any) -> dict[str, Any
         "request_id": request_id(),
         **extras,
     }
+
+
+def answer(status: int, code: str, detail: str, **extras: Any) -> HttpResponse:
+    """The same as an answer of Django's."""
+    return JsonResponse(problem(status, code, detail, **extras), status=status, content_type=CONTENT_TYPE)

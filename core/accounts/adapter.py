@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -15,6 +14,7 @@ from django.urls import reverse
 
 from core.accounts import oidc
 from core.accounts.pages import too_many
+from core.client_address import client_address, sender_of
 
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - what has no address shares one allowance; nothing binds to it
 
@@ -26,16 +26,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The address as NUM_PROXIES trusted proxies saw it; without proxies, the connection's own."""
-        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-        if settings.NUM_PROXIES and hops:
-            given = hops[-min(settings.NUM_PROXIES, len(hops))]
-        else:
-            given = request.META.get("REMOTE_ADDR", "")
-        try:
-            return str(ipaddress.ip_address(given.strip("[]").split("%")[0]))
-        except ValueError:
-            return UNKNOWN_ADDRESS
+        """For the list of sessions, and for allauth's limits, which count an IPv6 address by its /64 too."""
+        return str(client_address(request) or UNKNOWN_ADDRESS)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Count the attempt before any hash is computed; a right password gives it back.
@@ -47,7 +39,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             request,
             app="allauth.account",
             action="login_failed",
-            key=f"{self.get_client_ip(request)} {login}",
+            key=f"{sender_of(request)} {login}",
         )
         if not self._login_failed_rl_usage:
             raise self.validation_error("too_many_login_attempts")

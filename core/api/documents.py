@@ -13,18 +13,17 @@ from rest_framework.request import Request
 class SchemaView(SpectacularAPIView):
     """OpenAPI 3.1, as JSON or YAML; made once by each process, because it takes a second."""
 
-    made: ClassVar[dict[str, tuple[bytes, str]]] = {}
+    made: ClassVar[dict[str, bytes]] = {}  # by media type: one entry for each renderer
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        media_type = request.accepted_media_type or ""
-        if media_type not in self.made:
-            answer = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
-            self.finalize_response(request, answer)
-            answer.render()
-            self.made[media_type] = answer.content, answer["Content-Type"]
-        content, content_type = self.made[media_type]
-        return HttpResponse(content, content_type=content_type)
+        renderer: Any = request.accepted_renderer
+        if renderer.media_type not in self.made:
+            # Nothing of the request goes in: it is kept for everybody.
+            schema = self.generator_class().get_schema(public=True)  # type: ignore[no-untyped-call]
+            self.made[renderer.media_type] = renderer.render(schema, renderer.media_type, {})
+        charset = f"; charset={renderer.charset}" if renderer.charset else ""
+        return HttpResponse(self.made[renderer.media_type], content_type=f"{renderer.media_type}{charset}")
 
 
 class DocsView(SpectacularSwaggerSplitView):

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.conf import settings
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 
 from core.strict_json import NotStrictJson, loads
 
-MAX_BYTES = 1_048_576
-
 
 class BodyTooLarge(APIException):
-    """More than a mebibyte."""
+    """More than DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
     status_code = 413
     default_code = "too_large"
-    default_detail = f"A request holds at most {MAX_BYTES} bytes."
+
+    def __init__(self) -> None:
+        super().__init__(f"A request holds at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
 
 
 class StrictJSONParser(BaseParser):
-    """UTF-8 JSON of at most a mebibyte; see core.strict_json."""
+    """UTF-8 JSON of at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes; see core.strict_json."""
 
     media_type = "application/json"
 
@@ -34,8 +35,9 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         _require_utf_8(media_type or "")
-        body: bytes = stream.read(MAX_BYTES + 1)
-        if len(body) > MAX_BYTES:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body: bytes = stream.read(limit + 1)
+        if len(body) > limit:
             raise BodyTooLarge
         try:
             return loads(body.decode())

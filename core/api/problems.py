@@ -9,13 +9,13 @@ import psycopg.errors
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, OperationalError
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 
+from core import problem
 from core.api.parsers import BodyTooLarge
 from core.api.versions import etag_of
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
-from core.problem import CONTENT_TYPE, problem
 from core.versions import VersionChanged
 
 _BUSY = (
@@ -35,16 +35,16 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | N
     """The framework's exception handler: None for what is our own fault, which stays a 500."""
     refusal = _as_refusal(exception)
     if isinstance(refusal, FirebreakError):
-        answer = _problem(refusal.status, refusal.code, refusal.message, **_extras(refusal))
+        answer = problem.answer(refusal.status, refusal.code, refusal.message, **_extras(refusal))
         if isinstance(refusal, VersionChanged):
             answer["ETag"] = etag_of(refusal.version)
         return answer
     if isinstance(refusal, exceptions.ValidationError):
         errors = list(_flatten(refusal.detail))
         said = "; ".join(f"{error['pointer'] or 'body'}: {error['detail']}" for error in errors)
-        return _problem(400, Invalid.code, said, errors=errors)
+        return problem.answer(400, Invalid.code, said, errors=errors)
     if isinstance(refusal, exceptions.APIException):
-        answer = _problem(refusal.status_code, _code_of(refusal), _text_of(refusal))
+        answer = problem.answer(refusal.status_code, _code_of(refusal), _text_of(refusal))
         for header, attribute in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
             if value := getattr(refusal, attribute, None):
                 answer[header] = str(value)
@@ -83,10 +83,6 @@ def _extras(error: FirebreakError) -> dict[str, Any]:
     if isinstance(error, Invalid):
         extras["errors"] = [{"pointer": f"/{name}", "detail": text} for name, text in error.fields.items()]
     return extras
-
-
-def _problem(status: int, code: str, detail: str, **extras: Any) -> HttpResponse:
-    return JsonResponse(problem(status, code, detail, **extras), status=status, content_type=CONTENT_TYPE)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
@@ -135,7 +131,7 @@ _PROBLEM_SCHEMA = {
 }
 
 
-_PROBLEM_CONTENT = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PROBLEM_CONTENT = {problem.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _TEXT = {"schema": {"type": "string"}}
 _RESPONSES = {
     "Problem": {"description": "Refused, and why.", "content": _PROBLEM_CONTENT},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,6 +10,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from core.client_address import sender_of
 from core.models import ApiToken
 from core.ratelimits import BUDGETS
 
@@ -40,26 +40,12 @@ def slow_down_sender(request: Request) -> None:
 
 def slow_down_guesser(request: Request) -> None:
     """Count a token that was refused; raises Throttled when its address sent too many of them."""
-    _spend(f"refused:{address_of(request)}", settings.API_RATES["refused"])
+    _spend(f"refused:{sender_of(request)}", settings.API_RATES["refused"])
 
 
 def is_guessing(request: Request) -> bool:
     """Whether so many tokens of this address were refused that no unknown one is looked at for now."""
-    return BUDGETS.is_refused(f"refused:{address_of(request)}")
-
-
-def address_of(request: Request) -> str:
-    """The sender's address behind NUM_PROXIES trusted proxies; of IPv6 the network, which one host owns."""
-    text = str(BaseThrottle().get_ident(request) or "").strip()[:60]
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return text or "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    return BUDGETS.is_refused(f"refused:{sender_of(request)}")
 
 
 def _budget_of(request: Request) -> tuple[str, int]:
@@ -68,7 +54,7 @@ def _budget_of(request: Request) -> tuple[str, int]:
     elif request.user and request.user.is_authenticated:
         sender = f"user:{request.user.pk}"
     else:
-        return f"anonymous:{address_of(request)}", settings.API_RATES["anonymous"]
+        return f"anonymous:{sender_of(request)}", settings.API_RATES["anonymous"]
     kind = "read" if request.method in SAFE_METHODS else "write"
     return f"{sender}:{kind}", settings.API_RATES[kind]
 

@@ -18,7 +18,7 @@ from psycopg import sql
 from core.backup import invariants, manifest, tools
 from core.backup.manifest import DUMP, PLAYBOOK
 from core.backup.tools import BackupFailed
-from core.schema import known_migrations
+from core.schema import missing_from, unknown_in
 from core.verification import verify_streams
 
 SCRATCH_PREFIX = "firebreak_restore_check_"
@@ -146,13 +146,12 @@ def _look(database: str, said: dict[str, Any]) -> Iterator[Finding]:
 def _migrations(found: dict[str, Any], said: dict[str, Any]) -> Finding:
     if found["migrations"] != said["migrations"]:
         return Finding(False, "migrations", "differ from the manifest")
-    known = {f"{app}.{name}" for app, name in known_migrations()}
-    unknown = [name for name in found["migrations"] if name not in known]
+    unknown = unknown_in(found["migrations"])
     if unknown:
         return Finding(
             False, "migrations", f"made by another Firebreak than this one: {', '.join(unknown[:5])}"
         )
-    ahead = len(known - set(found["migrations"]))
+    ahead = len(missing_from(set(found["migrations"])))
     text = f"{len(found['migrations'])}, all known here"
     return Finding(True, "migrations", text + (f"; `migrate` would apply {ahead} more" if ahead else ""))
 

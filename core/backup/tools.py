@@ -56,15 +56,7 @@ def program(name: str, server: psycopg.Connection[Any]) -> str:
 
 def run(argv: list[str], *, database: str | None = None) -> None:
     """Run one of the programs on a database; the password travels in the environment, never in argv."""
-    parameters = _parameters(database)
-    names = {
-        "host": "PGHOST",
-        "port": "PGPORT",
-        "user": "PGUSER",
-        "password": "PGPASSWORD",
-        "dbname": "PGDATABASE",
-    }
-    given = {names[key]: str(value) for key, value in parameters.items() if key in names and value}
+    given = {_VARIABLES[key]: str(value) for key, value in _parameters(database).items()}
     done = subprocess.run(
         argv,
         env={**os.environ, **given, "PGOPTIONS": SESSION_OPTIONS},

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.loader import MigrationLoader
 from django.utils.module_loading import import_string
 
 from core.operation.broker import queue_lengths
@@ -22,6 +20,7 @@ from core.operation.facts import (
     WorkFacts,
 )
 from core.operation.rules import judge
+from core.schema import missing_migrations
 
 _PROCESSES = """
 SELECT id, name, host, pid, version, playbook_digest,
@@ -54,7 +53,7 @@ def system_facts(*, broker_away: str | None = None) -> SystemFacts:
         marks=marks,
         work=list_due_work(),
         parked=count_parked(),
-        unapplied_migrations=len(unapplied_migrations()),
+        unapplied_migrations=len(missing_migrations()),
         broker_away=broker_away,
         added=tuple(trouble for path in settings.OWN_TROUBLES for trouble in _troubles(path)),
     )
@@ -99,27 +98,6 @@ def count_parked() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM core_pendingevent WHERE parked_at IS NOT NULL")
         return int(cursor.fetchone()[0])
-
-
-def unapplied_migrations() -> frozenset[tuple[str, str]]:
-    """Migrations that this code has and the database has not; newer ones of the database do not matter."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT app, name FROM django_migrations")
-        applied = set(cursor.fetchall())
-    return frozenset(
-        key
-        for key, replaced in _migrations_of_code().items()
-        if key not in applied and not (replaced and replaced <= applied)
-    )
-
-
-@functools.cache
-def _migrations_of_code() -> Mapping[tuple[str, str], frozenset[tuple[str, str]]]:
-    loader = MigrationLoader(None)
-    return {
-        key: frozenset((app, name) for app, name in migration.replaces)
-        for key, migration in loader.disk_migrations.items()
-    }
 
 
 def _marks_and_sweeps() -> tuple[dict[tuple[str, str], MarkFacts], tuple[SweepFacts, ...]]:

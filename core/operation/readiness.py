@@ -14,8 +14,9 @@ from core.clock import database_now, utcnow
 from core.operation import broker
 from core.operation.bounded import Bounded
 from core.operation.facts import WorkFacts
-from core.operation.gather import list_due_work, unapplied_migrations
+from core.operation.gather import list_due_work
 from core.operation.rules import SKEW_WARNING_SECONDS
+from core.schema import missing_migrations
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def _ask_database() -> float:
 
 
 _database: Bounded[float] = Bounded("database", _ask_database)
-_migrations: Bounded[int] = Bounded("migrations", lambda: len(unapplied_migrations()))
+_migrations: Bounded[int] = Bounded("migrations", lambda: len(missing_migrations()))
 _work: Bounded[tuple[WorkFacts, ...]] = Bounded("work", list_due_work)
 
 

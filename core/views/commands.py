@@ -8,27 +8,20 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    HttpResponseRedirect,
-    JsonResponse,
-)
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.views import View
 
+from core import problem
 from core.access import require
 from core.accounts.proving import prove_first, unfinished
 from core.accounts.sessions import actor_of_session
 from core.actors import Actor
 from core.assurance import ReauthenticationRequired, SecondFactorRequired, current_assurance, doubt_about
 from core.clock import utcnow
-from core.errors import FirebreakError, Invalid, NotAllowed, NotFound
+from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
 
 REFUSED_FORM = 422
-CONFLICT = 409
 
 
 class CommandView(View):
@@ -88,32 +81,31 @@ class CommandView(View):
     def post(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
         form = self.form_class(request.POST, **self.form_arguments())
         if not form.is_valid():
-            clashed = bool(getattr(form, "conflicts", ()))
-            return self._refused(form, CONFLICT if clashed else REFUSED_FORM)
+            if getattr(form, "conflicts", ()):
+                return self._refused(form, Conflict.status, Conflict.code)
+            return self._refused(form, REFUSED_FORM, Invalid.code)
         try:
             said = self.run(form.cleaned_data, utcnow())
         except Invalid as error:
             for name, text in error.fields.items():
                 field = name.replace("/", "_")
                 form.add_error(field if field in form.fields else None, text)
-            return self._refused(form, REFUSED_FORM)
+            return self._refused(form, REFUSED_FORM, error.code)
         except (SecondFactorRequired, ReauthenticationRequired) as doubt:
             return prove_first(request, doubt)
         except FirebreakError as error:
             form.add_error(None, error.message)
-            return self._refused(form, error.status)
+            return self._refused(form, error.status, error.code)
         messages.success(request, said)
         return HttpResponseRedirect(self.back_url())
 
-    def _refused(self, form: forms.Form, status: int) -> HttpResponse:
+    def _refused(self, form: forms.Form, status: int, code: str) -> HttpResponse:
         htmx = self.request.htmx  # type: ignore[attr-defined]
         if htmx and htmx.target == "dialog-content":
             return self._show(form, status=REFUSED_FORM)
         if htmx:
             said = " ".join(str(text) for texts in form.errors.values() for text in texts)
-            problem = {"title": "This was refused", "status": status, "detail": said}
-            answered = 400 if status == REFUSED_FORM else status
-            return JsonResponse(problem, status=answered, content_type="application/problem+json")
+            return problem.answer(400 if status == REFUSED_FORM else status, code, said)
         return self._show(form, status=status)
 
     def _show(self, form: forms.Form, *, status: int) -> HttpResponse:

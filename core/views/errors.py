@@ -5,49 +5,49 @@ from __future__ import annotations
 import sys
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
+from core import problem
+from core.logs import request_id
 from core.middleware import FOR_PROGRAMS
-from core.problem import CONTENT_TYPE, problem
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400: the request is malformed, such as an unknown host or too many fields."""
     if _is_program(request):
-        return _problem(400, "malformed", "The request is malformed.")
+        return problem.answer(400, "malformed", "The request is malformed.")
     return defaults.bad_request(request, exception)
 
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403."""
     if _is_program(request):
-        return _problem(403, "not_allowed", "Not allowed.")
+        return problem.answer(403, "not_allowed", "Not allowed.")
     return defaults.permission_denied(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
     if _is_program(request):
-        return _problem(404, "not_found", "Nothing is at this address.")
+        return problem.answer(404, "not_found", "Nothing is at this address.")
     return defaults.page_not_found(request, exception)
 
 
 def broken(request: HttpRequest) -> HttpResponse:
     """500 with the request's id, by which its traceback is found; 503 when the database is away."""
     away = isinstance(sys.exception(), OperationalError | InterfaceError)
-    request_id = str(getattr(request, "firebreak_request_id", ""))
     status = 503 if away else 500
     if not _is_program(request):
-        page = render_to_string("500.html", {"request_id": request_id, "away": away})
+        page = render_to_string("500.html", {"request_id": request_id(), "away": away})
         answer = HttpResponse(page, status=status)
     elif away:
         said = "The database does not answer. Nothing was half done; try again in a few seconds."
-        answer = _problem(status, "database_away", said, request_id=request_id)
+        answer = problem.answer(status, "database_away", said)
     else:
         said = "An unexpected error stopped this request. Nothing was half done."
-        answer = _problem(status, "internal_error", said, request_id=request_id)
+        answer = problem.answer(status, "internal_error", said)
     if away:
         answer["Retry-After"] = "5"
     return answer
@@ -61,7 +61,3 @@ def without_csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _is_program(request: HttpRequest) -> bool:
     return request.path_info.startswith(FOR_PROGRAMS)
-
-
-def _problem(status: int, code: str, detail: str, **extras: str) -> HttpResponse:
-    return JsonResponse(problem(status, code, detail, **extras), status=status, content_type=CONTENT_TYPE)

@@ -10,11 +10,11 @@ from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port, validate_host
 from prometheus_client import CONTENT_TYPE_LATEST
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from core.actors import Level
 from core.api.authentication import BearerAuthentication
-from core.http import canonical
+from core.client_address import Address, client_address, forwarded_address
 from core.operation.metrics import render_metrics
 from core.operation.readiness import UNAVAILABLE, check_readiness, require_database
 
@@ -52,6 +52,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
             answer["WWW-Authenticate"] = 'Bearer realm="metrics"'
             return answer
         return HttpResponse(render_metrics(), content_type=CONTENT_TYPE_LATEST)
+    except Throttled as refusal:
+        answer = _plain("Too many tokens of your address were refused; wait.\n", status=429)
+        answer["Retry-After"] = str(refusal.wait)  # type: ignore[attr-defined]
+        return answer
     except (TimeoutError, DatabaseError) as error:
         logger.warning("no metrics: %s", error or "the database does not answer")
         return _plain("The database does not answer.\n", status=503)
@@ -69,18 +73,10 @@ def _comes_from_allowed_network(request: HttpRequest) -> bool:
     return any(address in ipaddress.ip_network(network) for network in settings.METRICS_ALLOWED_NETWORKS)
 
 
-def _address_of(request: HttpRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    text = request.META.get("REMOTE_ADDR", "")
+def _address_of(request: HttpRequest) -> Address | None:
     if any(header in request.META for header in _FORWARDED):
-        proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
-        chain = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-        if not proxies or len(chain) < proxies:
-            return None
-        text = chain[-proxies]
-    try:
-        return canonical(text)
-    except ValueError:
-        return None
+        return forwarded_address(request)  # never the peer: that is the proxy
+    return client_address(request)
 
 
 def _host_is_known(request: HttpRequest) -> bool:

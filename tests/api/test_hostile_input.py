@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from base64 import b64encode
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from core.api.parsers import BodyTooLarge, StrictJSONParser
 from incidents.models import Incident, Service
 
 INCIDENTS = "/api/v1/incidents/"
@@ -194,3 +196,9 @@ names = st.sampled_from(
 def test_whatever_the_fields_hold_it_is_no_500(api: APIClient, change: dict[str, Any]) -> None:
     answer = api.post(INCIDENTS, json.dumps(GOOD | change), content_type="application/json")
     assert answer.status_code in (201, 400)
+
+
+def test_there_is_one_limit_of_a_body(settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    with pytest.raises(BodyTooLarge, match="at most 10 bytes"):
+        StrictJSONParser().parse(io.BytesIO(b'"123456789"'), "application/json")

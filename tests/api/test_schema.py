@@ -9,6 +9,8 @@ import pytest
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
+from core.api.documents import SchemaView
+
 WITHOUT_BODY = ("/acknowledge/", "/arm/")
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -21,6 +23,19 @@ def schema(db: None) -> dict[str, Any]:
 
 def test_it_is_generated_without_a_warning_and_valid(tmp_path: Path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
+
+
+def test_what_is_kept_for_everybody_has_nothing_of_a_request(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, bytes] = {}
+    monkeypatch.setattr(SchemaView, "made", made)
+    accepted = ("application/json; x=1", "application/json; indent=1", "application/json")
+    answers = [APIClient().get("/api/v1/schema/?version=evil&lang=de", HTTP_ACCEPT=a) for a in accepted]
+    assert set(made) == {"application/json"}
+    assert len({answer.content for answer in answers}) == 1
+    assert answers[0].json()["info"]["version"] == "1"
+    assert {answer["Content-Type"] for answer in answers} == {"application/json"}
 
 
 def test_every_operation_is_described(schema: dict[str, Any]) -> None:

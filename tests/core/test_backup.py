@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from core import events
 from core.actors import SYSTEM
@@ -207,6 +207,17 @@ def test_a_program_that_is_too_old_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
     ):
         tools.program("pg_dump", server)
     assert subprocess.run([str(old)], capture_output=True, check=True).stdout
+
+
+def test_programs_connect_as_safely_as_the_application(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = connections["owner"].settings_dict
+    options = known["OPTIONS"] | {"sslmode": "verify-full", "sslrootcert": "/etc/ca.pem"}
+    monkeypatch.setitem(known, "OPTIONS", options)
+    tools.run(["/bin/sh", "-c", 'env > "$0"', str(tmp_path / "environment")])
+    given = (tmp_path / "environment").read_text().splitlines()
+    assert {"PGSSLMODE=verify-full", "PGSSLROOTCERT=/etc/ca.pem", "PGCONNECT_TIMEOUT=5"} <= set(given)
 
 
 def test_without_a_backup_it_says_what_to_do(places: dict[str, str]) -> None:

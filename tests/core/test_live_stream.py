@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from django.db import InterfaceError
 
 from core import live_stream
 
@@ -73,6 +74,28 @@ def test_a_stream_ends_with_its_session(sessions: set[str]) -> None:
         await asyncio.gather(*streams, return_exceptions=True)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("failure", [InterfaceError("closed"), RuntimeError("nobody thought of it")])
+def test_a_round_that_fails_is_not_the_last(
+    sessions: set[str], monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    failures = [failure]
+
+    def look(keys: set[str]) -> set[str]:
+        if "ida" not in sessions and failures:
+            raise failures.pop()
+        return keys & sessions
+
+    async def story() -> None:
+        stream = Reader("ida").open()
+        await asyncio.sleep(0.1)
+        sessions.discard("ida")
+        await asyncio.wait_for(stream, 5)
+
+    monkeypatch.setattr(live_stream, "_welcome", look)
+    asyncio.run(story())
+    assert not failures
 
 
 @pytest.mark.parametrize("cookie", [b"", b"sessionid=", b"sessionid=\xff\x00;;=", b"other=1"])

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.models import User
 from core.operation import broker, metrics, readiness
 from core.operation.bounded import Bounded
+from core.ratelimits import BUDGETS
 from core.views import probes
 from tests.api.conftest import issue
 
@@ -186,7 +187,7 @@ def test_who_reads_metrics_without_a_token(
     settings: Any, monkeypatch: pytest.MonkeyPatch, proxies: int, asked: dict[str, str], expected: int
 ) -> None:
     monkeypatch.setattr(probes, "render_metrics", lambda: b"")
-    settings.REST_FRAMEWORK = {**django_settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    settings.NUM_PROXIES = proxies
     assert Client().get("/metrics", **asked).status_code == expected  # type: ignore[arg-type]
 
 
@@ -206,6 +207,18 @@ def test_a_token_needs_the_scope_read_and_an_owner_who_may_read(make_user: Any) 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_whoever_guesses_tokens_at_metrics_is_slowed_down(settings: Any) -> None:
+    settings.API_RATES = {**django_settings.API_RATES, "refused": 2}
+    BUDGETS.forget()
+    try:
+        answers = [Client().get("/metrics", headers={"authorization": "Bearer x"}, **FAR) for _ in range(4)]  # type: ignore[arg-type]
+    finally:
+        BUDGETS.forget()
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+    assert 1 <= int(answers[-1]["Retry-After"]) <= 120
+
+
+@pytest.mark.django_db(transaction=True)
 def test_metrics_parse_and_have_few_labels() -> None:
     for path in ("/accounts/login/", "/nowhere/1/", "/nowhere/2/", "/incidents/INC-2026-01-01-0001/"):
         Client().get(path)
@@ -220,7 +233,7 @@ def test_metrics_parse_and_have_few_labels() -> None:
     labels = {(s.labels["route"], s.labels["method"]) for s in requests if s.name.endswith("_total")}
     assert ("unmatched", "other") in labels
     assert ("incidents/<slug:ref>/", "GET") in labels
-    assert not [route for route, _method in labels if re.search(r"nowhere|/\d|INC-", route)]
+    assert not [route for route, _method in labels if re.search(r"nowhere|/\d+(/|$)|INC-", route)]
     assert {s.labels["process"] for s in families["firebreak_process_running"].samples} == set(
         django_settings.EXPECTED_PROCESSES
     )
@@ -233,12 +246,12 @@ def test_a_scrape_costs_the_same_however_much_there_is(
     from tests.pages.conftest import declare, watch
 
     metrics._collect_all()
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         metrics._collect_all()
     for number in range(5):
         declare(commander, now, number, "shop")
         watch("shop", now)
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         metrics._collect_all()
 
 

@@ -172,6 +172,12 @@ def test_nginx_replaces_what_a_client_claims_to_be() -> None:
     assert "NUM_PROXIES=1\n" in (DEPLOY / "firebreak.env.example").read_text()
 
 
+def test_every_request_is_named_by_nginx() -> None:
+    """Set once for the server: no location sets a header of its own (see above)."""
+    server = (DEPLOY / "nginx" / "firebreak.conf").read_text().partition("location / { proxy_pass")[0]
+    assert "    proxy_set_header X-Request-ID $request_id;\n" in server
+
+
 # --- the guide --------------------------------------------------------------------------------------
 def test_the_guide_has_every_part_and_its_shell_is_valid() -> None:
     assert guide.parts() == {"install", "checkout", "backup", "upgrade", "rollback", "remove"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from typing import Any
 
 import pytest
 
-from core import gate
+from core import gate, logs
 
 SCOPE = {
     "type": "http",
@@ -18,7 +20,7 @@ SCOPE = {
 }
 
 
-def ask(messages: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
+def ask(messages: list[dict[str, Any]], *headers: tuple[bytes, bytes]) -> tuple[list[Any], list[Any]]:
     """What the gate sent, and what it passed on; when no message is left, the sender dawdles for ever."""
     sent: list[Any] = []
     passed: list[Any] = []
@@ -32,7 +34,8 @@ def ask(messages: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
     async def application(scope: Any, read: Any, _send: Any) -> None:
         passed.append((scope["headers"], await read()))
 
-    asyncio.run(gate.Gate(application)(dict(SCOPE), receive, send))
+    scope = {**SCOPE, "headers": [*SCOPE["headers"], *headers]}
+    asyncio.run(gate.Gate(application)(scope, receive, send))
     return sent, passed
 
 
@@ -56,3 +59,18 @@ def test_a_sender_that_left_stores_nothing() -> None:
         [{"type": "http.request", "body": b"1", "more_body": True}, {"type": "http.disconnect"}]
     )
     assert (sent[0]["status"], passed) == (400, [])
+
+
+@pytest.mark.parametrize(("given", "taken"), [(b"proxy-0001", True), (b"no id\x1b[2J", False)])
+def test_a_refusal_is_found_in_the_log_by_its_id(
+    caplog: pytest.LogCaptureFixture, given: bytes, taken: bool
+) -> None:
+    caplog.handler.setFormatter(logs.formatter())
+    with caplog.at_level(logging.INFO, "core.gate"):
+        sent, _ = ask([{"type": "http.disconnect"}], (b"x-request-id", given))
+    said = caplog.text.splitlines()
+    request_id = dict(sent[0]["headers"])[b"x-request-id"].decode()
+    assert (request_id == given.decode()) == taken
+    assert json.loads(sent[1]["body"])["request_id"] == request_id
+    assert len(said) == 1
+    assert f"request_id={request_id}" in said[0]

@@ -113,6 +113,14 @@ def test_a_second_acknowledgement_is_refused_in_the_shape_that_was_asked_for(
     assert "was acknowledged before" in answer.content.decode()
     is_problem = answer["Content-Type"] == "application/problem+json"
     assert is_problem == (headers == IN_PLACE)
+    if is_problem:
+        said = answer.json()
+        assert (said["type"], said["code"], said["status"]) == (
+            "/problems/already_acknowledged",
+            "already_acknowledged",
+            409,
+        )
+        assert said["request_id"] == answer["X-Request-ID"]
 
 
 def test_a_note_that_is_too_long_is_refused_in_place_with_words(ida: Client, incident: Incident) -> None:

@@ -99,6 +99,21 @@ def test_a_made_up_forwarded_address_evades_nothing(settings: Any, proxies: int,
     assert codes == [200] * 10 + [429] * 2
 
 
+def test_one_host_has_one_allowance_for_all_its_ipv6_addresses(ida: User) -> None:
+    codes = [enter(Client(), "ida", "no", REMOTE_ADDR=f"2001:db8:1:2::{n}").status_code for n in range(12)]
+    assert codes == [200] * 10 + [429] * 2
+    assert enter(Client(), REMOTE_ADDR="2001:db8:1:3::1").status_code == 302
+
+
+def test_a_header_with_too_few_hops_is_not_believed(settings: Any, ida: User) -> None:
+    settings.NUM_PROXIES = 2
+    codes = [
+        enter(Client(), "ida", "no", headers={"X-Forwarded-For": f"198.51.100.{n}"}).status_code
+        for n in range(12)
+    ]
+    assert codes == [200] * 10 + [429] * 2
+
+
 def test_behind_a_proxy_people_have_allowances_of_their_own(settings: Any, ida: User) -> None:
     settings.NUM_PROXIES = 1
     for _ in range(11):
