@@ -67,7 +67,8 @@ def _processes(facts: SystemFacts) -> Iterator[Trouble]:
             for process in silent:
                 key = f"process.{name}.{process.host}.{process.pid}"
                 detail = f"Process {process.pid}, {span(process.age_seconds)} ago. Others of its kind go on."
-                yield _stopped(key, "warning", f"{name} on {process.host} has gone silent", detail)
+                text = f"{name} on {process.host} has gone silent"
+                yield Trouble(key, "warning", text, detail, "workers-stopped")
 
 
 def _stopped(key: str, level: Level, text: str, detail: str) -> Trouble:
