@@ -12,7 +12,7 @@ from django.template.defaultfilters import filesizeformat
 
 from core import build
 from core.access import may
-from core.actors import Actor, Level
+from core.actors import Actor
 from core.models import PendingEvent
 from core.operation.broker import queue_lengths, queue_names
 from core.operation.facts import ProcessFacts, SweepFacts, SystemFacts, Trouble, WorkFacts
@@ -252,7 +252,7 @@ def _versions(facts: SystemFacts) -> tuple[tuple[str, str], ...]:
 
 
 def _parked(actor: Actor) -> tuple[ParkedLine, ...]:
-    sees_all = actor.level >= Level.COMMANDER
+    sees_all = may(actor, "see_restricted")
     rows = PendingEvent.objects.filter(parked_at__isnull=False).select_related("event", "stream")
     return tuple(
         ParkedLine(
