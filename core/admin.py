@@ -6,10 +6,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
@@ -29,12 +26,12 @@ from core.selectors.changes import list_changes_of
 from core.services.tokens import revoke_token
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
-# allauth's tables show secrets, or configure what the environment does. Read first, so that they are there.
+# allauth's tables show secrets, or configure what the environment does, and know nothing of account levels.
+# Read first, so that they are there: autodiscovery does not read them again.
 for _app in ("account", "mfa", "socialaccount", "usersessions"):
     import_module(f"allauth.{_app}.admin")
-for _model in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession):
-    if admin.site.is_registered(_model):
-        admin.site.unregister(_model)
+for _model in [model for model in admin.site._registry if model.__module__.startswith("allauth.")]:
+    admin.site.unregister(_model)
 
 
 def allowed(request: HttpRequest, action: str) -> bool:
