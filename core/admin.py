@@ -6,23 +6,25 @@ from importlib import import_module
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.db import models
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from core.access import may
+from core.accounts.proving import lead_to_proof
 from core.accounts.sessions import actor_of_session
+from core.assurance import ReauthenticationRequired, SecondFactorRequired
 from core.clock import utcnow
 from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
 from core.selectors.changes import list_changes_of
+from core.services.second_factors import remove_second_factors
 from core.services.tokens import revoke_token
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
@@ -146,9 +148,19 @@ class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-ar
         return super().get_queryset(request).prefetch_related("groups")
 
     @admin.action(description="Remove second factors (lost phone and codes)", permissions=["change"])
-    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        removed, _ = Authenticator.objects.filter(user__in=queryset).delete()
+    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        actor, now = actor_of_session(request), utcnow()
+        names = list(queryset.values_list("username", flat=True))
+        try:
+            with transaction.atomic():
+                removed = sum(remove_second_factors(username=name, actor=actor, now=now) for name in names)
+        except (SecondFactorRequired, ReauthenticationRequired) as doubt:
+            self.message_user(
+                request, f"{doubt.message} Nothing was removed yet: choose it again after that."
+            )
+            return lead_to_proof(request, doubt)
         self.message_user(request, f"{removed} second factor(s) removed; those accounts are signed out.")
+        return None
 
     @admin.display(description="level")
     def levels(self, user: User) -> str:
