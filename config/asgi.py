@@ -8,9 +8,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from core import checks
 from core.bridge import Bridge, Receive, Scope, Send
 
 _wsgi = get_wsgi_application()
+checks.stop_unless_ready()  # Granian runs none itself
 _django = Bridge(_wsgi, threads=settings.WEB_THREADS)
 # A lane of its own, so that a probe is answered also while every other thread waits for the database.
 _probes = Bridge(_wsgi, threads=2)

@@ -10,8 +10,6 @@ from core.api.views import UnknownAddress
 admin.site.site_header = admin.site.site_title = "Firebreak"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-for _model in [model for model in admin.site._registry if model.__module__.startswith("allauth.")]:
-    admin.site.unregister(_model)  # they know nothing of account levels; AccountAdmin has what is needed
 handler429 = too_many  # allauth asks for it by this name
 
 api = [

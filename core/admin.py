@@ -6,35 +6,34 @@ from importlib import import_module
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.db import models
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from core.access import may
+from core.accounts.proving import lead_to_proof
 from core.accounts.sessions import actor_of_session
+from core.assurance import ReauthenticationRequired, SecondFactorRequired
 from core.clock import utcnow
 from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
 from core.selectors.changes import list_changes_of
+from core.services.second_factors import remove_second_factors
 from core.services.tokens import revoke_token
 
 admin.site.unregister(Group)  # the groups are the account levels, made by a migration
-# allauth's tables show secrets, or configure what the environment does. Read first, so that they are there.
+# allauth's tables show secrets, or configure what the environment does, and know nothing of account levels.
+# Read first, so that they are there: autodiscovery does not read them again.
 for _app in ("account", "mfa", "socialaccount", "usersessions"):
     import_module(f"allauth.{_app}.admin")
-for _model in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession):
-    if admin.site.is_registered(_model):
-        admin.site.unregister(_model)
+for _model in [model for model in admin.site._registry if model.__module__.startswith("allauth.")]:
+    admin.site.unregister(_model)
 
 
 def allowed(request: HttpRequest, action: str) -> bool:
@@ -149,9 +148,19 @@ class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-ar
         return super().get_queryset(request).prefetch_related("groups")
 
     @admin.action(description="Remove second factors (lost phone and codes)", permissions=["change"])
-    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        removed, _ = Authenticator.objects.filter(user__in=queryset).delete()
+    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        actor, now = actor_of_session(request), utcnow()
+        names = list(queryset.values_list("username", flat=True))
+        try:
+            with transaction.atomic():
+                removed = sum(remove_second_factors(username=name, actor=actor, now=now) for name in names)
+        except (SecondFactorRequired, ReauthenticationRequired) as doubt:
+            self.message_user(
+                request, f"{doubt.message} Nothing was removed yet: choose it again after that."
+            )
+            return lead_to_proof(request, doubt)
         self.message_user(request, f"{removed} second factor(s) removed; those accounts are signed out.")
+        return None
 
     @admin.display(description="level")
     def levels(self, user: User) -> str:

@@ -9,11 +9,23 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.management.base import BaseCommand, SystemCheckError
 
 from core.playbook import PlaybookError, get_playbook
 
+# Checked by whatever serves, also where nobody runs `manage.py`: see `stop_unless_ready`.
+START = "start"
 
-@register()
+
+def stop_unless_ready() -> None:
+    """End the process with the words of what must be right before it serves; the playbook is read with it."""
+    try:
+        BaseCommand().check(tags=[START])
+    except SystemCheckError as error:
+        raise SystemExit(f"Firebreak does not start.\n{error}") from error
+
+
+@register(START)
 def playbook_is_valid(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A wrong playbook stops the start with file, line and field."""
     try:

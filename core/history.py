@@ -57,9 +57,14 @@ def keep_history(
     return track
 
 
-def by_request(request: HttpRequest) -> AbstractContextManager[Any]:
-    """Within it, changes are this request's; `say_actor` adds who it is once that is known."""
+def by_request(request: HttpRequest, *, actor: str = "") -> AbstractContextManager[Any]:
+    """Within it, changes are this request's; `say_actor` adds who it is once that is known.
+
+    `actor` is for one that has no account here.
+    """
     said = {"door": _door(request.path)}
+    if actor:
+        said["actor"] = actor
     if known := request_id():
         said["request"] = known
     return pghistory.context(**said)

@@ -51,19 +51,20 @@ _SECRETS_IN_TEXT = (
 def hide_secrets(_logger: object, _method: str, entry: Entry) -> Entry:
     """Hide what is named like a secret, and what looks like one inside of texts."""
     for name in list(entry):
-        entry[name] = _hidden(name, entry[name])
+        entry[name] = without_secrets(entry[name], name)
     return entry
 
 
-def _hidden(name: str, value: Any) -> Any:
+def without_secrets(value: Any, name: str = "") -> Any:
+    """The value of this name, of whatever depth, with secrets hidden."""
     if _SECRET_NAME.search(name) and name not in _HARMLESS_NAMES and value is not None:
         return HIDDEN
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
-        return {str(key): _hidden(str(key), item) for key, item in value.items()}
+        return {str(key): without_secrets(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_hidden("", item) for item in value]
+        return [without_secrets(item) for item in value]
     return value
 
 

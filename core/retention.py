@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ PAUSE_SECONDS = 0.02
 
 
 class Forgets(Protocol):
-    """What an entry with a number of days names."""
+    """What an entry names."""
 
     def count(self, before: dt.datetime) -> int: ...
 
@@ -64,13 +64,14 @@ class Old:
 SESSIONS = Old("django_session", "expire_date", key="session_key")
 CACHE = Old("core_cache", "expires", key="cache_key")
 HEARTBEATS = Old("core_heartbeat", "beat_at")
+PROCESSES = Old("core_process", "beat_at")
 TOKENS = Old("core_apitoken", "expires_at")
 ADMIN_LOG = Old("django_admin_log", "action_time")
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What became of one entry. `before` is None when it is kept for ever, or knows its own age."""
+    """What became of one entry. `before` is None when it is kept for ever."""
 
     name: str
     rows: int
@@ -94,15 +95,11 @@ def run(*, now: dt.datetime, seconds: float | None = None, dry_run: bool = False
     for name, path, setting in settings.RETENTION:
         began = time.monotonic()
         before = _before(setting, now)
-        if setting is not None and before is None:
+        if before is None:
             yield Forgotten(name, 0, None, 0.0, finished=True)
             continue
-        batch = _batches(path, before, now=now)
-        rows, finished = 0, True
-        if dry_run:
-            rows = _count(path, before) if before else 0
-        else:
-            rows, finished = _forget(batch, deadline)
+        entry: Forgets = import_string(path)
+        rows, finished = (_count(entry, before), True) if dry_run else _forget(entry, before, deadline)
         yield Forgotten(name, rows, before, time.monotonic() - began, finished)
 
 
@@ -113,31 +110,23 @@ def execute(statement: str, *params: Any) -> int:
         return int(cursor.fetchone()[0]) if cursor.description else int(cursor.rowcount)
 
 
-def _before(setting: str | None, now: dt.datetime) -> dt.datetime | None:
-    days = getattr(settings, setting) if setting else 0
+def _before(setting: str, now: dt.datetime) -> dt.datetime | None:
+    days = getattr(settings, setting)
     return now - dt.timedelta(days=days) if days > 0 else None
 
 
-def _batches(path: str, before: dt.datetime | None, *, now: dt.datetime) -> Callable[[], int]:
-    """One batch of an entry. One without a setting is a function(*, now) that knows its own age."""
-    entry = import_string(path)
-    if before is None:
-        return lambda: int(entry(now=now))
-    return lambda: int(entry.forget(before, BATCH))
-
-
-def _count(path: str, before: dt.datetime) -> int:
+def _count(entry: Forgets, before: dt.datetime) -> int:
     """Counting reads a whole table, so the short limit of the pages does not apply."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
-        return int(import_string(path).count(before))
+        return entry.count(before)
 
 
-def _forget(batch: Callable[[], int], deadline: float | None) -> tuple[int, bool]:
+def _forget(entry: Forgets, before: dt.datetime, deadline: float | None) -> tuple[int, bool]:
     rows = 0
     while not shutdown.requested() and (deadline is None or time.monotonic() < deadline):
         with transaction.atomic():
-            done = batch()
+            done = entry.forget(before, BATCH)
         if not done:
             return rows, True
         rows += done

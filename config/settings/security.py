@@ -11,7 +11,7 @@ from core.embedded import stack
 SECRET_KEY = env.str("SECRET_KEY", default="") or stack.secret_key(VAR_DIR)
 DEBUG = env.bool("DEBUG", default=False)
 BEHIND_TLS = PUBLIC_URL.startswith("https://")
-# Secrets at rest: the first key seals, all open. Production sets its own, see core.checks.
+# Secrets at rest: the first key seals, all open. Production sets its own, see core.accounts.checks.
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or (
     [] if BEHIND_TLS else [stack.encryption_key(VAR_DIR)]
 )

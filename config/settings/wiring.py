@@ -69,12 +69,12 @@ SWEEPS = (
 )
 
 # What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
-# Without a setting, the name of a function(*, now) -> rows of one batch that knows the age itself.
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
+    ("processes", "core.retention.PROCESSES", "RETENTION_HEARTBEATS_DAYS"),
     ("tokens", "core.retention.TOKENS", "RETENTION_TOKENS_DAYS"),
     ("admin log", "core.retention.ADMIN_LOG", "RETENTION_ADMIN_LOG_DAYS"),
 )

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 from core.accounts.levels import LEVELS
 from core.assurance import SUBJECTS
+from core.checks import START
 from core.encryption import NoEncryptionKey, key_ring
 
 _NEW_KEY = (
@@ -18,7 +19,7 @@ _NEW_KEY = (
 )
 
 
-@register(Tags.security)
+@register(Tags.security, START)
 def secrets_can_be_sealed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Production does not start without a key of its own for secrets at rest."""
     try:
@@ -28,7 +29,7 @@ def secrets_can_be_sealed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
     return []
 
 
-@register(Tags.security)
+@register(Tags.security, START)
 def access_settings_mean_something(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A misspelt word must not open what it should close."""
     found: list[CheckMessage] = []

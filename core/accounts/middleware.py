@@ -31,7 +31,7 @@ class EnrolmentMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         match = request.resolver_match
-        name = (match.url_name if match else None) or ""
+        name = match.view_name if match else ""  # with its namespace: only allauth's own begin like this
         if name in OPEN_WITHOUT or name.startswith(("mfa_", "openid_connect_")):
             return None
         if request.path.startswith("/api/") or not request.user.is_authenticated:

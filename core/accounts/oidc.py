@@ -26,6 +26,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from core import history
 from core.accounts.levels import follow_claim
 from core.clock import utcnow
 from core.models import User
@@ -195,7 +196,8 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
         raise Http404
     adapter = Adapter(request, provider_id)
     try:
-        answer: HttpResponse = OAuth2CallbackView.adapter_view(adapter)(request)
+        with history.by_request(request, actor="identity provider"):  # a GET that makes accounts and levels
+            answer: HttpResponse = OAuth2CallbackView.adapter_view(adapter)(request)
     except (OAuth2Error, KeyError) as error:  # read before allauth's own guard
         answer = render_authentication_error(request, adapter.get_provider(), exception=error)
     return answer

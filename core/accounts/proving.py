@@ -25,6 +25,12 @@ def prove_first(request: HttpRequest, doubt: NotAllowed) -> HttpResponse:
         request.session[UNFINISHED] = {"path": request.path, "typed": typed}
     if isinstance(doubt, SecondFactorRequired):
         messages.warning(request, doubt.message)
+    return lead_to_proof(request, doubt)
+
+
+def lead_to_proof(request: HttpRequest, doubt: NotAllowed) -> HttpResponse:
+    """Send the browser to where the proof is given; it comes back to this address."""
+    if isinstance(doubt, SecondFactorRequired):
         return lead(request, reverse("mfa_index"))
     methods = get_adapter().get_reauthentication_methods(request.user)
     url = methods[0]["url"] if methods else reverse("account_reauthenticate")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -75,6 +76,16 @@ class User(AbstractUser):
 )
 class AccountLevel(User.groups.through):  # type: ignore[name-defined,misc]
     """That an account is in the group of a level; here so that its history is kept."""
+
+    class Meta:
+        proxy = True
+
+
+@keep_history(
+    "user", "type", thing="Second factor", named_by=("type", "user"), seen_by="administer", plain=True
+)
+class SecondFactor(Authenticator):  # type: ignore[misc]
+    """A second factor or recovery codes of an account; here so that its history is kept, never its `data`."""
 
     class Meta:
         proxy = True

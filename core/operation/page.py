@@ -12,13 +12,13 @@ from django.template.defaultfilters import filesizeformat
 
 from core import build
 from core.access import may
-from core.actors import Actor, Level
+from core.actors import Actor
 from core.models import PendingEvent
 from core.operation.broker import queue_lengths, queue_names
 from core.operation.facts import ProcessFacts, SweepFacts, SystemFacts, Trouble, WorkFacts
 from core.operation.gather import system_facts
 from core.operation.outside import SILENT, TOLD
-from core.operation.rules import SKEW_WARNING_SECONDS, is_silent, judge, span
+from core.operation.rules import SKEW_WARNING_SECONDS, is_late, is_silent, judge, span
 
 MOST_PARKED_SHOWN = 20
 _PURPOSES = {
@@ -118,7 +118,7 @@ def get_system_page(actor: Actor, *, now: dt.datetime) -> SystemPage:
         troubles=troubles,
         processes=tuple(_process_lines(facts, actor, now)),
         work=tuple(_work_line(work, now) for work in facts.work),
-        sweeps=tuple(_sweep_line(sweep, now) for sweep in facts.sweeps),
+        sweeps=tuple(_sweep_line(sweep, facts, now) for sweep in facts.sweeps),
         broker=_broker(away),
         queues=tuple(_queue_line(name, lengths.get(name)) for name in queue_names()),
         database=database,
@@ -180,11 +180,11 @@ def _work_line(work: WorkFacts, now: dt.datetime) -> Line:
     return Line(work.label, state, label, str(work.count), f"late after {span(work.limit_seconds)}", at)
 
 
-def _sweep_line(sweep: SweepFacts, now: dt.datetime) -> Line:
+def _sweep_line(sweep: SweepFacts, facts: SystemFacts, now: dt.datetime) -> Line:
     every = f"every {sweep.every_seconds:g} s"
+    late = is_late(sweep, facts.processes)
     if sweep.age_seconds is None:
-        return Line(sweep.name, "unknown", "Never", "", every)
-    late = sweep.age_seconds > max(30.0, sweep.every_seconds * 4)
+        return Line(sweep.name, "warning" if late else "unknown", "Never" if late else "Not yet", "", every)
     took = "" if sweep.took_seconds is None else _milliseconds(sweep.took_seconds)
     at = now - dt.timedelta(seconds=sweep.age_seconds)
     return Line(sweep.name, "warning" if late else "ok", "Late" if late else "Runs", took, every, at)
@@ -252,7 +252,7 @@ def _versions(facts: SystemFacts) -> tuple[tuple[str, str], ...]:
 
 
 def _parked(actor: Actor) -> tuple[ParkedLine, ...]:
-    sees_all = actor.level >= Level.COMMANDER
+    sees_all = may(actor, "see_restricted")
     rows = PendingEvent.objects.filter(parked_at__isnull=False).select_related("event", "stream")
     return tuple(
         ParkedLine(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from core.operation.facts import Level, MarkFacts, ProcessFacts, SystemFacts, Trouble
+from core.operation.facts import Level, MarkFacts, ProcessFacts, SweepFacts, SystemFacts, Trouble
 
 # A sign of life is written every 10 s: three missed ones are silence.
 SILENT_AFTER_SECONDS = 30.0
@@ -67,7 +67,8 @@ def _processes(facts: SystemFacts) -> Iterator[Trouble]:
             for process in silent:
                 key = f"process.{name}.{process.host}.{process.pid}"
                 detail = f"Process {process.pid}, {span(process.age_seconds)} ago. Others of its kind go on."
-                yield _stopped(key, "warning", f"{name} on {process.host} has gone silent", detail)
+                text = f"{name} on {process.host} has gone silent"
+                yield Trouble(key, "warning", text, detail, "workers-stopped")
 
 
 def _stopped(key: str, level: Level, text: str, detail: str) -> Trouble:
@@ -100,7 +101,7 @@ def _work(facts: SystemFacts) -> Iterator[Trouble]:
 
 def _sweeps(facts: SystemFacts) -> Iterator[Trouble]:
     rescues = [mark.age_seconds for (name, _), mark in facts.marks.items() if name == "watchdog.rescue"]
-    late = [sweep for sweep in facts.sweeps if _is_late(sweep.age_seconds, sweep.every_seconds)]
+    late = [sweep for sweep in facts.sweeps if is_late(sweep, facts.processes)]
     guarded = any(process.name == "watchdog" and not is_silent(process) for process in facts.processes)
     if (rescues and min(rescues) < RESCUE_SHOWN_SECONDS) or (late and guarded):
         detail = "Workers or broker are behind; nothing is lost, some things are later by seconds."
@@ -112,8 +113,16 @@ def _sweeps(facts: SystemFacts) -> Iterator[Trouble]:
         yield _stopped("sweeps", "critical", text, detail)
 
 
-def _is_late(age: float | None, every: float) -> bool:
-    return age is None or age > max(SWEEP_LATE_SECONDS, every * 4)
+def is_late(sweep: SweepFacts, processes: Sequence[ProcessFacts]) -> bool:
+    """Whether a sweep should have run by now.
+
+    One that never ran was waited for since the oldest living process began: beat runs each first after
+    a whole interval.
+    """
+    waited = sweep.age_seconds
+    if waited is None:
+        waited = max((p.uptime_seconds for p in processes if not is_silent(p)), default=float("inf"))
+    return waited > max(SWEEP_LATE_SECONDS, sweep.every_seconds * 4)
 
 
 def _broker(facts: SystemFacts) -> Iterator[Trouble]:

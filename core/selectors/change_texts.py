@@ -12,11 +12,12 @@ from typing import Any, cast
 
 from django.db import models
 
+from core.logs import HIDDEN, clean, without_secrets
 from core.models.history import Change
 
 LONGEST = 300
-# An address or a document may carry what its owner should have kept elsewhere.
-_SECRET_KEY = re.compile(r"secret|token|password|passwd|authorization|api_?key|signature", re.IGNORECASE)
+# An address or a document may carry what its owner should have kept elsewhere. What core.logs hides is hidden
+# here; and an address's parameter that only sounds like a secret, which a log may need.
 _SECRET_QUERY = re.compile(
     r"([?&][^=&\s]*(?:secret|token|password|api_?key|signature)[^=&\s]*=)[^&\s\"]+", re.IGNORECASE
 )
@@ -63,7 +64,7 @@ def describe(model: type[Change], column: str, values: Mapping[str, Any], names:
     if isinstance(value, list):
         return _shortened(", ".join(map(str, value)))
     if isinstance(value, dict):
-        return _shortened(json.dumps(_without_secrets(value), ensure_ascii=False))
+        return _shortened(json.dumps(without_secrets(value), ensure_ascii=False))
     return _shortened(str(value))
 
 
@@ -80,16 +81,6 @@ def who_of(values: Mapping[str, Any]) -> str:
     return f"database role {values['pgh_role']}" + (f" in {program}" if program else "")
 
 
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: "…" if _SECRET_KEY.search(str(key)) else _without_secrets(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    return _SECRET_QUERY.sub(r"\1…", value) if isinstance(value, str) else value
-
-
 def _shortened(text: str) -> str:
+    text = _SECRET_QUERY.sub(rf"\1{HIDDEN}", clean(text))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

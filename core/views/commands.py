@@ -32,7 +32,7 @@ class CommandView(View):
     form that htmx posts outside a dialog gets problem JSON to show as a notice.
     """
 
-    template_name = "incidents/form.html"
+    template_name = "parts/form_page.html"
     form_class: ClassVar[type[forms.Form]] = forms.Form
     title: ClassVar[str] = ""
     submit_label: ClassVar[str] = ""

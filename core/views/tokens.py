@@ -74,7 +74,7 @@ def revoke(request: HttpRequest, ident: str) -> HttpResponse:
         "danger": True,
         "consequences": ["Every program that uses this token is refused at once.", "This cannot be undone."],
     }
-    return render(request, "incidents/form.html", context, status=status)
+    return render(request, "parts/form_page.html", context, status=status)
 
 
 def _issue(form: TokenForm, user: User, actor: Actor) -> str | None:

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
-from core.actors import Actor, Level
+from core.access import may
+from core.actors import Actor
 from core.models import Stream
 from incidents.models.services import Service
 from incidents.states import (
@@ -26,9 +27,9 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
 
     def visible_to(self, actor: Actor) -> IncidentQuerySet:
         """Need to know: restricted incidents only for commanders and those who work on them."""
-        if actor.level >= Level.COMMANDER:
+        if may(actor, "see_restricted"):
             return self
-        if actor.level < Level.VIEWER:
+        if not may(actor, "read"):
             return self.none()
         if actor.user_id is None:
             return self.filter(restricted=False)

@@ -22,7 +22,7 @@ from comms.models import Contact
 from core import events, outbox
 from core.actors import SYSTEM, Actor, ActorKind, Level
 from core.clock import utcnow
-from core.models import ApiToken, User
+from core.models import ApiToken, Process, User
 from incidents.models import Incident, Release
 from incidents.states import ReleaseState
 from rollbacks.models import Approval, Rollback, RollbackStep
@@ -45,6 +45,7 @@ ARGS = [
     "--disable-background-networking",
     "--no-first-run",
 ]
+HOUR = dt.timedelta(hours=1)
 AT_ONCE = 5  # a text of 200 characters holds about so many
 pytestmark = [
     pytest.mark.browser,
@@ -81,7 +82,12 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     disarm_automation(actor=commander, now=now, reason="x")
     outbox.deliver_pending(now=utcnow())
     declare(commander, now, AT_ONCE, "shop")  # its event stays pending
+    Incident.objects.update(escalated_at=now, escalated_to="x")
     _record_payloads(afternoon.incident, now)
+    for number in range(AT_ONCE):  # gone silent an hour ago
+        Process.objects.create(
+            name="checks", host="beta", pid=number, started_at=now - HOUR, beat_at=now - HOUR, playbook_digest="x"
+        )  # fmt: skip
     LogEntry.objects.create(
         user=ada, content_type=ContentType.objects.get_for_model(Contact), object_id=str(Contact.objects.first().pk),  # type: ignore[union-attr]
         object_repr="x", action_flag=CHANGE, change_message="x",
@@ -236,6 +242,9 @@ def _pages(full: Afternoon) -> list[str]:
         "/services/",
         "/services/shop/",
         "/contacts/",
+        "/system/",
+        "/changes/",
+        "/account/tokens/",
     ]
 
 

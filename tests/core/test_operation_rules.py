@@ -58,10 +58,10 @@ def test_each_missing_or_silent_process_is_critical_and_silences(name: str) -> N
         assert words in trouble.text
 
 
-def test_one_silent_process_of_two_is_a_warning_that_still_silences() -> None:
+def test_one_silent_process_of_two_is_a_warning_and_the_work_goes_on() -> None:
     facts = replace(well(), processes=(*well().processes, process("comms", 9, host="beta", age=40.0)))
     trouble = only(facts)
-    assert (trouble.level, trouble.silences) == ("warning", True)
+    assert (trouble.level, trouble.silences) == ("warning", False)
     assert "beta" in trouble.text
 
 
@@ -97,6 +97,16 @@ def test_late_sweeps_are_the_watchdogs_while_there_is_one() -> None:
     assert (only(late).key, only(late).level, only(late).silences) == ("watchdog.rescue", "warning", False)
     alone = replace(late, expected=(), processes=())
     assert (only(alone).key, only(alone).level, only(alone).silences) == ("sweeps", "critical", True)
+
+
+@pytest.mark.parametrize(("uptime", "keys"), [(590.0, []), (2_399.0, []), (2_401.0, ["watchdog.rescue"])])
+def test_a_sweep_that_never_ran_is_late_only_when_somebody_waited_for_it(
+    uptime: float, keys: list[str]
+) -> None:
+    """beat runs a sweep first after a whole interval: a fresh installation is not late."""
+    facts = replace(well(), sweeps=(SweepFacts("core.sweep_retention", 600.0, None, None),))
+    aged = tuple(replace(p, uptime_seconds=uptime if p.name == "web" else 9.0) for p in facts.processes)
+    assert [trouble.key for trouble in judge(replace(facts, processes=aged))] == keys
 
 
 def test_what_does_not_stop_the_work_does_not_silence() -> None:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from core import retention
-from core.models import ApiToken, Event, Heartbeat, User
+from core.models import ApiToken, Event, Heartbeat, Process, User
 from core.selectors.changes import history_models
 from incidents.models import Monitor, Sample, Service
 from tests.conftest import make_service
@@ -43,13 +43,16 @@ def full(shop: Service, now: dt.datetime, make_user: Callable[..., User]) -> Mon
             cursor.execute("INSERT INTO django_session VALUES (%s, '', %s)", [f"s{age}", at])
     for component, age in (("gone", 8), ("here", 0)):
         Heartbeat.objects.create(component=component, host="h", beat_at=now - age * DAY)
+        Process.objects.create(
+            name="web", host=component, pid=1, started_at=now - 9 * DAY, beat_at=now - age * DAY
+        )
     for name, age in (("ancient", 366), ("ended", 3)):
         ApiToken.issue(user=user, name=name, scopes=["read"], expires_at=now - age * DAY)
     return monitor
 
 
 def left() -> dict[str, int]:
-    tables = ("core_cache", "django_session", "core_heartbeat", "core_apitoken")
+    tables = ("core_cache", "django_session", "core_heartbeat", "core_process", "core_apitoken")
     with connection.cursor() as cursor:
         found = {}
         for table in (*tables, "incidents_sample"):
@@ -65,11 +68,11 @@ def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None
     done = {entry.name: entry.rows for entry in retention.run(now=now)}
     assert done == counted | {"admin log": 0}
     assert counted == {
-        "samples": 5, "sessions": 1, "cache": 1, "heartbeats": 1, "tokens": 1,
+        "samples": 5, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
         "admin log": 0,
     }  # fmt: skip
     assert {table: before[table] - count for table, count in left().items()} == {
-        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_apitoken": 1, "incidents_sample": 5,
+        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_process": 1, "core_apitoken": 1, "incidents_sample": 5,
     }  # fmt: skip
     assert Event.objects.count() == events
     assert retention.forget_old(now=now) == 0
@@ -100,18 +103,6 @@ def test_it_stops_between_batches_and_goes_on(
     assert (first.rows, first.finished) == (2, False)
     rest = next(retention.run(now=now))
     assert (rest.rows, rest.finished) == (3, True)
-
-
-def test_an_entry_may_be_a_function_that_knows_its_age(
-    full: Monitor, now: dt.datetime, settings: object
-) -> None:
-    settings.RETENTION = (("beats", "tests.core.test_retention.forget_one_beat", None),)  # type: ignore[attr-defined]
-    (entry,) = retention.run(now=now)
-    assert (entry.rows, entry.finished) == (2, True)
-
-
-def forget_one_beat(*, now: dt.datetime) -> int:
-    return Heartbeat.objects.filter(pk__in=Heartbeat.objects.values("pk")[:1]).delete()[0]
 
 
 def test_the_command(full: Monitor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,8 @@ class Doors:
 
 def row_counts() -> dict[str, int]:
     """How many rows each table has."""
-    tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} - UNCOUNTED
+    managed = (m for m in apps.get_models(include_auto_created=True) if m._meta.managed and not m._meta.proxy)
+    tables = {model._meta.db_table for model in managed} - UNCOUNTED
     query = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \"{table}\"" for table in sorted(tables))
     with connection.cursor() as cursor:
         cursor.execute(query)

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from core.actors import Actor
-from core.models import ApiToken, User
+from core.models import ApiToken, Process, User
 from core.views.commands import CommandView
 from incidents.models import Incident
 from rollbacks.models import Rollback
@@ -31,17 +31,24 @@ def rollback(incident: Incident, commander: Actor, now: dt.datetime) -> Rollback
     return request_rollback(incident_id=incident.pk, service="shop", reason="bad", actor=commander, now=now)
 
 
+def silent_process(now: dt.datetime) -> Process:
+    began = now - dt.timedelta(hours=1)
+    return Process.objects.create(name="checks", host="beta", pid=1, started_at=began, beat_at=began)
+
+
 def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
     """The address of every command on a page."""
+    process = silent_process(rollback.requested_at)
     for pattern in page_patterns(get_resolver()):
         view = getattr(pattern.callback, "view_class", None)
         if not (isinstance(view, type) and issubclass(view, CommandView)):
             continue
         route = str(pattern.pattern)
         ref = rollback.ref if route.startswith("rollbacks/") else incident.ref
-        yield "/" + route.replace("<slug:ref>", ref).replace("<slug:role>", "incident_commander").replace(
-            "<int:position>", "1"
-        )
+        named = {"slug:ref": ref, "slug:role": "incident_commander", "int:position": 1, "int:pk": process.pk}
+        for part, value in named.items():
+            route = route.replace(f"<{part}>", str(value))
+        yield f"/{route}"
 
 
 def page_patterns(resolver: URLResolver) -> Iterator[URLPattern]:

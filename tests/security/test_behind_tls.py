@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.test import Client
 
 from core.models import User
@@ -16,10 +18,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(scope="module")
 def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
-    process = WebProcess(tmp_path_factory.mktemp("tls"), PUBLIC_URL="https://firebreak.example.test")
+    folder = tmp_path_factory.mktemp("tls")
+    key = Fernet.generate_key().decode()
+    process = WebProcess(folder, PUBLIC_URL="https://firebreak.example.test", ENCRYPTION_KEYS=key)
     process.start()
     yield process
     process.stop()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"ENCRYPTION_KEYS": ""}, "ENCRYPTION_KEYS is not set"), ({"PLAYBOOK_DIR": "/nothing"}, "playbook")],
+)
+def test_it_does_not_start_without_what_must_be_right(
+    transactional_db: None, tmp_path: Path, wrong: dict[str, str], words: str
+) -> None:
+    key = Fernet.generate_key().decode()
+    settings = {"PUBLIC_URL": "https://firebreak.example.test", "ENCRYPTION_KEYS": key, **wrong}
+    with pytest.raises(AssertionError, match="does not answer"):
+        WebProcess(tmp_path, **settings).start()
+    said = (tmp_path / "web.log").read_text()
+    assert "Firebreak does not start" in said and words in said
 
 
 def ask(web: WebProcess, method: str, path: str, **headers: str) -> http.client.HTTPResponse:

@@ -107,6 +107,10 @@ def installation(transactional_db: None, tmp_path: Path, refusing_mail: int) -> 
             "EMAIL_URL": f"smtp://firebreak:{MARK}-mail@127.0.0.1:{refusing_mail}",
             "WEBHOOK_URL": f"http://127.0.0.1:1/hook/{MARK}-in-the-address",
             "WEBHOOK_SECRET": f"whsec_{RAW}",
+            "ENCRYPTION_KEYS": f"{MARK}{'A' * 37}=",
+            "OIDC_ISSUER": "http://127.0.0.1:1",
+            "OIDC_CLIENT_ID": "firebreak",
+            "OIDC_CLIENT_SECRET": f"{MARK}-client-secret",
             "OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
             "DEBUG": "0",
         },
@@ -178,6 +182,11 @@ def _let_it_fail(installation: Installation) -> None:
         "deliver_pending(now=utcnow()); send_due_deliveries(now=utcnow())"
     )
     installation.run(*manage, "shell", "-v", "0", "-c", work)
+    factor = (
+        "from allauth.mfa.totp.internal.auth import TOTP; from core.models import User;"
+        f"print(TOTP.activate(User.objects.get(username='ada'), '{MARK}TOTPSECRET').validate_code('000000'))"
+    )
+    assert installation.run(*manage, "shell", "-v", "0", "-c", factor).endswith(b"False\n")
     worker = ("-m", "celery", "-A", "config", "-q", "worker", "-Q", "comms", "-P", "threads", "-l", "info")
     installation.run(PYTHON, *worker, seconds=8)
     installation.run(*manage, "check", "--deploy")
@@ -195,6 +204,8 @@ def _let_it_fail(installation: Installation) -> None:
         ("CELERY_BROKER_URL", f"redis://:{MARK}/bro:ker@host/0"),
         ("EMAIL_URL", f"smtp://user:{MARK}/ma:il@host:port"),
         ("EMAIL_URL", f"{MARK}://user:x@host"),
+        ("ENCRYPTION_KEYS", f"{MARK}-is-no-key"),
+        ("OIDC_CLIENT_ID", ""),
     ):
         installation.run(*manage, "check", changed={name: value})
 
@@ -205,6 +216,8 @@ def _every_page(web: WebProcess, ada: User) -> list[bytes]:
     incident = Incident.objects.latest("pk")
     addresses = [
         "/", f"/incidents/{incident.ref}/", "/contacts/", "/admin/", "/nothing/",
+        "/system/", "/changes/", "/account/tokens/", "/accounts/2fa/", "/accounts/oidc/sso/login/?process=login",
+        "/accounts/oidc/sso/login/callback/?code=x&state=y",
         f"/api/v1/incidents/{incident.ref}/", f"/api/v1/incidents/{incident.ref}/timeline/", "/api/v1/contacts/",
     ]  # fmt: skip
     for model in admin.site._registry:

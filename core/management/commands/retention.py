@@ -17,10 +17,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         verb = "would be forgotten" if options["dry_run"] else "forgotten"
         for entry in retention.run(now=utcnow(), dry_run=options["dry_run"]):
-            if entry.before is None:
-                age = "kept for ever" if not entry.rows else "past their own age"
-            else:
-                age = f"before {entry.before:%Y-%m-%d %H:%M} UTC"
+            age = f"before {entry.before:%Y-%m-%d %H:%M} UTC" if entry.before else "kept for ever"
             self.stdout.write(
                 f"{entry.name:<20} {age:<32} {entry.rows:>12,} {verb} in {entry.seconds:.1f} s"
                 + ("" if entry.finished else " (stopped before the end)")

@@ -13,7 +13,9 @@ from django.conf import settings as django_settings
 from django.test import Client
 from pytest_httpserver import HTTPServer
 
+from core.actors import SYSTEM
 from core.models import User
+from core.selectors.changes import list_changes
 from tests.core.accounts.conftest import confirm, enter
 from tests.core.accounts.provider import CLIENT_ID, CLIENT_SECRET, Provider
 
@@ -74,6 +76,14 @@ def test_a_new_person_comes_in_with_the_level_of_the_claim(client: Client, provi
         True,
     )
     assert set(asked["scope"].split()) == {"openid", "profile", "email"}
+
+
+def test_the_history_names_the_provider(client: Client, provider: Provider) -> None:
+    _through(client, provider)
+    lines = list_changes(SYSTEM).lines
+    assert {(line.thing, line.who) for line in lines} == {
+        ("Account", "identity provider"), ("Account level", "identity provider")
+    }  # fmt: skip
 
 
 def test_a_link_alone_signs_nobody_in(client: Client, provider: Provider) -> None:

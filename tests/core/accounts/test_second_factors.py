@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,13 @@ from allauth.mfa.models import Authenticator
 from django.core import checks
 from django.test import Client
 
+from core.actors import COMMAND_LINE, SYSTEM, Actor, ActorKind, Level, actor_for_user
+from core.assurance import ReauthenticationRequired
 from core.clock import utcnow
-from core.models import ApiToken, User
+from core.errors import NotAllowed
+from core.models import ApiToken, Event, User
+from core.selectors.changes import list_changes
+from core.services.second_factors import remove_second_factors
 from tests.core.accounts.conftest import code_of, confirm, enrol, enter
 from tests.signing_in import sign_in
 
@@ -130,6 +136,50 @@ def test_who_removes_the_last_factor_signs_in_again(secret: str, client: Client)
     assert client.post("/accounts/2fa/totp/deactivate/", {}).status_code == 302
     assert not Authenticator.objects.exists()
     assert [browser.get("/").status_code for browser in (client, other)] == [302, 302]
+
+
+def test_another_administrator_removes_them_once_it_is_sure_who_it_is(
+    secret: str, client: Client, make_user: MakeUser
+) -> None:
+    ada = make_user("ada", "administrator")
+    User.objects.filter(pk=ada.pk).update(is_staff=True)
+    ida = User.objects.get(username="ida")
+    chosen = {"action": "remove_second_factors", "_selected_action": [ida.pk]}
+    admin = Client()
+    sign_in(admin, ada, seconds_ago=86_400)
+    answer = admin.post("/admin/core/user/", chosen)
+    assert answer["Location"] == "/accounts/reauthenticate/?next=%2Fadmin%2Fcore%2Fuser%2F"
+    assert Authenticator.objects.filter(user=ida).count() == 2
+    assert "Nothing was removed yet" in admin.get("/admin/core/user/").content.decode()
+    sign_in(admin, ada)
+    assert (
+        "2 second factor(s) removed" in admin.post("/admin/core/user/", chosen, follow=True).content.decode()
+    )
+    assert not Authenticator.objects.exists()
+    assert client.get("/").status_code == 302  # Ida's sessions ended
+    event = Event.objects.get(kind="account.second_factors_removed")
+    assert (event.actor, event.data) == ("ada", {"account": "ida", "types": ["recovery_codes", "totp"]})
+
+
+def test_nobody_else_removes_them(secret: str, make_user: MakeUser) -> None:
+    now = utcnow()
+    ada = actor_for_user(make_user("ada", "administrator"))
+    rosa = replace(actor_for_user(make_user("rosa", "commander")), authenticated_at=now)
+    token = Actor(ActorKind.TOKEN, "ada (token ci)", Level.ADMINISTRATOR, user_id=ada.user_id, token_id="x")
+    long_ago = replace(ada, authenticated_at=now - dt.timedelta(days=1))
+    for actor, error in ((rosa, NotAllowed), (token, NotAllowed), (long_ago, ReauthenticationRequired)):
+        with pytest.raises(error):
+            remove_second_factors(username="ida", actor=actor, now=now)
+    assert Authenticator.objects.count() == 2
+    assert remove_second_factors(username="ida", actor=COMMAND_LINE, now=now) == 2
+    assert remove_second_factors(username="ida", actor=COMMAND_LINE, now=now) == 0
+
+
+def test_the_history_says_who_set_one_up_and_who_removed_it(secret: str, client: Client) -> None:
+    client.post("/accounts/2fa/totp/deactivate/", {})
+    lines = list_changes(SYSTEM, thing="Second factor").lines
+    assert {(line.label, line.who) for line in lines} == {("created", "ida"), ("deleted", "ida")}
+    assert len(lines) == 4 and secret not in str(lines)
 
 
 def test_setting_one_up_needs_a_confirmation(make_user: MakeUser, client: Client) -> None:
