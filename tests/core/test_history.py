@@ -163,8 +163,8 @@ def test_no_secret_is_ever_in_it(ada: User, contact: Contact) -> None:
         user=ada, name="ci", scopes=["read"], expires_at=dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     )
     source = SOURCE | {
-        "headers": {"Authorization": "Bearer canary-1"},
-        "url": "http://x/?api_key=canary-2&a=b",
+        "headers": {"Authorization": "Bearer canary-1", "Cookie": "canary-3"},
+        "url": "http://ida:canary-4@x/?api_key=canary-2&my_token_1=canary-5&a=b",
     }
     line = describe(
         next(model for model in history_models() if model.thing == "Monitor"),

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from core.models import User
 from tests.docs.pages import ROOT, blocks
 
 FOLDER = ROOT / "docs" / "runbooks"
@@ -78,6 +79,7 @@ def test_metrics_and_log_lines_are_quoted_as_they_are() -> None:
 @pytest.mark.django_db
 def test_code_for_the_shell_runs(page: Path) -> None:
     """Each `manage.py shell -c "…"` against a real database; the others are commands that exist."""
+    User.objects.create(username="NAME")  # what the reader puts there
     for block in blocks(page):
         needs = block.labels.get("needs")
         if block.language != "sh" or (needs and needs not in settings.INSTALLED_APPS):
