@@ -125,7 +125,20 @@ def run_app_server(site: Site, slot: str) -> None:
             },
         )
         log.info("release %s listens in the %s slot", server.shop.version, slot)
+        _end_on_term(server)
         server.serve_forever(poll_interval=0.1)
+
+
+def _end_on_term(server: AppServer) -> None:
+    """From now on TERM ends the loop between two requests: an exit in the middle of one would break it."""
+    asked = threading.Event()
+
+    def end() -> None:
+        asked.wait()
+        server.shutdown()
+
+    threading.Thread(target=end, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
 
 
 def _log_to(path: Path) -> None:
