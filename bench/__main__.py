@@ -24,11 +24,13 @@ def main() -> int:
     parser.add_argument(
         "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
     )
+    parser.add_argument("--core", action="store_true", help="list, detail and create alone: eight minutes")
     parser.add_argument("--minutes", type=float, help="begin no further measurement after so long")
     parser.add_argument("--out", type=Path, help="where the page is written")
     options = parser.parse_args()
     var_dir = options.var_dir or Path(tempfile.mkdtemp(prefix="firebreak-bench-"))
     scale = SCALES[options.scale or "whole"]
+    scale = dataclasses.replace(scale, core_only=options.core)
     if options.minutes:
         scale = dataclasses.replace(scale, at_most_minutes=options.minutes)
     try:

@@ -124,6 +124,8 @@ def _measure_size(ground: Ground, found: Findings, held: int, size: int, began: 
     name, _, value = ground.cookie.partition("=")
     browser.cookies[name] = value
     for operation in operations(_history(ground.link, size, long_ref)):
+        if scale.core_only and not operation.is_core:
+            continue
         known = statements_of(operation, token=ground.token, client=browser)
         found.statements[operation.name, size] = len(known)
         for connections in scale.connections:

@@ -18,6 +18,7 @@ class Scale:
     more_seconds: float
     cold_starts: int
     at_most_minutes: float
+    core_only: bool = False  # list, detail and create, without the filters and the pages
 
 
 WHOLE = Scale(

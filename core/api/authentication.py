@@ -122,7 +122,10 @@ def _token_of(text: str) -> ApiToken | None:
 def _with_owner() -> QuerySet[Any]:
     """Tokens with their account and what its level follows from, in one query: every request asks this."""
     groups = Group.objects.filter(user=OuterRef("user_id")).order_by().values("name")
-    tokens = ApiToken.objects.select_related("user").order_by()
+    # Building the statement is a fifth of a small request, and each column is part of that.
+    needed = ("digest", "name", "scopes", "expires_at", "revoked_at", "last_used_at")
+    of_the_owner = ("user__username", "user__is_active", "user__is_superuser")
+    tokens = ApiToken.objects.select_related("user").only(*needed, *of_the_owner).order_by()
     return tokens.annotate(owners_groups=ArraySubquery(groups))
 
 
