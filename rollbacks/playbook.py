@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, RootModel, StringConstraints, model_validator
@@ -13,13 +13,20 @@ from pydantic import Field, RootModel, StringConstraints, model_validator
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, Text, told_apart_by_kind
 from incidents.states import Role
-from rollbacks.facts import PLACEHOLDER, ActingStep, Command
+from rollbacks.facts import PLACEHOLDER, ActingStep, Command, Step
 from rollbacks.states import SOAK, Phase
 from rollbacks.steps import STEPS
 from rollbacks.steps.command import CommandStep
+from rollbacks.steps.http import HttpStep
 
 # What a worker fills in by itself; everything else is a declared parameter.
-BUILT_IN = frozenset({"service", "environment", "from_version", "target_version", "var_dir", "python"})
+BUILT_IN = frozenset(
+    {
+        "service", "environment", "from_version", "target_version", "commit", "artifact", "incident",
+        "rollback", "var_dir", "python",
+    }
+)  # fmt: skip
+Returns = Literal["version", "configuration", "database"]
 Pattern = Annotated[str, StringConstraints(pattern=r"^\^.*\$$", max_length=200)]
 
 
@@ -48,32 +55,73 @@ class Commands(RootModel[Mapping[Key, Command]]):
     """commands.yaml: every program that a rollback may run."""
 
 
-class SoakStep(Section):
-    """Watch the service's monitors for a while; samples of the first `settle` seconds are ignored."""
-
-    key: Key = Field(description="Its name for programs; unique within its phase.")
-    name: Line = Field(description="Its name for people: what the page of the rollback shows.")
-    kind: Literal["soak"] = Field(description="Wait and watch.")
-    duration: PositiveSeconds = Field(description="How long the monitors must stay well.")
-    settle: Seconds = Field(
-        default=0.0, description="Samples of so long after the start do not count: the change settles."
-    )
+class WaitingStep(Step):
+    """Base of the kinds that wait without a worker: a row with a time, looked at now and then."""
 
     @property
     def mutating(self) -> bool:
         return False
 
 
-_ACTING: Mapping[str, type[Section]] = {kind: model for kind, (model, _run) in STEPS.items()}
-STEP_KINDS = tuple((kind, kind.replace("_", " ").capitalize()) for kind in (*_ACTING, SOAK))
+class SoakStep(WaitingStep):
+    """Watch the service's monitors for a while; samples of the first `settle` seconds are ignored."""
+
+    kind: Literal["soak"] = Field(description="Wait and watch.")
+    duration: PositiveSeconds = Field(description="How long the monitors must stay well.")
+    settle: Seconds = Field(
+        default=0.0, description="Samples of so long after the start do not count: the change settles."
+    )
+
+
+class WaitStep(WaitingStep):
+    """Let time pass, such as the five minutes before a performance is judged again."""
+
+    kind: Literal["wait"] = Field(description="Wait.")
+    duration: PositiveSeconds = Field(description="How long.")
+
+
+class ConfirmStep(WaitingStep):
+    """A person looks and says that the rollback may go on."""
+
+    kind: Literal["confirm"] = Field(description="Wait for a person.")
+    question: Text = Field(description="What the person answers for: a sentence that yes is an answer to.")
+    roles: tuple[Role, ...] = Field(
+        default=(),
+        description="Who may confirm, of the incident's roles; without it, whoever may decide the rollback.",
+    )
+    within: PositiveSeconds = Field(
+        default=3600.0,
+        description="Without an answer by then the step has failed. It is never confirmed by itself.",
+    )
+
+
+class AssertStep(WaitingStep):
+    """Firebreak's own judgement of what it measures; it changes nothing."""
+
+    kind: Literal["assert"] = Field(description="Judge what the monitors say.")
+    that: Literal["performance_score", "monitors_well", "monitors_answer"] = Field(
+        description="`performance_score` is at least `at_least`; `monitors_well`: none is above a threshold;"
+        " `monitors_answer`: each has measured lately. When too little is measured to judge, a person decides."
+    )
+    at_least: int = Field(default=70, ge=0, le=100, description="The lowest score that is well enough.")
+    attempts: int = Field(default=1, ge=1, le=100, description="How often it may be judged.")
+    backoff: PositiveSeconds = Field(default=10.0, description="How long to wait before the next judgement.")
+
+
+_ACTING: Mapping[str, type[Section]] = {kind: known.model for kind, known in STEPS.items()}
+_WAITING: Mapping[str, type[Section]] = {
+    "assert": AssertStep,
+    "confirm": ConfirmStep,
+    SOAK: SoakStep,
+    "wait": WaitStep,
+}
+STEP_KINDS = tuple((kind, kind.replace("_", " ").capitalize()) for kind in (*_ACTING, *_WAITING))
 """Every kind of step with its name for people."""
 
 if TYPE_CHECKING:
-    AnyActingStep = ActingStep
-    AnyStep = ActingStep | SoakStep
+    AnyStep = ActingStep | SoakStep | WaitStep | ConfirmStep | AssertStep
 else:
-    AnyActingStep = told_apart_by_kind(_ACTING, otherwise="command")
-    AnyStep = told_apart_by_kind({**_ACTING, SOAK: SoakStep}, otherwise="command")
+    AnyStep = told_apart_by_kind({**_ACTING, **_WAITING}, otherwise="command")
 
 
 class Procedure(Section):
@@ -85,17 +133,41 @@ class Procedure(Section):
         description="How long it takes; said to people before they decide, and in messages."
     )
     expected_impact: Text = Field(description="What users notice while it runs; said with the duration.")
+    returns: Returns = Field(
+        default="version",
+        description="What goes back: the service's `version`, or its `configuration` or `database` while the"
+        " version stays. A database is never returned automatically, and always by two people.",
+    )
+    queue: Key = Field(
+        default="default",
+        description="Which runners may run it: those started for this queue, beside the deployment tooling.",
+    )
+    automatic: bool = Field(
+        default=True, description="Whether automation may start it without a person; policy decides further."
+    )
+    people: int = Field(
+        default=1,
+        ge=1,
+        le=4,
+        description="How many different persons must stand behind it. Who asks in person and holds the"
+        " authority counts; a token and automation do not.",
+    )
+    target_check: Key | None = Field(
+        default=None,
+        description="The command that verifies the target; it runs once more right before the step that"
+        " `switches`.",
+    )
     parameters: Mapping[Key, Parameter] = Field(
         default_factory=dict,
         description="What a request may set, by name; `{name}` in a step's words stands for its value.",
     )
-    validate_: tuple[AnyActingStep, ...] = Field(
+    validate_: tuple[AnyStep, ...] = Field(
         alias="validate",
         min_length=1,
         description="Steps that change nothing. When one fails, the rollback has failed and nothing was"
         " changed.",
     )
-    execute: tuple[AnyActingStep, ...] = Field(
+    execute: tuple[AnyStep, ...] = Field(
         min_length=1, description="Steps that change things, in order. When one fails, a person decides."
     )
     verify: tuple[AnyStep, ...] = Field(
@@ -113,6 +185,22 @@ class Procedure(Section):
             raise ValueError("validate must change nothing: a step there is marked mutating")
         if wrong := BUILT_IN & set(self.parameters):
             raise ValueError(f"these names are Firebreak's own: {', '.join(sorted(wrong))}")
+        if any(step.kind == SOAK for step in (*self.validate_, *self.execute)):
+            raise ValueError("a soak belongs to verify")
+        if any(step.on_failure == "compensate" for step in (*self.validate_, *self.verify)):
+            raise ValueError("`on_failure: compensate` belongs to execute")
+        if sum(bool(getattr(step, "switches", False)) for _phase, step in self.steps()) > 1:
+            raise ValueError("only one step switches")
+        if self.returns == "database" and (self.automatic or self.people < 2):
+            raise ValueError("a database is returned by `people: 2` at least and `automatic: false`")
+        passed_over: set[str] = set()
+        for _phase, step in self.steps():
+            if step.only_if_failed is not None and step.only_if_failed not in passed_over:
+                raise ValueError(
+                    f"{step.key}: no earlier step {step.only_if_failed} goes on with `on_failure: continue`"
+                )
+            if step.on_failure == "continue":
+                passed_over.add(step.key)
         return self
 
     def steps(self) -> Iterator[tuple[Phase, AnyStep]]:
@@ -139,37 +227,64 @@ class Automation(Section):
     recent_release: PositiveSeconds = Field(
         description="Memory or CPU alone start a rollback by themselves only of a release younger than this."
     )
+    http_hosts: tuple[Line, ...] = Field(
+        default=(), description="The hosts (`name` or `name:port`) that steps of the kind `http` may ask."
+    )
+
+
+def commands_of(procedure: Procedure) -> frozenset[str]:
+    """The names of all commands of commands.yaml that the procedure may run."""
+    acting = [step for _phase, step in procedure.steps() if isinstance(step, ActingStep)]
+    named = {step.command for step in acting if isinstance(step, CommandStep)}
+    beside = {key for step in acting for key in step.probes()}
+    target = {procedure.target_check} if procedure.target_check else set()
+    return frozenset(named | beside | target)
 
 
 def procedure_digest(playbook: Playbook, key: str) -> str:
     """SHA-256 of a procedure together with every command it runs."""
     procedure: Procedure = playbook["procedures"][key]
     commands = playbook["commands"].root
-    used = {
-        step.command: commands[step.command].model_dump(mode="json")
-        for _phase, step in procedure.steps()
-        if isinstance(step, CommandStep)
-    }
+    used = {name: commands[name].model_dump(mode="json") for name in commands_of(procedure)}
     body = {"key": key, "procedure": procedure.model_dump(mode="json"), "commands": used}
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
-    """Every step's command exists, and every placeholder of it is known to the procedure."""
-    commands = playbook["commands"].root
+    """Every command of a procedure exists, every placeholder is known to it, every host is allowed."""
     for key, procedure in playbook["procedures"].items():
-        counters: dict[Phase, int] = {}
-        for phase, step in procedure.steps():
-            index = counters.get(phase, 0)
-            counters[phase] = index + 1
-            if isinstance(step, SoakStep):
-                continue
-            place: Location = (phase.value, index)
-            if isinstance(step, CommandStep):
-                place = (*place, "command")
-                if step.command not in commands:
-                    yield f"procedures/{key}.yaml", place, f"no command {step.command}"
-                    continue
-            wanted = {name for word in step.work(commands).words for name in PLACEHOLDER.findall(word)}
-            if unknown := wanted - BUILT_IN - set(procedure.parameters):
-                yield f"procedures/{key}.yaml", place, f"needs parameters: {', '.join(sorted(unknown))}"
+        for place, message in _wrong_in(procedure, playbook):
+            yield f"procedures/{key}.yaml", place, message
+
+
+def _wrong_in(procedure: Procedure, playbook: Playbook) -> Iterator[tuple[Location, str]]:
+    commands: Mapping[str, Command] = playbook["commands"].root
+    known = BUILT_IN | set(procedure.parameters)
+
+    def unknown(words: Iterable[str]) -> str:
+        wanted = {name for word in words for name in PLACEHOLDER.findall(word)}
+        return ", ".join(sorted(wanted - known))
+
+    def wrong_command(name: str) -> str:
+        if name not in commands:
+            return f"no command {name}"
+        missing = unknown(commands[name].argv)
+        return f"needs parameters: {missing}" if missing else ""
+
+    if procedure.target_check and (message := wrong_command(procedure.target_check)):
+        yield ("target_check",), message
+    counters: dict[Phase, int] = {}
+    for phase, step in procedure.steps():
+        index = counters.get(phase, 0)
+        counters[phase] = index + 1
+        if not isinstance(step, ActingStep):
+            continue
+        place: Location = (phase.value, index)
+        for field in ("command", "verify_before", "verify_after", "compensate_with"):
+            name = getattr(step, field, None)
+            if name is not None and (message := wrong_command(name)):
+                yield (*place, field), message
+        if not isinstance(step, CommandStep) and (missing := unknown(step.work(commands).words)):
+            yield place, f"needs parameters: {missing}"
+        if isinstance(step, HttpStep) and step.host not in playbook["automation"].http_hosts:
+            yield (*place, "url"), f"automation.yaml does not list {step.host} under http_hosts"

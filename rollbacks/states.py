@@ -31,7 +31,9 @@ END_STATES = tuple(state for state in _R if state not in LIVE_STATES)
 MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
     _R.REQUESTED: frozenset({_R.AWAITING_APPROVAL, _R.APPROVED, _R.CANCELLED}),
     _R.AWAITING_APPROVAL: frozenset({_R.APPROVED, _R.REJECTED, _R.EXPIRED, _R.CANCELLED}),
-    _R.APPROVED: frozenset({_R.VALIDATING, _R.CANCELLED, _R.EXPIRED, _R.FAILED}),
+    _R.APPROVED: frozenset(
+        {_R.VALIDATING, _R.AWAITING_APPROVAL, _R.CANCELLED, _R.EXPIRED, _R.FAILED}
+    ),  # back when the plan was edited
     _R.VALIDATING: frozenset({_R.EXECUTING, _R.FAILED, _R.CANCELLED, _R.NEEDS_ATTENTION}),
     _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED}),
     _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION}),
@@ -49,26 +51,30 @@ class StepState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     SUCCEEDED = "succeeded", "Succeeded"
     SKIPPED = "skipped", "Skipped"
+    REHEARSED = "rehearsed", "Rehearsed"
     FAILED = "failed", "Failed"
     TIMED_OUT = "timed_out", "Timed out"
     CANCELLED = "cancelled", "Cancelled"
+    COMPENSATED = "compensated", "Undone"
     UNKNOWN = "unknown", "Nobody knows"
 
 
 _T = StepState
+_SETTLED_BADLY = frozenset({_T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.UNKNOWN})
 STEP_MOVES: Mapping[StepState, frozenset[StepState]] = {
-    _T.PENDING: frozenset({_T.STARTING, _T.WAITING, _T.CANCELLED, _T.SKIPPED}),
-    _T.STARTING: frozenset({_T.RUNNING, _T.FAILED, _T.UNKNOWN, _T.PENDING}),
-    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.UNKNOWN}),
-    _T.WAITING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.CANCELLED}),
-    # A person may settle what a machine could not: mark done.
-    _T.FAILED: frozenset({_T.SUCCEEDED}),
-    _T.TIMED_OUT: frozenset({_T.SUCCEEDED}),
-    _T.CANCELLED: frozenset({_T.SUCCEEDED}),
-    _T.UNKNOWN: frozenset({_T.SUCCEEDED}),
-    _T.SUCCEEDED: frozenset(),
+    _T.PENDING: frozenset({_T.STARTING, _T.WAITING, _T.CANCELLED, _T.SKIPPED, _T.REHEARSED, *_SETTLED_BADLY}),
+    _T.STARTING: frozenset({_T.RUNNING, _T.SKIPPED, _T.PENDING, _T.COMPENSATED, *_SETTLED_BADLY}),
+    # PENDING: tried again, by itself or after a worker's death.
+    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.WAITING, _T.PENDING, _T.COMPENSATED, *_SETTLED_BADLY}),
+    _T.WAITING: frozenset({_T.SUCCEEDED, _T.RUNNING, _T.PENDING, *_SETTLED_BADLY}),
+    # A person may settle what a machine could not (mark done), try it again, or have it undone.
+    **dict.fromkeys(_SETTLED_BADLY, frozenset({_T.SUCCEEDED, _T.PENDING, _T.STARTING, _T.COMPENSATED})),
+    _T.SUCCEEDED: frozenset({_T.STARTING, _T.COMPENSATED}),  # its compensation
     _T.SKIPPED: frozenset(),
+    _T.REHEARSED: frozenset(),
+    _T.COMPENSATED: frozenset(),
 }
+DONE_STEPS = (_T.SUCCEEDED, _T.SKIPPED, _T.REHEARSED, _T.COMPENSATED)
 UNSETTLED_STEPS = (_T.FAILED, _T.TIMED_OUT, _T.CANCELLED, _T.UNKNOWN)
 BUSY_STEPS = (_T.STARTING, _T.RUNNING)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from demo.storefront import checks, rollback
 from demo.storefront.app import run_app_server
 from demo.storefront.deploy import deploy
+from demo.storefront.read_back import QUESTIONS, read_back
 from demo.storefront.releases import VERSION_PATTERN, next_version
 from demo.storefront.serve import serve
 from demo.storefront.site import SLOTS, Site, StorefrontError
@@ -61,6 +62,8 @@ def _run(site: Site, options: argparse.Namespace) -> None:
         deploy(site, options.version, bad=options.bad)
     elif options.verb == "smoke-test":
         checks.smoke_test(site, options.version)
+    elif options.verb == "read-back":
+        read_back(site, options.what, options.version)
     elif options.verb == "serve-slot":
         run_app_server(site, options.slot)
     else:
@@ -93,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
         add_verb(name, purpose)
     for name, (_, purpose) in VERSION_VERBS.items():
         add_verb(name, purpose).add_argument("version", type=_version)
+    reading = add_verb("read-back", "is this what it is on that release")
+    reading.add_argument("what", choices=QUESTIONS)
+    reading.add_argument("version", type=_version)
     deploying = add_verb("deploy", "install a release and make it live")
     deploying.add_argument("version", type=_version)
     deploying.add_argument("--bad", action="store_true", help="one that fails a third of requests")

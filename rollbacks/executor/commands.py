@@ -9,9 +9,8 @@ from pathlib import Path
 from django.conf import settings
 
 from rollbacks import policy
-from rollbacks.facts import PLACEHOLDER, Invocation, Work
+from rollbacks.facts import PLACEHOLDER, ActingStep, Invocation, Work
 from rollbacks.models import Rollback, RollbackStep
-from rollbacks.playbook import SoakStep
 
 
 def prepare(rollback: Rollback, step: RollbackStep) -> Invocation:
@@ -28,7 +27,7 @@ def prepare(rollback: Rollback, step: RollbackStep) -> Invocation:
         directory=settings.BASE_DIR / work.directory,
         environment=_environment(rollback, step),
         timeout_seconds=work.timeout_seconds,
-        output_file=output_file(rollback, step),
+        run_dir=run_dir(rollback, step),
     )
 
 
@@ -40,14 +39,14 @@ def check_playbook(rollback: Rollback) -> None:
         )
 
 
-def output_file(rollback: Rollback, step: RollbackStep) -> Path:
+def run_dir(rollback: Rollback, step: RollbackStep) -> Path:
     folder: Path = settings.VAR_DIR / "runs" / rollback.ref
-    return folder / f"{step.position:02d}-{step.key}.{step.attempt}.log"
+    return folder / f"{step.position:02d}-{step.key}.{step.attempt}"
 
 
 def _declared_work(rollback: Rollback, step: RollbackStep) -> Work:
     _phase, declared = policy.steps_of(rollback.procedure)[step.position - 1]
-    assert not isinstance(declared, SoakStep)
+    assert isinstance(declared, ActingStep)
     return declared.work(policy.commands())
 
 

@@ -205,8 +205,7 @@ def _run_step(rollback_id: int, fence: int, step_id: int) -> bool:
             asked = Rollback.objects.filter(pk=rollback.pk, cancel_requested_at__isnull=False).exists()
         return asked
 
-    _model, run = STEPS[step.kind]
-    result = run(invocation, report=report, should_stop=should_stop)
+    result = STEPS[step.kind].run(invocation, report=report, should_stop=should_stop)
     return patiently(lambda: _settle(rollback_id, fence, step, result))
 
 

@@ -43,9 +43,17 @@ class Rollback(models.Model):
     ref = models.CharField(max_length=24, unique=True)
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="+")
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
     procedure = models.CharField(max_length=60)
     procedure_digest = models.CharField(max_length=64)
     plan_digest = models.CharField(max_length=64)
+    queue = models.CharField(max_length=60, default="default", db_default="default")
+    returns = models.CharField(
+        max_length=16, default="version", db_default="version", help_text="version, configuration or database"
+    )
+    people = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="How many different persons must stand behind it."
+    )
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     state = models.CharField(max_length=20, choices=RollbackState.choices, default=RollbackState.REQUESTED)
     version = models.PositiveIntegerField(default=1)
@@ -62,6 +70,7 @@ class Rollback(models.Model):
     )
     requested_by_token = models.BooleanField(default=False)
     requested_at = models.DateTimeField()
+    break_glass = models.BooleanField(default=False, db_default=False)
     approved_at = models.DateTimeField(null=True)
     approval_expires_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -69,8 +78,18 @@ class Rollback(models.Model):
     mutated_at = models.DateTimeField(null=True, help_text="When the first changing step began.")
     cancel_requested_at = models.DateTimeField(null=True)
     cancel_requested_by = models.CharField(max_length=200, blank=True)
+    compensating = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why what was done is being undone, the last step first.",
+    )
     attention = models.TextField(blank=True, help_text="Why a person must decide.")
     outcome = models.TextField(blank=True)
+    false_positive = models.BooleanField(null=True, help_text="Judged afterwards: it was not necessary.")
+    judged_by = models.CharField(max_length=200, blank=True, default="", db_default="")
+    judged_at = models.DateTimeField(null=True)
+    judged_reason = models.TextField(blank=True, default="", db_default="")
     due_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=200, blank=True)
@@ -90,8 +109,13 @@ class Rollback(models.Model):
                 condition=Q(state__in=RollbackState.values), name="rollback_state_is_known"
             ),
             models.CheckConstraint(
-                condition=~Q(target_version=models.F("from_version")),
-                name="rollback_leaves_the_version",
+                condition=~Q(target_version=models.F("from_version")) | ~Q(returns="version"),
+                name="rollback_of_a_version_leaves_it",
+            ),
+            models.UniqueConstraint(
+                fields=["service"],
+                condition=Q(state__in=LIVE_STATES, drill=True),
+                name="one_live_drill_per_service",
             ),
         ]
         indexes: ClassVar = [
@@ -124,11 +148,20 @@ class RollbackStep(models.Model):
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=60, help_text="One of rollbacks.playbook.STEP_KINDS.")
     mutating = models.BooleanField(default=False)
+    switches = models.BooleanField(default=False, db_default=False)
     state = models.CharField(max_length=12, choices=StepState.choices, default=StepState.PENDING)
     attempt = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True, help_text="When a waiting step is over.")
+    host = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="Where its attempt was begun."
+    )
+    tolerated = models.BooleanField(
+        default=False, db_default=False, help_text="It failed, and the rollback went on all the same."
+    )
+    compensating = models.BooleanField(default=False, db_default=False, help_text="It is being undone.")
+    memory = models.JSONField(default=dict, db_default={}, help_text="What its next look needs to know.")
     exit_code = models.SmallIntegerField(null=True)
     output_tail = models.TextField(blank=True)
     note = models.CharField(max_length=500, blank=True)
@@ -142,6 +175,30 @@ class RollbackStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rollback_id}#{self.position} {self.key}"
+
+
+class StepOutput(models.Model):
+    """A piece of what one attempt of a step said, cleaned and without secrets.
+
+    `start` counts the bytes of the attempt's whole clean output before this piece, `raw_end` the bytes of
+    the program's own output up to its end: another worker goes on from there. Only the first and the last
+    256 KiB stay, so pieces in between may be missing.
+    """
+
+    step = models.ForeignKey(RollbackStep, on_delete=models.CASCADE, related_name="output")
+    attempt = models.PositiveSmallIntegerField()
+    start = models.PositiveBigIntegerField()
+    raw_end = models.PositiveBigIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        ordering: ClassVar = ["attempt", "start"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["step", "attempt", "start"], name="one_piece_of_output_per_start")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step_id}.{self.attempt} at {self.start}"
 
 
 class Approval(models.Model):
@@ -158,7 +215,9 @@ class Approval(models.Model):
     class Meta:
         ordering: ClassVar = ["decided_at"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["rollback", "user"], name="one_decision_per_person_and_rollback")
+            models.UniqueConstraint(
+                fields=["rollback", "user", "plan_digest"], name="one_decision_per_person_and_plan"
+            )
         ]
 
     def __str__(self) -> str:

@@ -18,8 +18,8 @@ from incidents import policy as incident_policy
 from incidents.selectors.cards import incident_url
 from incidents.selectors.durations import duration_text
 from rollbacks import policy
+from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
-from rollbacks.playbook import SoakStep
 from rollbacks.rules.authority import describe
 from rollbacks.states import BUSY_STEPS, Phase, RollbackState, StepState, Trigger
 
@@ -243,7 +243,7 @@ def _command_texts(rollback: Rollback) -> dict[int, str]:
     return {
         position: _filled_in(step.work(policy.commands()).words, known)
         for position, (_phase, step) in enumerate(policy.steps_of(rollback.procedure), start=1)
-        if not isinstance(step, SoakStep)
+        if isinstance(step, ActingStep)
     }
 
 
