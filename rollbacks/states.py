@@ -35,8 +35,9 @@ MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
         {_R.VALIDATING, _R.AWAITING_APPROVAL, _R.CANCELLED, _R.EXPIRED, _R.FAILED}
     ),  # back when the plan was edited
     _R.VALIDATING: frozenset({_R.EXECUTING, _R.FAILED, _R.CANCELLED, _R.NEEDS_ATTENTION}),
-    _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED}),
-    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION}),
+    # Failed or cancelled while nothing was changed, or when all of it was put back.
+    _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
+    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
     _R.NEEDS_ATTENTION: frozenset(
         {_R.VALIDATING, _R.EXECUTING, _R.VERIFYING, _R.RESOLVED_BY_HAND, _R.HANDED_OVER, _R.FAILED}
     ),

@@ -39,6 +39,15 @@ def candidate_targets(service: Service) -> list[Release]:
     )
 
 
+def why_not_target(rollback: Rollback) -> str:
+    """Why the rollback's target may not be returned to any more; empty when it may."""
+    if rollback.returns != "version":
+        return ""
+    if rollback.target_version in [release.version for release in candidate_targets(rollback.service)]:
+        return ""
+    return f"{rollback.target_version} is no longer a verified good release"
+
+
 def live_release(service: Service) -> Release | None:
     return Release.objects.filter(service=service, state=ReleaseState.LIVE).first()
 
