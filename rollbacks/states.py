@@ -70,7 +70,8 @@ STEP_MOVES: Mapping[StepState, frozenset[StepState]] = {
     _T.WAITING: frozenset({_T.SUCCEEDED, _T.RUNNING, _T.PENDING, *_SETTLED_BADLY}),
     # A person may settle what a machine could not (mark done), try it again, or have it undone.
     **dict.fromkeys(_SETTLED_BADLY, frozenset({_T.SUCCEEDED, _T.PENDING, _T.STARTING, _T.COMPENSATED})),
-    _T.SUCCEEDED: frozenset({_T.STARTING, _T.COMPENSATED}),  # its compensation
+    # Its compensation; UNKNOWN when nothing says how to undo it.
+    _T.SUCCEEDED: frozenset({_T.STARTING, _T.COMPENSATED, _T.UNKNOWN}),
     _T.SKIPPED: frozenset(),
     _T.REHEARSED: frozenset(),
     _T.COMPENSATED: frozenset(),

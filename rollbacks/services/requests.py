@@ -263,6 +263,7 @@ def _copy_steps(rollback: Rollback) -> None:
             name=step.name,
             kind=step.kind,
             mutating=step.mutating,
+            switches=bool(getattr(step, "switches", False)),
         )
         for position, (phase, step) in enumerate(policy.steps_of(rollback.procedure), start=1)
     )
