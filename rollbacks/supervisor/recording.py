@@ -57,6 +57,8 @@ def read(path: Path, after: int = 0, limit: int = 2 * KEPT_BYTES) -> Piece:
         return Piece(after, b"", after)
     try:
         total = _total(file)
+        if after >= total:
+            return Piece(after, b"", total)
         head = b""
         if after < min(total, KEPT_BYTES):
             head = os.pread(file, min(limit, min(total, KEPT_BYTES) - after), 8 + after)
@@ -64,7 +66,7 @@ def read(path: Path, after: int = 0, limit: int = 2 * KEPT_BYTES) -> Piece:
             if middle_is_gone or after + len(head) < KEPT_BYTES:
                 return Piece(after, head, total)
         first = max(after, KEPT_BYTES, total - KEPT_BYTES)
-        data = _from_ring(file, first, min(limit - len(head), total - first)) if first < total else b""
+        data = _from_ring(file, first, min(limit - len(head), total - first))
         # What was written meanwhile may stand where we read: those bytes are gone.
         lost = max(0, min(len(data), _total(file) - KEPT_BYTES - first))
         if head:
