@@ -191,11 +191,6 @@ class Invocation:
     options: Mapping[str, Any] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def output_file(self) -> Path:
-        """Where a kind that runs in the worker itself may write what happens."""
-        return self.run_dir / "output.txt"
-
 
 @dataclass(frozen=True)
 class StepResult:

@@ -29,7 +29,7 @@ ENVIRONMENT = {
 
 
 def _job(code: str, **changes: Any) -> Job:
-    job = {
+    job: dict[str, Any] = {
         "program": sys.executable,
         "argv": (sys.executable, "-c", f"import os, sys, time, subprocess, signal\n{code}"),
         "directory": "/",
@@ -67,7 +67,7 @@ def _said(run_dir: Path) -> str:
 
 def _is_gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
