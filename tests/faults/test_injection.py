@@ -17,6 +17,7 @@ from incidents.models import Incident, Release, Service
 from incidents.services.services import record_release
 from rollbacks.executor import run_due
 from rollbacks.models import Rollback
+from rollbacks.services.requests import TargetUnverified
 from tests.rollbacks.workshop import Workshop, ask, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
