@@ -111,6 +111,7 @@ class Scene:
             "slug": "nowhere" if missing else subject.rollback.service.slug,
             "pk": 2**40 if missing else subject.monitor.pk,
             "role": "technical_lead",
+            "version": "1.9.0",
             "position": 1,
             "key": "none",
             "uidb36": "1",
@@ -197,6 +198,12 @@ def _token(subject: Subject, now: dt.datetime) -> None:
         ApiToken.objects.create(id=TOKEN, user=me, name="t", scopes=["read"], expires_at=expires)
 
 
+def _quarantined(subject: Subject, now: dt.datetime) -> None:
+    subject.rollback.service.releases.filter(version="1.9.0").update(
+        state="quarantined", quarantined_at=now, quarantine_reason="it leaks"
+    )
+
+
 def _parked(subject: Subject, now: dt.datetime) -> None:
     event = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
     PendingEvent.objects.create(
@@ -210,5 +217,6 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "needs_attention": _needs_attention,
     "disarmed": _disarmed,
     "token": _token,
+    "quarantined": _quarantined,
     "parked": _parked,
 }
