@@ -48,7 +48,7 @@ class RequestRollback(IncidentCommand):
             incident_id=self.incident.pk,
             service=self.service.slug,
             reason=data["reason"],
-            target_version=data["target_version"],
+            target_version=data.get("target_version", ""),
             expected_duration_seconds=data["expected_duration_seconds"],
             expected_impact=data["expected_impact"],
             parameters=given_parameters(data),
@@ -62,14 +62,18 @@ class RequestRollback(IncidentCommand):
         return rollback_url(self.ref) if self.ref else incident_url(self.incident.ref)
 
     def form_arguments(self) -> dict[str, Any]:
-        versions = [version for version, _state, _why in self.plan.candidates]
+        versions = [judged.version for judged in self.plan.candidates]
         initial = {
             "service": self.service.slug,
             "target_version": versions[0] if versions else "",
             "expected_duration_seconds": self.plan.expected_duration_seconds,
             "expected_impact": self.plan.expected_impact,
         }
-        return {"versions": versions, "procedure": self.service.procedure, "initial": initial}
+        return {
+            "versions": versions if self.plan.returns == "version" else None,
+            "procedure": self.service.procedure,
+            "initial": initial,
+        }
 
     def extra_context(self) -> dict[str, Any]:
         return {"plan": self.plan}

@@ -47,7 +47,7 @@ def stuck(rollback: Rollback, now: dt.datetime) -> Rollback:
 def test_before_the_click_the_page_says_what_will_happen(ida: Client, incident: Incident) -> None:
     answer = ida.get(f"/incidents/{incident.ref}/roll-back/")
     plan = answer.context["plan"]
-    assert (plan.from_version, [version for version, _state, _why in plan.candidates]) == ("2.0.0", ["1.9.0"])
+    assert (plan.from_version, [judged.version for judged in plan.candidates]) == ("2.0.0", ["1.9.0"])
     assert next(step.label for step in plan.steps if step.mutating) == "Switch to previous version"
     assert not plan.needs_approval
     page = answer.content.decode()
@@ -97,7 +97,10 @@ def test_the_incident_offers_a_rollback_or_says_why_not(
 
     assert action() == (True, "")
     Release.objects.filter(service=shop, version="1.9.0").update(state=ReleaseState.SUPERSEDED, good_at=None)
-    assert action() == (False, "Shop has no verified good release to return to.")
+    assert action() == (
+        False,
+        "Shop has no verified good release to return to (1.9.0: never clean for long enough).",
+    )
     Release.objects.filter(service=shop, state=ReleaseState.LIVE).delete()
     assert action() == (False, "No live release of Shop is recorded.")
     Service.objects.update(procedure="")
