@@ -51,6 +51,29 @@ class RequestForm(forms.Form):
             )
 
 
+class HandOverForm(forms.Form):
+    """Another release to go to, and why."""
+
+    target_version = forms.ChoiceField(label="Which release?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+
+    def __init__(self, *args: Any, options: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["target_version"].choices = options  # type: ignore[attr-defined]
+
+
+class JudgeForm(forms.Form):
+    """Whether a rollback that is over was necessary."""
+
+    false_positive = forms.TypedChoiceField(
+        label="Was it necessary?",
+        choices=[("no", "Yes, it was"), ("yes", "No: a false positive")],
+        coerce=lambda value: value == "yes",
+        widget=forms.RadioSelect,
+    )
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+
+
 class AutomationForm(forms.Form):
     """Arm or disarm all automation."""
 

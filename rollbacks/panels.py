@@ -49,7 +49,8 @@ class SuspectRelease:
 
 def incident_rollback(actor: Actor, incident: Incident) -> Panel:
     """The incident's live or else its last rollback, or the suggestion to ask for one."""
-    rollbacks = list(Rollback.objects.filter(incident=incident).select_related("incident", "service")[:50])
+    found = Rollback.objects.filter(incident=incident).select_related("incident", "service", "parent")
+    rollbacks = list(found[:50])
     shown = next((rollback for rollback in rollbacks if rollback.state in LIVE_STATES), None)
     shown = shown or (rollbacks[0] if rollbacks else None)
     why_not = _why_no_rollback(actor, incident)

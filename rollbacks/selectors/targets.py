@@ -15,11 +15,11 @@ LEDGER = 50
 """So many of the newest releases are considered; an older one only when it is asked for by name."""
 
 
-def list_ledger(service: Service, *, also: str = "") -> list[Listed]:
-    """The newest releases, the live one and the version `also` (one query)."""
+def list_ledger(service: Service, *also: str) -> list[Listed]:
+    """The newest releases, the live one, and the versions `also` however old they are (one query)."""
     rows = Release.objects.filter(service=service)
     newest = rows.order_by("-deployed_at", "-pk").values("pk")[:LEDGER]
-    wanted = Q(pk__in=newest) | Q(state=ReleaseState.LIVE) | Q(version=also)
+    wanted = Q(pk__in=newest) | Q(state=ReleaseState.LIVE) | Q(version__in=also)
     return [_listed(release) for release in rows.filter(wanted).order_by("-deployed_at", "-pk")]
 
 
@@ -31,7 +31,7 @@ def targets_of(
     Without `procedure`, the service's own says what must be known of a target.
     """
     return judge_targets(
-        list_ledger(service, also=also),
+        list_ledger(service, also),
         security=kind == IncidentKind.SECURITY,
         needs=needs_of(procedure or service.procedure),
     )
@@ -60,7 +60,7 @@ def why_not_target(rollback: Rollback) -> str:
 
     Asked before anything changes, and again right before the switch.
     """
-    ledger = list_ledger(rollback.service, also=rollback.target_version)
+    ledger = list_ledger(rollback.service, rollback.target_version)
     live = next((listed for listed in ledger if listed.state is ReleaseState.LIVE), None)
     if live is None:
         return f"no live release of {rollback.service.name} is recorded"

@@ -301,8 +301,7 @@ def record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.d
     record_on_rollback(
         rollback,
         "rollback.requested",
-        f"{rollback.from_version} → {rollback.target_version} of {rollback.service.name} requested."
-        f" {verdict.reason}",
+        f"{rollback.way} of {rollback.service.name} requested. {verdict.reason}",
         actor=actor,
         now=now,
         data={

@@ -167,8 +167,12 @@ def test_what_needs_a_person_is_explained_with_its_choices(
     assert "3 of 12 steps are done" in attention.known[1]
     assert "took effect" in attention.unknown[0]
     assert [(choice.key, choice.enabled, choice.needs_reason) for choice in attention.choices] == [
-        ("mark_done", True, True), ("abort", True, True),
+        ("mark_done", True, True), ("undo", False, True), ("hand_over", False, True), ("abort", True, True),
     ]  # fmt: skip
+    assert [choice.why_not for choice in attention.choices[1:3]] == [
+        "“Switch to previous version” did not succeed: mark it done if it took effect, else abort instead.",
+        "No other release of Shop may be gone to.",
+    ]
     assert "goes on with “Update configuration”" in attention.choices[0].consequence
     rosa = sign_in("rosa", "responder")
     refused = rosa.get(f"/rollbacks/{stuck.ref}/").context["attention"].choices[0]
