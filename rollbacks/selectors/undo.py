@@ -74,6 +74,8 @@ def _why_not_switched(rollback: Rollback, steps: Sequence[RollbackStep], ledger:
     live = next((listed.version for listed in ledger if listed.state is ReleaseState.LIVE), None)
     if live != rollback.from_version:
         return f"{live or 'nothing'} is live by now: this rollback has nothing to do with it any more."
+    if rollback.state == RollbackState.SUCCEEDED:
+        return f"{live} is live again: there is nothing to undo."
     unsure = next((step for step in steps if step.switches and step.state in UNSETTLED_STEPS), None)
     if unsure is not None:
         return f"“{unsure.name}” did not succeed: mark it done if it took effect, else abort instead."
