@@ -115,7 +115,7 @@ class ActingStep(Step):
     )
     backoff: Seconds = Field(
         default=2.0,
-        description="How long to wait before the second attempt; doubled before each further one.",
+        description="How long to wait before the second attempt; doubled before each further.",
     )
     verify_before: Key | None = Field(
         default=None,
@@ -175,8 +175,9 @@ class Invocation:
     """One step, ready to run: its words with every placeholder filled in; nothing is a shell line.
 
     `home` is Firebreak's own folder, `directory` where a program runs, `run_dir` the folder of this one
-    attempt, which outlives the worker. `key` is the same for every attempt of the step. `memory` is what
-    an earlier look (Ending.LATER) wanted to be remembered.
+    attempt, which outlives the worker and is there before it may have begun. `key` is the same for every
+    attempt of the step. `resumed`: another worker may have begun this very attempt before it died. `memory`
+    is what an earlier look (Ending.LATER) wanted to be remembered.
     """
 
     words: tuple[str, ...]
@@ -186,13 +187,9 @@ class Invocation:
     timeout_seconds: float
     run_dir: Path
     key: str = ""
+    resumed: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def output_file(self) -> Path:
-        """Where a kind that runs in the worker itself may write what happens."""
-        return self.run_dir / "output.txt"
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class AssertStep(WaitingStep):
     kind: Literal["assert"] = Field(description="Judge what the monitors say.")
     that: Literal["performance_score", "monitors_well", "monitors_answer"] = Field(
         description="`performance_score` is at least `at_least`; `monitors_well`: none is above a threshold;"
-        " `monitors_answer`: each has measured lately. When too little is measured to judge, a person decides."
+        " `monitors_answer`: each has measured lately. With too little measured to judge, a person decides."
     )
     at_least: int = Field(default=70, ge=0, le=100, description="The lowest score that is well enough.")
     attempts: int = Field(default=1, ge=1, le=100, description="How often it may be judged.")

@@ -35,8 +35,9 @@ MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
         {_R.VALIDATING, _R.AWAITING_APPROVAL, _R.CANCELLED, _R.EXPIRED, _R.FAILED}
     ),  # back when the plan was edited
     _R.VALIDATING: frozenset({_R.EXECUTING, _R.FAILED, _R.CANCELLED, _R.NEEDS_ATTENTION}),
-    _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED}),
-    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION}),
+    # Failed or cancelled while nothing was changed, or when all of it was put back.
+    _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
+    _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
     _R.NEEDS_ATTENTION: frozenset(
         {_R.VALIDATING, _R.EXECUTING, _R.VERIFYING, _R.RESOLVED_BY_HAND, _R.HANDED_OVER, _R.FAILED}
     ),
@@ -69,7 +70,8 @@ STEP_MOVES: Mapping[StepState, frozenset[StepState]] = {
     _T.WAITING: frozenset({_T.SUCCEEDED, _T.RUNNING, _T.PENDING, *_SETTLED_BADLY}),
     # A person may settle what a machine could not (mark done), try it again, or have it undone.
     **dict.fromkeys(_SETTLED_BADLY, frozenset({_T.SUCCEEDED, _T.PENDING, _T.STARTING, _T.COMPENSATED})),
-    _T.SUCCEEDED: frozenset({_T.STARTING, _T.COMPENSATED}),  # its compensation
+    # Its compensation; UNKNOWN when nothing says how to undo it.
+    _T.SUCCEEDED: frozenset({_T.STARTING, _T.COMPENSATED, _T.UNKNOWN}),
     _T.SKIPPED: frozenset(),
     _T.REHEARSED: frozenset(),
     _T.COMPENSATED: frozenset(),

@@ -21,6 +21,8 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 PLAYBOOK_DIR = Path(env.str("PLAYBOOK_DIR", default=str(BASE_DIR / "playbook"))).resolve()
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+# Which queues' rollbacks the workers of this process run (a procedure names its queue).
+RUNNER_QUEUES = env.list("RUNNER_QUEUES", default=["default"])
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())
 
 # --- applications -------------------------------------------------------------------------------

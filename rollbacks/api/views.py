@@ -23,6 +23,7 @@ from incidents.selectors.records import get_incident
 from rollbacks.api import serializers as shapes
 from rollbacks.api.filters import RollbackFilters
 from rollbacks.models import Rollback, RollbackStep
+from rollbacks.selectors.output import output_after
 from rollbacks.selectors.procedures import list_procedures
 from rollbacks.selectors.records import get_rollback, rollback_records
 from rollbacks.services import attention, automation, judging, requests, undo
@@ -169,7 +170,7 @@ class OutputFilters(Filters):
 
 
 class StepOutputViewSet(ApiViewSet):
-    """What a step's command printed: the last 64 KiB, or all of it where that is less."""
+    """What a step said in its newest attempt: the first and the last 256 KiB, while it runs too."""
 
     queryset = RollbackStep.objects.none()
     renderer_classes = (PlainText,)
@@ -178,7 +179,17 @@ class StepOutputViewSet(ApiViewSet):
     filtered = ("retrieve",)
 
     @extend_schema(
-        parameters=[OpenApiParameter("after", int, description="Skip so many bytes.")],
+        parameters=[
+            OpenApiParameter("after", int, description="Skip so many bytes."),
+            OpenApiParameter(
+                "Firebreak-Next-Byte",
+                int,
+                OpenApiParameter.HEADER,
+                response=True,
+                description="Where to go on reading. It can be more than what was skipped and sent together:"
+                " of a long output the middle is not kept.",
+            ),
+        ],
         responses={(200, "text/plain"): OpenApiTypes.STR},
     )
     def retrieve(self, request: Request, ref: str, position: int) -> HttpResponse:
@@ -188,8 +199,11 @@ class StepOutputViewSet(ApiViewSet):
             raise NotFound(f"{ref[:80]} has no step {str(position)[:20]}.")
         asked = self.parameters()
         # Not the framework's own response: that one has no content type when there is no output yet.
-        output = step.output_tail.encode()[asked["after"] :]
-        return HttpResponse(output, content_type=f"{PlainText.media_type}; charset=utf-8")
+        output = output_after(step, asked["after"])
+        headers = {"Firebreak-Next-Byte": str(output.next_byte)}
+        return HttpResponse(
+            output.data, content_type=f"{PlainText.media_type}; charset=utf-8", headers=headers
+        )
 
 
 class ProcedureViewSet(ApiViewSet):

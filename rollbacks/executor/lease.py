@@ -26,8 +26,9 @@ UPDATE rollbacks_rollback
  WHERE id = (SELECT r.id FROM rollbacks_rollback r
               WHERE r.state = ANY(%s) AND r.due_at <= clock_timestamp()
                 AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp())
+                AND r.queue = ANY(%s)
                 AND NOT EXISTS (SELECT 1 FROM rollbacks_rollbackstep s
-                                 WHERE s.rollback_id = r.id AND s.state = ANY(%s))
+                                 WHERE s.rollback_id = r.id AND s.state = ANY(%s) AND s.host <> %s)
               ORDER BY r.due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id, fence
 """
@@ -38,10 +39,24 @@ UPDATE rollbacks_rollback SET lease_until = clock_timestamp() + make_interval(se
 
 
 def claim() -> tuple[int, int] | None:
-    """Take one due rollback that nobody holds; returns its id and fence, or None."""
+    """Take one due rollback of our queues that nobody holds; returns its id and fence, or None.
+
+    One with a step in the middle only on the host where it was begun: its supervisor and its folder are
+    there. When that host does not come back, services.recovery asks for a person.
+    """
     owner = f"{settings.HOST_NAME}:{os.getpid()}"
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [owner, LEASE_SECONDS, list(RUNNABLE), list(BUSY_STEPS)])
+        cursor.execute(
+            _CLAIM,
+            [
+                owner,
+                LEASE_SECONDS,
+                list(RUNNABLE),
+                list(settings.RUNNER_QUEUES),
+                list(BUSY_STEPS),
+                settings.HOST_NAME,
+            ],
+        )
         row: tuple[int, int] | None = cursor.fetchone()
     return row
 

@@ -12,7 +12,6 @@ from core.actors import AUTOMATION, SYSTEM, actor_for_user
 from core.clock import utcnow
 from core.errors import FirebreakError, NotFound
 from core.logs import about
-from core.operation import vitals
 from incidents import policy as incident_policy
 from incidents.models import Service
 from incidents.services.incidents import follow_rollback
@@ -20,18 +19,19 @@ from incidents.services.services import switch_back
 from incidents.states import IncidentStatus
 from rollbacks import policy
 from rollbacks.executor import commands
+from rollbacks.executor.acting import IsHeld, act
 from rollbacks.executor.holding import hold
 from rollbacks.executor.lease import Lease, claim
-from rollbacks.executor.outcomes import finish_step, step_failed
-from rollbacks.executor.patience import patiently, surviving_the_database
-from rollbacks.executor.soak import watch_soak
-from rollbacks.facts import Ending, Invocation, StepResult
+from rollbacks.executor.outcomes import skip_step
+from rollbacks.executor.undoing import undo_next
+from rollbacks.executor.waiting import WAITING_KINDS
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import judge_request
-from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
+from rollbacks.selectors.decisions import live_release, person_on_incident, why_not_target
+from rollbacks.selectors.progress import has_switched, next_step
 from rollbacks.services.endings import ask_for_a_person, end_rollback
-from rollbacks.states import PHASE_STATE, SOAK, Phase, RollbackState, StepState, Trigger
-from rollbacks.steps import STEPS
+from rollbacks.states import BUSY_STEPS, PHASE_STATE, Phase, RollbackState, StepState, Trigger
+from rollbacks.supervisor.program import failpoint
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import StaleWorker, move_rollback, move_step
 
@@ -51,7 +51,8 @@ def _run(rollback_id: int, fence: int) -> None:
     ref, incident = Rollback.objects.values_list("ref", "incident__ref").get(pk=rollback_id)
     with about(rollback=ref, incident=incident), Lease(rollback_id, fence) as lease:
         try:
-            while lease.is_held and _advance(rollback_id, fence):
+            failpoint("worker.claimed")
+            while lease.is_held and _advance(rollback_id, fence, lambda: lease.is_held):
                 pass
         except (StaleWorker, NotFound):
             logger.warning("rollback %s was taken over; this worker stops", rollback_id)
@@ -62,24 +63,45 @@ def _run(rollback_id: int, fence: int) -> None:
             _give_to_a_person(rollback_id, fence, f"an unexpected error: {type(error).__name__}: {error}")
 
 
-def _advance(rollback_id: int, fence: int) -> bool:
+def _advance(rollback_id: int, fence: int, is_held: IsHeld) -> bool:
     """Do the next thing; returns whether this worker should go on with this rollback."""
     now = utcnow()
     rollback = _read(rollback_id, fence)
     if rollback.state == RollbackState.APPROVED:
         return _begin(rollback_id, fence, now)
+    busy = rollback.steps.filter(state__in=BUSY_STEPS).first()
+    if busy is not None:  # what was begun comes before everything else
+        return act(rollback_id, fence, busy.pk, is_held)
     if rollback.cancel_requested_at is not None:
         return _stop_on_request(rollback_id, fence, now)
     if shutdown.requested():
         return _hand_back(rollback_id, fence)
-    step = rollback.steps.exclude(state__in=(StepState.SUCCEEDED, StepState.SKIPPED)).first()
+    if rollback.compensating:
+        return undo_next(rollback_id, fence, is_held, now)
+    step = next_step(rollback)
     if step is None:
         return _succeed(rollback_id, fence, now)
     if PHASE_STATE[Phase(step.phase)] != rollback.state:
         return _enter_phase(rollback_id, fence, Phase(step.phase), now)
-    if step.kind == SOAK:
-        return watch_soak(rollback_id, fence, step.pk, now)
-    return _run_step(rollback_id, fence, step.pk)
+    if why := _why_not_needed(rollback, step):
+        return _pass_over(rollback_id, fence, step.pk, why, now)
+    if step.kind in WAITING_KINDS:
+        return WAITING_KINDS[step.kind](rollback_id, fence, step.pk, now)
+    return act(rollback_id, fence, step.pk, is_held)
+
+
+def _why_not_needed(rollback: Rollback, step: RollbackStep) -> str:
+    condition = commands.declared(rollback, step).only_if_failed
+    if condition is None or rollback.steps.filter(key=condition, tolerated=True).exists():
+        return ""
+    return f"“{condition}” did not fail"
+
+
+@transaction.atomic
+def _pass_over(rollback_id: int, fence: int, step_id: int, why: str, now: dt.datetime) -> bool:
+    rollback = hold(rollback_id, fence)
+    step = rollback.steps.get(pk=step_id)
+    return skip_step(rollback, step, said=commands.declared(rollback, step), now=now, note=why)
 
 
 def _read(rollback_id: int, fence: int) -> Rollback:
@@ -128,8 +150,8 @@ def _why_not_now(rollback: Rollback, now: dt.datetime) -> str:
     live_now = live_release(rollback.service)
     if live_now is None or live_now.version != rollback.from_version:
         return f"{rollback.from_version} is no longer live"
-    if rollback.target_version not in [release.version for release in candidate_targets(rollback.service)]:
-        return f"{rollback.target_version} is no longer a verified good release"
+    if why := why_not_target(rollback):
+        return why
     digest = policy.plan_digest(
         procedure_digest=rollback.procedure_digest,
         service=rollback.service.slug,
@@ -174,7 +196,7 @@ def _enter_phase(rollback_id: int, fence: int, phase: Phase, now: dt.datetime) -
     Service.objects.select_for_update(no_key=True).get(pk=service_id)
     rollback = hold(rollback_id, fence)
     move_rollback(rollback, PHASE_STATE[phase], due_at=now)
-    if phase is Phase.VERIFY:
+    if phase is Phase.VERIFY and has_switched(rollback):
         switch_back(
             service_id=service_id,
             from_version=rollback.from_version,
@@ -185,63 +207,6 @@ def _enter_phase(rollback_id: int, fence: int, phase: Phase, now: dt.datetime) -
         )
     live.poke(f"rollback:{rollback.ref}", f"incident:{rollback.incident.ref}")
     return True
-
-
-def _run_step(rollback_id: int, fence: int, step_id: int) -> bool:
-    rollback, step, invocation = _start_step(rollback_id, fence, step_id)
-
-    def report(output_tail: str) -> None:
-        vitals.progress()
-        with surviving_the_database(), transaction.atomic():
-            running = RollbackStep.objects.filter(pk=step.pk, state=StepState.RUNNING, attempt=step.attempt)
-            if running.exclude(output_tail=output_tail).update(output_tail=output_tail):
-                live.poke(f"rollback:{rollback.ref}")
-
-    def should_stop() -> bool:
-        if step.mutating:
-            return False  # stopping a change half way is worse than waiting for its end
-        asked = False
-        with surviving_the_database():
-            asked = Rollback.objects.filter(pk=rollback.pk, cancel_requested_at__isnull=False).exists()
-        return asked
-
-    result = STEPS[step.kind].run(invocation, report=report, should_stop=should_stop)
-    return patiently(lambda: _settle(rollback_id, fence, step, result))
-
-
-@transaction.atomic
-def _start_step(rollback_id: int, fence: int, step_id: int) -> tuple[Rollback, RollbackStep, Invocation]:
-    """Commit the intent: from here on the step may have run."""
-    now = utcnow()
-    rollback = hold(rollback_id, fence)
-    step = rollback.steps.get(pk=step_id)
-    invocation = commands.prepare(rollback, step)
-    move_step(step, StepState.STARTING)
-    RollbackStep.objects.filter(pk=step.pk).update(attempt=step.attempt + 1)
-    step.refresh_from_db()
-    move_step(step, StepState.RUNNING, started_at=now, output_tail="")
-    if step.mutating and rollback.mutated_at is None:
-        Rollback.objects.filter(pk=rollback.pk, fence=fence).update(mutated_at=now)
-    live.poke(f"rollback:{rollback.ref}", f"incident:{rollback.incident.ref}")
-    return rollback, step, invocation
-
-
-@transaction.atomic
-def _settle(rollback_id: int, fence: int, step: RollbackStep, result: StepResult) -> bool:
-    now = utcnow()
-    rollback = hold(rollback_id, fence)
-    changes = {"exit_code": result.exit_code, "output_tail": result.output_tail}
-    if result.ending is Ending.EXITED and result.exit_code == 0:
-        finish_step(rollback, step, now=now, **changes)
-        return True
-    state = {
-        Ending.EXITED: StepState.FAILED,
-        Ending.TIMED_OUT: StepState.TIMED_OUT,
-        Ending.CANCELLED: StepState.CANCELLED,
-    }[result.ending]
-    move_step(step, state, finished_at=now, **changes)
-    step_failed(rollback, step, now=now)
-    return False
 
 
 @transaction.atomic
@@ -258,7 +223,7 @@ def _stop_on_request(rollback_id: int, fence: int, now: dt.datetime) -> bool:
             now=now,
         )
         return False
-    step = rollback.steps.exclude(state__in=(StepState.SUCCEEDED, StepState.SKIPPED)).first()
+    step = next_step(rollback)
     if step is not None and step.state in (StepState.PENDING, StepState.WAITING):
         move_step(step, StepState.CANCELLED, finished_at=now, note=f"stopped by {who}"[:500])
     Rollback.objects.filter(pk=rollback.pk).update(cancel_requested_at=None)
@@ -275,11 +240,22 @@ def _succeed(rollback_id: int, fence: int, now: dt.datetime) -> bool:
     end_rollback(
         rollback,
         RollbackState.SUCCEEDED,
-        f"{rollback.service.name} is back on {rollback.target_version}, verified, after {seconds} s",
+        f"{_what_is_back(rollback)}, verified, after {seconds} s",
         actor=SYSTEM,
         now=now,
     )
     return False
+
+
+def _what_is_back(rollback: Rollback) -> str:
+    name = rollback.service.name
+    if rollback.drill:
+        return f"the drill of {name} is through"
+    if rollback.returns != "version":
+        return f"the {rollback.returns} of {name} is back"
+    if has_switched(rollback):
+        return f"{name} is back on {rollback.target_version}"
+    return f"{name} is well again without leaving {rollback.from_version}"
 
 
 def _hand_back(rollback_id: int, fence: int) -> bool:
@@ -302,7 +278,7 @@ def _give_to_a_person(rollback_id: int, fence: int, why: str) -> None:
     ):
         end_rollback(rollback, RollbackState.FAILED, why, actor=SYSTEM, now=now)
         return
-    step = rollback.steps.exclude(state__in=(StepState.SUCCEEDED, StepState.SKIPPED)).first()
+    step = next_step(rollback)
     if step is not None and step.state in (StepState.RUNNING, StepState.STARTING):
         move_step(step, StepState.UNKNOWN, finished_at=now, note=why[:500])
     elif step is not None and step.state in (StepState.PENDING, StepState.WAITING):

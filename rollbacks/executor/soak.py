@@ -11,7 +11,7 @@ from incidents.models import Sample
 from incidents.states import MonitorLevel, SampleOutcome
 from rollbacks import policy
 from rollbacks.executor.holding import hold
-from rollbacks.executor.outcomes import finish_step, step_failed
+from rollbacks.executor.outcomes import finish_step, settle_badly
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.playbook import SoakStep
 from rollbacks.rules.soak import SoakVerdict, Watched, judge_soak
@@ -33,6 +33,8 @@ def watch_soak(rollback_id: int, fence: int, step_id: int, now: dt.datetime) -> 
             StepState.WAITING,
             started_at=now,
             due_at=now + dt.timedelta(seconds=declared.duration),
+            attempt=step.attempt + 1,
+            note="",
         )
     assert step.started_at is not None
     assert step.due_at is not None
@@ -48,11 +50,8 @@ def watch_soak(rollback_id: int, fence: int, step_id: int, now: dt.datetime) -> 
         live.poke(f"rollback:{rollback.ref}")
         return False
     if verdict is SoakVerdict.PASSED:
-        finish_step(rollback, step, now=now, note=reason)
-        return True
-    move_step(step, StepState.FAILED, finished_at=now, note=reason)
-    step_failed(rollback, step, now=now)
-    return False
+        return finish_step(rollback, step, said=declared, now=now, note=reason)
+    return settle_badly(rollback, step, said=declared, state=StepState.FAILED, now=now, note=reason)
 
 
 def samples_since(rollback: Rollback, since: dt.datetime) -> dict[str, list[Watched]]:

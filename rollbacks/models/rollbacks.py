@@ -187,14 +187,15 @@ class RollbackStep(models.Model):
 class StepOutput(models.Model):
     """A piece of what one attempt of a step said, cleaned and without secrets.
 
-    `start` counts the bytes of the attempt's whole clean output before this piece, `raw_end` the bytes of
-    the program's own output up to its end: another worker goes on from there. Only the first and the last
-    256 KiB stay, so pieces in between may be missing.
+    `start` and `end` count the bytes of the attempt's whole clean output before and up to its end,
+    `raw_end` those of the program's own output up to there: another worker goes on from it. Only the first
+    and the last 256 KiB stay, so pieces in between may be missing.
     """
 
     step = models.ForeignKey(RollbackStep, on_delete=models.CASCADE, related_name="output")
     attempt = models.PositiveSmallIntegerField()
     start = models.PositiveBigIntegerField()
+    end = models.PositiveBigIntegerField()
     raw_end = models.PositiveBigIntegerField()
     text = models.TextField()
 

@@ -8,8 +8,8 @@ from incidents.states import IncidentKind, Metric, MonitorLevel, ReleaseState, R
 from rollbacks.models import Rollback
 from rollbacks.rules.admission import Situation
 from rollbacks.rules.authority import Person
-from rollbacks.rules.targets import Judged
 from rollbacks.selectors.targets import targets_of
+from rollbacks.selectors.targets import why_not_target as why_not_target
 from rollbacks.services.automation import current_switch
 from rollbacks.states import END_STATES, RollbackState
 
@@ -32,11 +32,6 @@ def person_on_incident(actor: Actor, incident: Incident) -> Person:
     if Role.ENGINEERING_MANAGER in granted:
         roles.add(Role.ENGINEERING_MANAGER)
     return Person(actor.kind, actor.user_id, frozenset(roles))
-
-
-def candidate_targets(service: Service, *, kind: str = IncidentKind.OPERATIONAL) -> list[Judged]:
-    """Releases to return to for an incident of this kind, the default first (one query)."""
-    return list(targets_of(service, kind=kind).candidates)
 
 
 def live_release(service: Service) -> Release | None:

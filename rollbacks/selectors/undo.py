@@ -24,9 +24,9 @@ def switched_by_now(
     target, source = by_version.get(rollback.target_version), by_version.get(rollback.from_version)
     if target is None or target.state is ReleaseState.LIVE:
         return target
-    done = any(step.switches and step.state == StepState.SUCCEEDED for step in steps)
     waits = rollback.state == RollbackState.NEEDS_ATTENTION
-    return target if waits and done and source and source.state is ReleaseState.LIVE else None
+    behind = source is not None and source.state is ReleaseState.LIVE
+    return target if waits and behind and any(_is_done_switch(step) for step in steps) else None
 
 
 def why_no_undo(rollback: Rollback, steps: Sequence[RollbackStep], ledger: Sequence[Listed]) -> str:
@@ -60,6 +60,11 @@ def other_targets(rollback: Rollback, ledger: Sequence[Listed]) -> tuple[Judged,
     security = rollback.incident.kind == IncidentKind.SECURITY
     targets = judge_targets(ledger, security=security, needs=needs_of(rollback.procedure))
     return tuple(judged for judged in targets.candidates if judged.version != rollback.target_version)
+
+
+def _is_done_switch(step: RollbackStep) -> bool:
+    was_so_already = step.state == StepState.SKIPPED and step.attempt > 0
+    return step.switches and (step.state == StepState.SUCCEEDED or was_so_already)
 
 
 def _why_no_child(rollback: Rollback) -> str:

@@ -12,21 +12,24 @@ from rollbacks.services.endings import ask_for_a_person, end_rollback, lock_roll
 from rollbacks.states import BUSY_STEPS, RUNNING_STATES, RollbackState, StepState
 from rollbacks.transitions import move_step
 
+ADOPTION_SECONDS = 15.0
+"""How long after the end of a lease another worker of the same host has to take a running step up."""
+
 
 def flag_lost_rollbacks(*, now: dt.datetime) -> int:
-    """Move rollbacks whose worker died in mid-step to `needs_attention`, and expire stale requests.
+    """Move rollbacks whose host is gone in mid-step to `needs_attention`, and expire stale requests.
 
-    The lease is judged by the database's clock. A rollback whose worker died between two steps is
-    not lost: `run_due` takes it up again. Returns how many were found.
+    The lease is judged by the database's clock. A rollback whose worker alone died is not lost: another
+    worker of its host takes it up (`run_due`), in mid-step too. Returns how many were found.
     """
-    found = sum(_flag_lost(rollback_id, now) for rollback_id in _ids(_LOST))
+    found = sum(_flag_lost(rollback_id, now) for rollback_id in _ids(_LOST, ADOPTION_SECONDS))
     return found + sum(_expire(rollback_id, now) for rollback_id in _ids(_UNAPPROVED))
 
 
 _LOST = """
 SELECT DISTINCT r.id FROM rollbacks_rollback r JOIN rollbacks_rollbackstep s ON s.rollback_id = r.id
  WHERE r.state IN ('validating', 'executing', 'verifying') AND s.state IN ('starting', 'running')
-   AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp())
+   AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp() - make_interval(secs => %s))
 """
 _UNAPPROVED = """
 SELECT id FROM rollbacks_rollback
@@ -34,9 +37,9 @@ SELECT id FROM rollbacks_rollback
 """
 
 
-def _ids(query: str) -> list[int]:
+def _ids(query: str, *values: float) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(query)
+        cursor.execute(query, values)
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -48,13 +51,15 @@ def _flag_lost(rollback_id: int, now: dt.datetime) -> bool:
     step = rollback.steps.filter(state__in=BUSY_STEPS).first()
     if step is None:
         return False
-    move_step(step, StepState.UNKNOWN, finished_at=now, note="The worker died while this step ran.")
+    where = f" on {step.host}" if step.host else ""
+    move_step(step, StepState.UNKNOWN, finished_at=now, note=f"The worker{where} died while this step ran.")
     # A higher fence first: the lost worker, should it wake, can write nothing any more.
     Rollback.objects.filter(pk=rollback.pk).update(fence=rollback.fence + 1)
     rollback.refresh_from_db()
     ask_for_a_person(
         rollback,
-        f"the worker died while “{step.name}” ran: nobody knows whether it took effect",
+        f"the worker{where} died while “{step.name}” ran, and no other one of that host takes it up:"
+        " nobody knows whether it took effect",
         actor=SYSTEM,
         now=now,
     )
@@ -74,5 +79,8 @@ def _lease_is_over(rollback: Rollback) -> bool:
     if rollback.lease_until is None:
         return True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT %s <= clock_timestamp()", [rollback.lease_until])
+        cursor.execute(
+            "SELECT %s <= clock_timestamp() - make_interval(secs => %s)",
+            [rollback.lease_until, ADOPTION_SECONDS],
+        )
         return bool(cursor.fetchone()[0])

@@ -274,7 +274,7 @@ def copy_steps(rollback: Rollback) -> None:
             name=step.name,
             kind=step.kind,
             mutating=step.mutating,
-            switches=getattr(step, "switches", False),
+            switches=bool(getattr(step, "switches", False)),
         )
         for position, (phase, step) in enumerate(policy.steps_of(rollback.procedure), start=1)
     )

@@ -1,27 +1,24 @@
-"""A command: an argv without a shell, in a session of its own, with a timeout and captured output."""
+"""A command: an argv without a shell, under a supervisor that outlives the worker."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import signal
-import subprocess
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from core.playbook.schema import Key
+from core.playbook.schema import Key, PositiveSeconds
+from rollbacks import supervisor
 from rollbacks.facts import ActingStep, Command, Ending, Invocation, Report, StepResult, Work
+from rollbacks.supervisor import Life, recording
 
-TAIL_BYTES = 65_536
 POLL_SECONDS = 0.1
-REPORT_SECONDS = 0.7
-GRACE_SECONDS = 5.0
-_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+REPORT_SECONDS = 0.4
+SHOWN_BYTES = 8_192
+MEBIBYTE = 1_048_576
 
 
 class CommandStep(ActingStep):
@@ -29,87 +26,93 @@ class CommandStep(ActingStep):
 
     kind: Literal["command"] = Field(default="command", description="A program; this is the usual kind.")
     command: Key = Field(description="Which command of commands.yaml.")
+    timeout: PositiveSeconds | None = Field(
+        default=None, description="Instead of the timeout of the command in commands.yaml."
+    )
 
     def work(self, commands: Mapping[str, Command]) -> Work:
-        command = commands[self.command]
-        return Work(command.argv, command.timeout, command.directory or "")
+        return work_of(commands[self.command], timeout=self.timeout)
+
+
+def work_of(command: Command, *, timeout: float | None = None) -> Work:
+    """What running a command of commands.yaml is."""
+    limits = command.limits
+    options = {
+        "no_output_timeout_seconds": command.no_output_timeout,
+        "limits": {
+            "processes": limits.processes,
+            "open_files": limits.open_files,
+            "memory_bytes": limits.memory_mib and limits.memory_mib * MEBIBYTE,
+            "file_size_bytes": limits.file_size_mib and limits.file_size_mib * MEBIBYTE,
+        },
+    }
+    return Work(command.argv, timeout or command.timeout, command.directory or "", options=options)
 
 
 def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], bool]) -> StepResult:
-    """Run to the end, the timeout or a stop; kills the whole session on the latter two.
+    """Begin the command, or take up what another worker began, and wait for its end.
 
-    Output goes to a file, so neither its length nor our own death can block the command. A program
-    that cannot be started counts as exit code 127 with the reason as its output.
+    A program that cannot be started counts as exit code 127 with the reason as its output.
     """
-    invocation.output_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with invocation.output_file.open("wb") as output:
-        try:
-            process = subprocess.Popen(
-                (_program(invocation), *invocation.words[1:]),
-                cwd=invocation.directory,
-                env=invocation.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                close_fds=True,
-            )
-        except OSError as error:
-            return StepResult(Ending.EXITED, 127, f"cannot start {invocation.words[0]}: {error.strerror}")
-    ending = _wait(process, invocation, report, should_stop)
-    return StepResult(ending, process.returncode, tail(invocation.output_file))
+    if invocation.resumed and not invocation.run_dir.exists():
+        return StepResult(Ending.UNKNOWN, None, "", note="the folder of the attempt is gone")
+    if supervisor.look(invocation.run_dir) is Life.UNCLAIMED:
+        supervisor.start(invocation.run_dir, _job(invocation))
+    began = reported_at = time.monotonic()
+    while True:
+        life = supervisor.look(invocation.run_dir)
+        if life is Life.ENDED:
+            return _harvest(invocation)
+        if life is Life.LOST:
+            return _lost(invocation)
+        late = time.monotonic() - began > supervisor.NOT_CLAIMED_FOR_SECONDS
+        if life is Life.UNCLAIMED and late and supervisor.forbid(invocation.run_dir):
+            return StepResult(Ending.EXITED, 127, "", note="its supervisor did not start")
+        if time.monotonic() - reported_at >= REPORT_SECONDS:
+            reported_at = time.monotonic()
+            report(recording.tail(invocation.run_dir / "output", SHOWN_BYTES))
+            if should_stop():
+                supervisor.ask_to_stop(invocation.run_dir)
+        time.sleep(POLL_SECONDS)
+
+
+def _job(invocation: Invocation) -> supervisor.Job:
+    return supervisor.Job(
+        program=_program(invocation),
+        argv=invocation.words,
+        directory=str(invocation.directory),
+        environment=invocation.environment,
+        timeout_seconds=invocation.timeout_seconds,
+        no_output_timeout_seconds=invocation.options["no_output_timeout_seconds"],
+        limits=invocation.options["limits"],
+    )
 
 
 def _program(invocation: Invocation) -> str:
-    """A relative path counts from Firebreak's folder; a bare name is looked up in PATH."""
+    """A relative path counts from Firebreak's folder; a bare name is looked up in the command's PATH."""
     program = invocation.words[0]
-    return str(invocation.home / program) if "/" in program else program
+    if "/" in program:
+        return os.path.join(invocation.home, program)
+    return shutil.which(program, path=invocation.environment["PATH"]) or program
 
 
-def _wait(
-    process: subprocess.Popen[bytes],
-    invocation: Invocation,
-    report: Report,
-    should_stop: Callable[[], bool],
-) -> Ending:
-    deadline = time.monotonic() + invocation.timeout_seconds
-    reported_at = time.monotonic()
-    while True:
-        try:
-            process.wait(POLL_SECONDS)
-            _kill_session(process.pid, signal.SIGKILL)  # what it left behind in its session
-            return Ending.EXITED
-        except subprocess.TimeoutExpired:
-            pass
-        if time.monotonic() >= deadline:
-            _stop(process)
-            return Ending.TIMED_OUT
-        if time.monotonic() - reported_at >= REPORT_SECONDS:
-            reported_at = time.monotonic()
-            report(tail(invocation.output_file))
-            if should_stop():
-                _stop(process)
-                return Ending.CANCELLED
+def _harvest(invocation: Invocation) -> StepResult:
+    end = supervisor.ended(invocation.run_dir)
+    said = recording.tail(invocation.run_dir / "output")
+    if end.survivors:
+        note = f"{end.survivors} of its processes could not be ended"
+        return StepResult(Ending.UNKNOWN, end.exit_code, said, note=note)
+    if end.ending == "cancelled":
+        return StepResult(Ending.CANCELLED, end.exit_code, said)
+    if end.ending == "silent":
+        return StepResult(Ending.TIMED_OUT, end.exit_code, said, note="said nothing for too long")
+    if end.ending == "timed_out":
+        return StepResult(Ending.TIMED_OUT, end.exit_code, said)
+    return StepResult(Ending.EXITED, end.exit_code, said)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    _kill_session(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE_SECONDS)
-    _kill_session(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _kill_session(session: int, signal_number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(session, signal_number)
-
-
-def tail(output_file: Path) -> str:
-    """The last 64 KiB of the output as clean text: no NUL, no terminal codes, bad UTF-8 marked."""
-    with output_file.open("rb") as output:
-        size = output.seek(0, os.SEEK_END)
-        output.seek(max(0, size - TAIL_BYTES))
-        raw = output.read()
-    text = _TERMINAL_CODES.sub("", raw.decode("utf-8", "replace")).replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return f"… {size - TAIL_BYTES} bytes before this\n{text}" if size > TAIL_BYTES else text
+def _lost(invocation: Invocation) -> StepResult:
+    """Begun, and nobody can say how it ended: nothing of it may go on while that is found out."""
+    left = supervisor.end_leftovers(invocation.run_dir)
+    note = "its supervisor died" + (f"; {left} processes of it were ended" if left else "")
+    return StepResult(Ending.UNKNOWN, None, recording.tail(invocation.run_dir / "output"), note=note)

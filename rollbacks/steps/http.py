@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from core.http import Answer, Blocked, GuardedClient
 from core.playbook.schema import Key, PositiveSeconds, Text
 from rollbacks.facts import PLACEHOLDER, ActingStep, Command, Ending, Invocation, Report, StepResult, Work
+from rollbacks.supervisor import recording
 
 MAX_BYTES = 262_144
 SHOWN_BYTES = 65_536
@@ -217,4 +218,4 @@ def _paths(said: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, A
 
 
 def _text(answer: Answer) -> str:
-    return f"HTTP {answer.status}\n" + answer.body[:SHOWN_BYTES].decode("utf-8", "replace")
+    return f"HTTP {answer.status}\n" + recording.clean(answer.body[:SHOWN_BYTES])

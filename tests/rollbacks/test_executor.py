@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
-from django.conf import settings
 from django.db import connection
-from ruamel.yaml import YAML
 
 from core.actors import SYSTEM, Actor
 from core.clock import utcnow
 from core.errors import Conflict, NotAllowed
 from core.models import Event
-from core.playbook import load, use_playbook
 from incidents.facts import Reading
 from incidents.models import Incident, Release, RoleGrant, Service
 from incidents.services.monitors import create_monitor, observe
@@ -30,82 +25,13 @@ from rollbacks.executor.lease import claim
 from rollbacks.models import Rollback
 from rollbacks.services.attention import abort_rollback, mark_step_done
 from rollbacks.services.recovery import flag_lost_rollbacks
-from rollbacks.services.requests import cancel_rollback, request_rollback
+from rollbacks.services.requests import cancel_rollback
 from rollbacks.states import RollbackState
 from rollbacks.transitions import StaleWorker, move_rollback
+from tests.rollbacks.workshop import Workshop, ask, run, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MakeActor = Callable[..., Actor]
-
-
-class Workshop:
-    """A playbook whose commands the test writes; each run leaves a line in `ledger`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "playbook"
-        self.ledger = folder / "ledger"
-        shutil.copytree(settings.BASE_DIR / "playbook", self.folder)
-        names = YAML().load(self.folder / "commands.yaml")
-        self._commands = {name: {"argv": self._python(name, ""), "timeout": "30s"} for name in names}
-        self.soak("1s")
-
-    def command(self, name: str, code: str, timeout: str = "30s") -> None:
-        """Let the command `name` run this Python code after it has signed the ledger."""
-        self._commands[name] = {"argv": self._python(name, code), "timeout": timeout}
-
-    def soak(self, duration: str, settle: str = "0s") -> None:
-        procedure = self.folder / "procedures" / "storefront_rollback.yaml"
-        text = procedure.read_text().replace(
-            "duration: 12s, settle: 3s", f"duration: {duration}, settle: {settle}"
-        )
-        procedure.write_text(text)
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
-        with (self.folder / "commands.yaml").open("w") as file:
-            YAML().dump(self._commands, file)
-        with use_playbook(load(self.folder)):
-            yield
-
-    @property
-    def ran(self) -> list[str]:
-        return self.ledger.read_text().split() if self.ledger.exists() else []
-
-    def _python(self, name: str, code: str) -> list[str]:
-        sign = f"import os, sys, time; open({str(self.ledger)!r}, 'a').write('{name}\\n')"
-        return ["{python}", "-c", f"{sign}\n{code}", "{target_version}"]
-
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _own_var_dir(settings: object, tmp_path: Path) -> None:
-    settings.VAR_DIR = tmp_path / "var"  # type: ignore[attr-defined]
-
-
-def _request(incident: Incident, actor: Actor) -> Rollback:
-    return request_rollback(
-        incident_id=incident.pk, service="shop", reason="broken", actor=actor, now=utcnow()
-    )
-
-
-def _run(rollback: Rollback) -> Rollback:
-    """Run as a worker does until nothing is due any more (a soak waits in between)."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        run_due(now=utcnow())
-        rollback.refresh_from_db()
-        if rollback.due_at is None:
-            return rollback
-        time.sleep(0.1)
-    raise AssertionError(f"still {rollback.state}")
-
-
-def _states(rollback: Rollback) -> list[str]:
-    return list(rollback.steps.order_by("position").values_list("state", flat=True))
 
 
 def _kinds(incident: Incident) -> list[str]:
@@ -116,12 +42,17 @@ def test_all_steps_in_order_and_the_ledger_follows(
     workshop: Workshop, shop: Service, incident: Incident, commander: Actor
 ) -> None:
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
     assert rollback.state == "succeeded"
-    assert _states(rollback) == ["succeeded"] * 12
+    assert states(rollback) == ["succeeded"] * 12
     assert workshop.ran == [
-        "health_check", "backup_config", "verify_rollback_target", "switch_version", "update_config",
+        "health_check", "backup_config", "verify_rollback_target",
+        "verify_rollback_target",  # once more, right before the switch
+        "switch_version", "update_config",
         "update_load_balancer", "clear_caches", "restart_services", "smoke_tests", "health_check", "user_access_test",
+    ]  # fmt: skip
+    assert workshop.probed == [
+        "release_is_back", "configuration_is_back", "traffic_is_back", "caches_are_back", "servers_are_back",
     ]  # fmt: skip
     incident.refresh_from_db()
     assert incident.status == "monitoring"
@@ -136,7 +67,7 @@ def test_a_failing_check_before_any_change_ends_clean(
 ) -> None:
     workshop.command("verify_rollback_target", "print('no such release'); sys.exit(3)")
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
     assert rollback.state == "failed"
     assert "nothing was changed" in rollback.outcome
     step = rollback.steps.get(key="verify_target")
@@ -151,7 +82,7 @@ def test_a_failing_change_waits_for_a_person_who_marks_it_done(
 ) -> None:
     workshop.command("update_config", "sys.exit(1)")
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
         assert rollback.state == "needs_attention"
         assert "Update configuration" in rollback.attention
         decide = {"rollback_id": rollback.pk, "position": 5, "reason": "copied by hand", "now": utcnow()}
@@ -160,9 +91,9 @@ def test_a_failing_change_waits_for_a_person_who_marks_it_done(
         with pytest.raises(Conflict, match="does not wait"):
             mark_step_done(actor=commander, **(decide | {"position": 4}))  # type: ignore[arg-type]
         with pytest.raises(Conflict, match="under way"):
-            _request(incident, commander)  # the service stays locked
+            ask(incident, commander)  # the service stays locked
         mark_step_done(actor=commander, **decide)  # type: ignore[arg-type]
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "succeeded"
     assert workshop.ran.count("update_config") == 1
     assert "rollback.step_marked_done" in _kinds(incident)
@@ -173,14 +104,14 @@ def test_a_person_may_abort_and_the_service_is_free_again(
 ) -> None:
     workshop.command("switch_version", "sys.exit(1)")
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
         abort_rollback(
             rollback_id=rollback.pk, position=4, reason="vendor fixes it", actor=commander, now=utcnow()
         )
         rollback.refresh_from_db()
         assert rollback.state == "resolved_by_hand"
-        assert set(_states(rollback)[4:]) == {"skipped"}
-        assert _request(incident, commander).state == "approved"
+        assert set(states(rollback)[4:]) == {"skipped"}
+        assert ask(incident, commander).state == "approved"
 
 
 def test_a_command_that_hangs_is_stopped_with_its_children(
@@ -194,7 +125,7 @@ def test_a_command_that_hangs_is_stopped_with_its_children(
         timeout="2s",
     )
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
     step = rollback.steps.get(key="switch_version")
     assert (rollback.state, step.state) == ("needs_attention", "timed_out")
     deadline = time.monotonic() + 10
@@ -216,7 +147,7 @@ def test_the_command_sees_six_variables_and_no_terminal(
     code = "print(sorted(set(os.environ) - {'LC_CTYPE'})); print(sys.stdin.read() == ''); print(os.getsid(0) == os.getpid())"
     workshop.command("health_check", code)
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
     names, stdin_empty, own_session = rollback.steps.get(position=1).output_tail.splitlines()
     assert names == str(["FIREBREAK_FENCE", "FIREBREAK_ROLLBACK", "FIREBREAK_STEP", "HOME", "LANG", "PATH"])
     assert (stdin_empty, own_session) == ("True", "True")
@@ -230,7 +161,7 @@ def test_output_is_cleaned_and_only_its_end_is_kept(
         r"sys.stdout.buffer.write(b'\xff\x00\x1b[31mred\x1b[0m ' + b'x' * 300_000 + b' end\n')",
     )
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
     tail = rollback.steps.get(position=1).output_tail
     assert tail.endswith(" end\n")
     assert tail.startswith("… ")
@@ -240,18 +171,18 @@ def test_output_is_cleaned_and_only_its_end_is_kept(
 def test_a_program_that_is_missing_is_a_clean_failure(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:
-    workshop._commands["health_check"] = {"argv": ["no/such/program"], "timeout": "5s"}
+    workshop.commands["health_check"] = {"argv": ["no/such/program"], "timeout": "5s"}
     with workshop.open():
-        rollback = _run(_request(incident, commander))
+        rollback = run(ask(incident, commander))
     assert (rollback.state, rollback.steps.get(position=1).exit_code) == ("failed", 127)
 
 
 def test_a_changed_playbook_is_refused(workshop: Workshop, incident: Incident, commander: Actor) -> None:
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
     workshop.command("switch_version", "print('something else')")
     with workshop.open():
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "failed"
     assert "differs from the one requested" in rollback.outcome
     assert workshop.ran == []
@@ -280,10 +211,10 @@ def test_what_was_approved_is_judged_again_when_it_runs(
     workshop: Workshop, incident: Incident, commander: Actor, statement: str, said: str
 ) -> None:
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
         with connection.cursor() as cursor:
             cursor.execute(statement)
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "failed"
     assert said in rollback.outcome
     assert workshop.ran == []
@@ -293,10 +224,10 @@ def test_an_edited_plan_is_refused_after_approval(
     workshop: Workshop, incident: Incident, commander: Actor, shop: Service
 ) -> None:
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
         Release.objects.filter(service=shop, version="1.9.0").update(version="1.9.1")
         Rollback.objects.filter(pk=rollback.pk).update(target_version="1.9.1")
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "failed"
     assert "edited" in rollback.outcome
 
@@ -307,17 +238,17 @@ def test_cancel_between_checks_is_clean_and_after_a_change_needs_a_person(
     workshop.command("backup_config", "time.sleep(30)")
     workshop.command("update_config", "time.sleep(1.5)")
     with workshop.open():
-        first = _request(incident, commander)
+        first = ask(incident, commander)
         with _cancelling(first, commander, when=lambda: "backup_config" in workshop.ran):
-            first = _run(first)
+            first = run(first)
         assert first.state == "cancelled"
         assert "switch_version" not in workshop.ran
 
     workshop.command("backup_config", "")
     with workshop.open():
-        second = _request(incident, commander)
+        second = ask(incident, commander)
         with _cancelling(second, commander, when=lambda: "update_config" in workshop.ran):
-            second = _run(second)
+            second = run(second)
     assert second.state == "needs_attention"
     assert second.steps.get(key="update_config").state == "succeeded", "a change is let finish"
     assert second.steps.get(key="update_load_balancer").state == "cancelled"
@@ -340,13 +271,13 @@ def _cancelling(rollback: Rollback, actor: Actor, *, when: Callable[[], bool]) -
 def test_a_lost_worker_in_mid_step_means_a_person_and_no_second_run(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:
-    """What kill -9 leaves in the database: a running step under a lease that nobody renews."""
+    """What the loss of a host leaves in the database: a running step under a lease that nobody renews."""
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
         _leave_as_a_dead_worker_would(rollback)
         assert flag_lost_rollbacks(now=utcnow()) == 0, "the lease still runs"
-        Rollback.objects.filter(pk=rollback.pk).update(lease_until=utcnow() - dt.timedelta(seconds=1))
-        assert claim() is None, "a step that may have run is never taken up again"
+        Rollback.objects.filter(pk=rollback.pk).update(lease_until=utcnow() - dt.timedelta(seconds=16))
+        assert claim() is None, "a step begun on another host is not taken up here"
         assert flag_lost_rollbacks(now=utcnow()) == 1
         rollback.refresh_from_db()
         assert rollback.state == "needs_attention"
@@ -367,24 +298,24 @@ def _leave_as_a_dead_worker_would(rollback: Rollback) -> None:
         lease_owner="gone:1",
     )
     rollback.steps.filter(position__lt=4).update(state="succeeded")
-    rollback.steps.filter(position=4).update(state="running", attempt=1, started_at=now)
+    rollback.steps.filter(position=4).update(state="running", attempt=1, started_at=now, host="gone")
 
 
 def test_a_worker_lost_between_steps_is_simply_replaced(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
         _leave_as_a_dead_worker_would(rollback)
         rollback.steps.filter(position=4).update(state="pending")
         Rollback.objects.filter(pk=rollback.pk).update(lease_until=utcnow() - dt.timedelta(seconds=1))
-        assert _run(rollback).state == "succeeded"
+        assert run(rollback).state == "succeeded"
     assert workshop.ran.count("switch_version") == 1
     assert "health_check" not in workshop.ran[:1]
 
 
 def test_a_worker_that_wakes_late_writes_nothing(incident: Incident, commander: Actor) -> None:
-    rollback = _request(incident, commander)
+    rollback = ask(incident, commander)
     sleeper = Rollback.objects.get(pk=rollback.pk)
     claimed = claim()
     assert claimed == (rollback.pk, 1)
@@ -394,15 +325,15 @@ def test_a_worker_that_wakes_late_writes_nothing(incident: Incident, commander: 
 
 def test_eight_workers_run_it_once(workshop: Workshop, incident: Incident, commander: Actor) -> None:
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
         workers = [threading.Thread(target=_work) for _ in range(8)]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "succeeded"
-    assert len(workshop.ran) == 11
+    assert len(workshop.ran) == 12
 
 
 def _work() -> None:
@@ -421,12 +352,12 @@ def test_the_soak_fails_on_a_critical_sample_and_waits_for_an_answer(
         source={"type": "http_json", "url": "http://127.0.0.1:1/", "path": "e"},
     )  # fmt: skip
     with workshop.open():
-        rollback = _request(incident, commander)
+        rollback = ask(incident, commander)
         deadline = time.monotonic() + 30
         while rollback.steps.get(position=12).state != "waiting" and time.monotonic() < deadline:
             run_due(now=utcnow())
         observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.5), now=utcnow())
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "needs_attention"
     assert "critical during the soak" in rollback.steps.get(position=12).note
 
@@ -437,9 +368,9 @@ def test_a_grant_lost_after_approval_stops_it(
     from rollbacks.services.requests import approve_rollback
 
     with workshop.open():
-        rollback = _request(incident, make_actor("rob"))
+        rollback = ask(incident, make_actor("rob"))
         approve_rollback(rollback_id=rollback.pk, actor=commander, now=utcnow())
         RoleGrant.objects.all().delete()
-        rollback = _run(rollback)
+        rollback = run(rollback)
     assert rollback.state == "failed"
     assert "nobody who approved" in rollback.outcome

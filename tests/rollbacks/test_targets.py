@@ -469,10 +469,11 @@ def test_but_not_where_no_version_was_switched(
     assert not Release.objects.filter(quarantined_at__isnull=False).exists()
 
 
-def test_nor_for_a_step_whose_failure_was_tolerated(
-    incident: Incident, commander: Actor, now: dt.datetime
+@pytest.mark.parametrize("change", [{"tolerated": True}, {"state": "cancelled"}, {"state": "unknown"}])
+def test_nor_for_a_check_that_says_nothing_of_the_target(
+    incident: Incident, commander: Actor, now: dt.datetime, change: dict[str, Any]
 ) -> None:
     rollback = _ask(incident, commander, now)
-    rollback.steps.update(tolerated=True)
+    rollback.steps.update(**change)
     _fail(rollback, "verify", now)
     assert not Release.objects.filter(quarantined_at__isnull=False).exists()
