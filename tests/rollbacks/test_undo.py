@@ -13,8 +13,10 @@ from django.db import connection, transaction
 
 from core.actors import SYSTEM, Actor, ActorKind
 from core.assurance import ReauthenticationRequired
+from core.clock import utcnow
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed, NotFound
 from core.models import Event
+from core.outbox import deliver_pending
 from incidents.models import Incident, Release, Service
 from incidents.services.incidents import IncidentHeld, resolve_incident
 from incidents.services.people import assign_role
@@ -34,6 +36,7 @@ from rollbacks.services.requests import (
 from rollbacks.services.undo import NothingToUndo, hand_over, undo_rollback
 from rollbacks.states import LIVE_STATES, RollbackState, StepState
 from rollbacks.transitions import move_rollback, move_step
+from tests.rollbacks.workshop import Workshop, ask, run
 
 pytestmark = pytest.mark.django_db
 MakeActor = Callable[..., Actor]
@@ -79,12 +82,9 @@ def fail_verification(rollback: Rollback, now: dt.datetime, *, noted: bool = Tru
         move_rollback(rollback, state, started_at=now, mutated_at=now)
     for step in rollback.steps.all():
         fails = step.phase == "verify"
-        for state in (
-            StepState.STARTING,
-            StepState.RUNNING,
-            StepState.FAILED if fails else StepState.SUCCEEDED,
-        ):
-            move_step(step, state)
+        end = StepState.FAILED if fails else StepState.SUCCEEDED
+        for step_state in (StepState.STARTING, StepState.RUNNING, end):
+            move_step(step, step_state)
         if fails:
             break
     if noted:
@@ -348,6 +348,43 @@ def test_automation_leaves_alone_what_an_undo_reached(
     assert "2.0.0 was itself reached by a rollback; a person decides" in refusals(
         situation, now=now, recent_seconds=3600
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_target_that_fails_is_quarantined_and_the_way_back_runs_like_any_rollback(
+    workshop: Workshop, shop: Service, incident: Incident, commander: Actor, second: Actor
+) -> None:
+    workshop.command("smoke_tests", "sys.exit(sys.argv[1] == '1.9.0')")
+    workshop.step("smoke_tests", attempts=1)
+    with workshop.open():
+        parent = run(ask(incident, commander))
+        assert parent.state == "needs_attention"
+        deliver_pending(now=utcnow())
+        child = _undo(parent, commander, utcnow())
+        approve_rollback(rollback_id=child.pk, actor=second, now=utcnow())
+        child = run(child)
+    assert (child.state, child.target_version) == ("succeeded", "2.0.0")
+    ledger = {release.version: release for release in shop.releases.all()}
+    assert ledger["2.0.0"].state == "live"
+    assert (ledger["1.9.0"].state, ledger["1.9.0"].quarantined_at is None) == ("rolled_back", False)
+    incident.refresh_from_db()
+    assert incident.status == "monitoring"
+    assert not incident.holds.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_failure_between_switch_and_verification_the_ledger_follows_first(
+    workshop: Workshop, shop: Service, incident: Incident, commander: Actor, second: Actor
+) -> None:
+    workshop.command("update_config", "sys.exit(sys.argv[1] == '1.9.0')")
+    with workshop.open():
+        parent = run(ask(incident, commander))
+        assert (parent.state, shop.releases.get(state="live").version) == ("needs_attention", "2.0.0")
+        child = _undo(parent, commander, utcnow())
+        approve_rollback(rollback_id=child.pk, actor=second, now=utcnow())
+        child = run(child)
+    assert (child.state, child.from_version) == ("succeeded", "1.9.0")
+    assert shop.releases.get(state="live").version == "2.0.0"
 
 
 @pytest.mark.django_db(transaction=True)
