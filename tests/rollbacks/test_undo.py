@@ -314,14 +314,14 @@ def test_a_person_with_the_role_asks_freshly_signed_in(
     what: Callable[..., Rollback],
 ) -> None:
     token = Actor(ActorKind.TOKEN, "ci", commander.level, user_id=commander.user_id, token_id="x")
-    refused: list[tuple[Actor, type[FirebreakError]]] = [
-        (token, NotAllowed),
-        (make_actor("vera", "viewer"), NotAllowed),
-        (make_actor("eve"), NotAllowed),
-        (replace(commander, authenticated_at=None), ReauthenticationRequired),
+    refused: list[tuple[Actor, type[FirebreakError], str]] = [
+        (replace(token, authenticated_at=now), NotAllowed, "Only a person"),
+        (make_actor("vera", "viewer"), NotAllowed, "account level"),
+        (make_actor("eve"), NotAllowed, "This is for"),
+        (replace(commander, authenticated_at=None), ReauthenticationRequired, "."),
     ]
-    for actor, error in refused:
-        with pytest.raises(error):
+    for actor, error, said in refused:
+        with pytest.raises(error, match=said):
             what(stuck, actor, now)
     Incident.objects.update(restricted=True)
     with pytest.raises(NotFound):
