@@ -15,7 +15,7 @@ from core.models import User
 from core.playbook import get_playbook, use_playbook
 from incidents.models import Incident, Service
 from incidents.services.services import switch_back
-from rollbacks.models import Rollback, RollbackStep
+from rollbacks.models import Rollback, RollbackStep, StepOutput
 from rollbacks.states import RollbackState, StepState
 from rollbacks.transitions import move_rollback, move_step
 
@@ -55,6 +55,7 @@ def stuck(waiting: dict[str, Any], now: dt.datetime) -> Rollback:
     for step_state in (StepState.STARTING, StepState.RUNNING, StepState.FAILED):
         move_step(step, step_state)
     RollbackStep.objects.filter(pk=step.pk).update(output_tail="größer\nfailed", exit_code=3)
+    StepOutput.objects.create(step=step, attempt=0, start=0, end=15, raw_end=15, text="größer\nfailed")
     move_rollback(rollback, RollbackState.NEEDS_ATTENTION, attention="the switch failed")
     return rollback
 
