@@ -22,6 +22,11 @@ class Person:
     user_id: int | None
     roles: frozenset[Role]
 
+    @property
+    def in_person(self) -> bool:
+        """An account's owner, signed in: no token of theirs and no machine."""
+        return self.kind is ActorKind.USER and self.user_id is not None
+
 
 @dataclass(frozen=True)
 class Demands:
@@ -150,7 +155,7 @@ def judge_approval(person: Person, case: Case) -> Verdict:
     Never who asked for it or edited it: only where one person decides alone may who sent the request
     through a token confirm it in person.
     """
-    if person.kind is not ActorKind.USER:
+    if not person.in_person:
         return Verdict(False, "Only a person approves, never a token or a machine.")
     if own := _why_own(person, case):
         return Verdict(False, own)
@@ -162,7 +167,7 @@ def judge_approval(person: Person, case: Case) -> Verdict:
 
 def judge_break_glass(person: Person, case: Case) -> Verdict:
     """May this person let it run although another person is missing?"""
-    if person.kind is not ActorKind.USER:
+    if not person.in_person:
         return Verdict(False, "Only a person breaks the glass, never a token or a machine.")
     if case.demands.database:
         return Verdict(False, "A database is always returned by two persons: there is no glass to break.")
@@ -221,16 +226,14 @@ def _counting(case: Case) -> Iterator[Given]:
 def _breaking_glass(case: Case) -> Iterator[Given]:
     """Those who broke the glass and still hold a role that decides; never for a database."""
     for given in case.approvals:
-        in_person = given.person.kind is ActorKind.USER and bool(
-            given.person.roles & set(case.demands.deciding)
-        )
-        if given.breaks_glass and in_person and _stands(given, case.demands) and not case.demands.database:
+        decides = given.person.in_person and given.person.roles & set(case.demands.deciding)
+        if given.breaks_glass and decides and _stands(given, case.demands) and not case.demands.database:
             yield given
 
 
 def _leading_role(case: Case) -> Role | None:
     """The role by which the plan's author counts: in person, and holding the authority."""
-    if case.author is None or case.author.kind is not ActorKind.USER:
+    if case.author is None or not case.author.in_person:
         return None
     return _first_held(case.demands.authority.roles, case.author.roles)
 
@@ -268,7 +271,7 @@ def _why_own(person: Person, case: Case) -> str:
     def is_same(other: Person | None) -> bool:
         return other is not None and other.user_id is not None and other.user_id == person.user_id
 
-    by_person = case.author is not None and case.author.kind is ActorKind.USER
+    by_person = case.author is not None and case.author.in_person
     if is_same(case.author) and (by_person or case.demands.a_second_person):
         edited = "Who edited the plan cannot approve it."
         return edited if case.editor else "The requester cannot approve their own request."
