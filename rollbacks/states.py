@@ -38,8 +38,17 @@ MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
     # Failed or cancelled while nothing was changed, or when all of it was put back.
     _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
     _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
+    # Cancelled: a drill that a real rollback pre-empts.
     _R.NEEDS_ATTENTION: frozenset(
-        {_R.VALIDATING, _R.EXECUTING, _R.VERIFYING, _R.RESOLVED_BY_HAND, _R.HANDED_OVER, _R.FAILED}
+        {
+            _R.VALIDATING,
+            _R.EXECUTING,
+            _R.VERIFYING,
+            _R.RESOLVED_BY_HAND,
+            _R.HANDED_OVER,
+            _R.FAILED,
+            _R.CANCELLED,
+        }
     ),
     **{end: frozenset() for end in END_STATES},
 }

@@ -24,6 +24,8 @@ INCIDENT_PANELS = (
     ("left", "comms.panels.who_was_told"),
 )
 NOW_PANELS = ()
+# Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
+SERVICE_NOTES = ("rollbacks.panels.readiness",)
 
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (

@@ -24,7 +24,7 @@ from rollbacks.rules.authority import describe
 from rollbacks.states import BUSY_STEPS, Phase, RollbackState, StepState, Trigger
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
-_DONE = (StepState.SUCCEEDED, StepState.SKIPPED)
+_DONE = (StepState.SUCCEEDED, StepState.SKIPPED, StepState.REHEARSED)
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,8 @@ def _phase_state(steps: Iterable[RollbackStep]) -> str:
             return state.value
     if states <= {StepState.SKIPPED}:
         return StepState.SKIPPED.value
+    if states <= {StepState.SKIPPED, StepState.REHEARSED}:
+        return StepState.REHEARSED.value
     if states <= set(_DONE):
         return StepState.SUCCEEDED.value
     return (

@@ -23,6 +23,7 @@ from rollbacks import policy
 from rollbacks.models import Approval, Rollback, RollbackStep
 from rollbacks.rules.authority import Verdict, judge_approval, judge_request
 from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
+from rollbacks.services.drills import preempt_drill
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
 from rollbacks.states import ApprovalDecision, RollbackState, Trigger
 from rollbacks.timeline import record_on_rollback
@@ -92,6 +93,7 @@ def request_rollback(
         trigger=Trigger.AUTOMATED if actor.kind is ActorKind.AUTOMATION else Trigger.MANUAL,
         from_version=source,
         target_version=target,
+        queue=plan.queue,
         parameters=values,
         reason=reason,
         expected_duration_seconds=expected_duration_seconds or int(plan.expected_duration),
@@ -244,9 +246,9 @@ def _insert(*, service: Service, **fields: Any) -> Rollback:
         with transaction.atomic():
             return Rollback.objects.create(service=service, **fields)
     except IntegrityError as error:
-        if "one_live_rollback_per_service" not in str(error):
+        if "one_live_" not in str(error):
             raise
-        live = Rollback.objects.live().filter(service=service, drill=False).first()
+        live = Rollback.objects.live().filter(service=service, drill=fields["drill"]).first()
         raise RollbackUnderWay(
             f"{live.ref if live else 'Another rollback'} of {service} is under way: one at a time.",
             state=live.state if live else None,
@@ -270,6 +272,8 @@ def _copy_steps(rollback: Rollback) -> None:
 
 
 def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
+    if not rollback.drill:
+        preempt_drill(rollback, actor=actor, now=now)
     valid = dt.timedelta(seconds=policy.automation().approval_valid)
     if verdict.needs_approval:
         move_rollback(
