@@ -45,6 +45,7 @@ class Template(models.TextChoices):
     ROLLBACK_NOTICE = "rollback_notice", "Rollback notice"
     APPROVAL_REQUESTED = "approval_requested", "Approval requested"
     ATTENTION_PAGE = "attention_page", "A rollback needs a person"
+    RUNNER_MISSING = "runner_missing", "No runner for a rollback"
     RECOVERY = "recovery", "Recovery"
     INCIDENT_UPDATE = "incident_update", "Update"
     INCIDENT_RESOLVED = "incident_resolved", "Resolved"

@@ -26,6 +26,7 @@ class RollbackState(models.TextChoices):
 
 _R = RollbackState
 RUNNING_STATES = (_R.VALIDATING, _R.EXECUTING, _R.VERIFYING)
+RUNNABLE_STATES = (_R.APPROVED, *RUNNING_STATES)
 LIVE_STATES = (_R.REQUESTED, _R.AWAITING_APPROVAL, _R.APPROVED, *RUNNING_STATES, _R.NEEDS_ATTENTION)
 END_STATES = tuple(state for state in _R if state not in LIVE_STATES)
 MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
@@ -106,6 +107,14 @@ PHASE_STATE: Mapping[Phase, RollbackState] = {
 class Trigger(models.TextChoices):
     AUTOMATED = "automated", "Automated"
     MANUAL = "manual", "Manual"
+
+
+class RunnerKind(models.TextChoices):
+    """What claims rollbacks: a worker hears hints, a runner asks the database alone."""
+
+    WORKER = "worker", "Celery worker"
+    RUNNER = "runner", "Runner without a broker"
+    WATCHDOG = "watchdog", "Watchdog"
 
 
 SOAK = "soak"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shlex
 
 from django.db import transaction
 
@@ -15,7 +14,6 @@ from rollbacks.executor.streaming import keep_text
 from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.playbook import AnyStep, SoakStep, WaitStep
-from rollbacks.supervisor import recording
 
 
 class DrillMayNotAct(FirebreakError):
@@ -41,8 +39,7 @@ def rehearse(rollback_id: int, fence: int, step_id: int, now: dt.datetime) -> bo
     said = commands.declared(rollback, step)
     shown, note = "", "Rehearsed: for real this would run."
     if isinstance(said, ActingStep):
-        words = shlex.join(commands.words_for_reading(rollback, step))
-        shown = recording.clean(f"{words}\n".encode())
+        shown = f"{commands.text_for_reading(rollback, step)}\n"
     elif isinstance(said, SoakStep | WaitStep):
         what = "watch the service for" if isinstance(said, SoakStep) else "wait"
         note = f"Rehearsed: for real this would {what} {said.duration:g} s."

@@ -43,12 +43,13 @@ def run_due(*, now: dt.datetime) -> int:
     """Take up due rollbacks one after the other and run each as far as it goes; returns how many."""
     taken = 0
     while not shutdown.requested() and (claimed := claim()):
-        _run(*claimed)
+        run_claimed(*claimed)
         taken += 1
     return taken
 
 
-def _run(rollback_id: int, fence: int) -> None:
+def run_claimed(rollback_id: int, fence: int) -> None:
+    """Run one that this process has claimed as far as it goes."""
     ref, incident = Rollback.objects.values_list("ref", "incident__ref").get(pk=rollback_id)
     with about(rollback=ref, incident=incident), Lease(rollback_id, fence) as lease:
         try:

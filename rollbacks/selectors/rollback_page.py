@@ -21,7 +21,7 @@ from rollbacks import policy
 from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import describe
-from rollbacks.states import BUSY_STEPS, Phase, RollbackState, StepState, Trigger
+from rollbacks.states import BUSY_STEPS, RUNNABLE_STATES, Phase, RollbackState, StepState, Trigger
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
 _DONE = (StepState.SUCCEEDED, StepState.SKIPPED, StepState.REHEARSED)
@@ -57,6 +57,7 @@ class RollbackFacts:
     expected_impact: str
     outcome: str
     authority_text: str
+    no_runner_text: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,14 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         expected_impact=rollback.expected_impact,
         outcome=rollback.outcome,
         authority_text=describe(authority, policy.automation().approvers) + ".",
+        no_runner_text=_no_runner_text(rollback),
     )
+
+
+def _no_runner_text(rollback: Rollback) -> str:
+    if rollback.no_runner_at is None or rollback.state not in RUNNABLE_STATES:
+        return ""
+    return f"No runner for queue {rollback.queue}: it is due, and no living process serves that queue."
 
 
 def list_approvals(rollback: Rollback) -> tuple[ApprovalLine, ...]:

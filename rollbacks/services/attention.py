@@ -6,7 +6,6 @@ import datetime as dt
 
 from django.db import transaction
 
-from core import hints
 from core.access import require
 from core.actors import Actor
 from core.assurance import require_assurance
@@ -18,6 +17,7 @@ from rollbacks import policy
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.selectors.decisions import person_on_incident
 from rollbacks.services.endings import end_rollback, lock_rollback
+from rollbacks.services.runners import wake_runner
 from rollbacks.states import PHASE_STATE, UNSETTLED_STEPS, Phase, RollbackState, StepState
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback, move_step
@@ -51,7 +51,7 @@ def mark_step_done(
         actor=actor,
         now=now,
     )
-    hints.wake("rollbacks.run_due")
+    wake_runner(rollback)
     return rollback
 
 

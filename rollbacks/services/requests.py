@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from core import hints
 from core.access import require
 from core.actors import Actor, ActorKind
 from core.assurance import require_assurance
@@ -25,6 +24,7 @@ from rollbacks.rules.authority import Verdict, judge_approval, judge_request
 from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
 from rollbacks.services.drills import preempt_drill
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
+from rollbacks.services.runners import wake_runner
 from rollbacks.states import ApprovalDecision, RollbackState, Trigger
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback
@@ -140,7 +140,7 @@ def approve_rollback(*, rollback_id: int, actor: Actor, now: dt.datetime, reason
         actor=actor,
         now=now,
     )
-    hints.wake("rollbacks.run_due")
+    wake_runner(rollback)
     return rollback
 
 
@@ -199,7 +199,7 @@ def cancel_rollback(*, rollback_id: int, reason: str, actor: Actor, now: dt.date
             actor=actor,
             now=now,
         )
-        hints.wake("rollbacks.run_due")
+        wake_runner(rollback)
     return rollback
 
 
@@ -307,7 +307,7 @@ def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.
         },
     )
     if not verdict.needs_approval:
-        hints.wake("rollbacks.run_due")
+        wake_runner(rollback)
 
 
 def _decide(

@@ -15,7 +15,7 @@ from comms.consumers import route_event
 from comms.models import Message
 from core.actors import AUTOMATION, Actor
 from core.clock import utcnow
-from core.models import Event
+from core.models import Event, User
 from incidents.models import Incident, Release, Service
 from incidents.services.incidents import declare_incident
 from incidents.services.people import assign_role
@@ -267,12 +267,12 @@ def test_the_worker_of_a_preempted_drill_stops_its_step_and_writes_nothing_more(
 
 def _work_on(rollback: Rollback) -> None:
     from rollbacks.executor.lease import claim
-    from rollbacks.executor.run import _run
+    from rollbacks.executor.run import run_claimed
 
     try:
         claimed = claim()
         assert claimed
-        _run(*claimed)
+        run_claimed(*claimed)
     finally:
         connection.close()
 
@@ -349,7 +349,7 @@ def test_every_message_about_a_drill_says_so_in_subject_and_body(
 
 
 def test_the_service_says_when_it_was_last_rehearsed(
-    workshop: Workshop, drill: Incident, commander: Actor, shop: Service, make_user: Callable[..., object]
+    workshop: Workshop, drill: Incident, commander: Actor, shop: Service, make_user: Callable[..., User]
 ) -> None:
     browser = Client()
     signing_in.sign_in(browser, make_user("vic", "viewer"))
