@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
@@ -77,29 +77,31 @@ def untick_item(
     return row
 
 
-@transaction.atomic
 def answer_event(*, event: Event, now: dt.datetime) -> None:
     """Open the checklists that an event asks for, and tick what it shows to be done.
 
     The same event again opens, restarts and ticks nothing.
     """
     lists = policy.checklists()
-    ticks = any(_ticks(checklist, event) for checklist in lists.values())
-    if event.kind not in OPENING_KINDS and not ticks:
-        return
+    if event.kind in OPENING_KINDS or any(_ticks(checklist, event) for checklist in lists.values()):
+        _answer(event, lists, now)
+
+
+@transaction.atomic
+def _answer(event: Event, lists: Mapping[str, Checklist], now: dt.datetime) -> None:
     incident = Incident.objects.select_for_update(no_key=True).filter(stream_id=event.stream_id).first()
     if incident is None or incident.status == IncidentStatus.CLOSED:
         return
     rows = {(row.checklist, row.key): row for row in incident.checklist_items.all()}
     there = {checklist for checklist, _key in rows}
     for key, checklist in lists.items():
-        if is_opened_by(checklist, kind=event.kind, severity=incident.severity):
-            if key not in there:
-                _open(incident, key, checklist, event=event, now=now)
-            elif restarts_windows(checklist, event.kind):
-                _restart(incident, key, checklist, event=event)
+        opened = is_opened_by(checklist, kind=event.kind, severity=incident.severity)
         if key in there:
+            if opened and restarts_windows(checklist, event.kind):
+                _restart(incident, key, checklist, event=event)
             _tick_by_machine(incident, key, checklist, [event], rows, now=now)
+        elif opened:
+            _open(incident, key, checklist, event=event, now=now)
 
 
 def mark_lapsed_phases(*, now: dt.datetime) -> int:
