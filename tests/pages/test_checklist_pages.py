@@ -157,7 +157,7 @@ def test_the_criteria_are_checked_by_a_form_and_the_last_check_is_shown(ida: Cli
         assert words in asked
     assert ida.post(address, {"criteria": ["minor_ui_issues", "data_corruption"]}).status_code == 302
     shown = _page(ida, late, "next")
-    assert "Immediate rollback required Data corruption detected, Minor UI issues ida ," in shown
+    assert "Immediate rollback required Data corruption detected, Minor UI issues ida," in shown
     assert ida.post(address, {"degradation_percent": "30"}).status_code == 302
     assert "a degradation of 30 % is in no tier: judgement needed" in _page(ida, late, "next")
 
