@@ -8,7 +8,8 @@ from typing import Any
 from incidents.playbook import Checklist, TickedBy
 from incidents.states import OPEN_STATUSES, IncidentStatus
 
-# A rollback that failed or was never carried out has changed nothing: there is nothing to analyse yet.
+# A rollback that failed has changed nothing, and one that was handed over goes on as its child: in neither
+# is there anything to analyse yet.
 ROLLBACK_ENDS = ("rollback.succeeded", "rollback.resolved_by_hand")
 _OPENED_BY = {
     "declaration": ("incident.declared", "incident.severity_changed"),

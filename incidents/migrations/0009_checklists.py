@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("core", "0009_history_of_second_factors"),
-        ("incidents", "0007_reading_at_size"),
+        ("incidents", "0008_quarantine"),
     ]
 
     operations = [

@@ -9,6 +9,7 @@ TEMPLATES = [
     ("checklist_overdue", "Checklist overdue"),
     ("rollback_notice", "Rollback notice"),
     ("approval_requested", "Approval requested"),
+    ("break_glass", "Glass was broken"),
     ("attention_page", "A rollback needs a person"),
     ("recovery", "Recovery"),
     ("incident_update", "Update"),
@@ -18,7 +19,7 @@ TEMPLATES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("comms", "0005_history_of_configuration")]
+    dependencies = [("comms", "0006_break_glass_message")]
     operations = [
         migrations.AlterField("message", "template", models.CharField(choices=TEMPLATES, max_length=24))
     ]
