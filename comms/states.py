@@ -42,6 +42,7 @@ class Template(models.TextChoices):
     INCIDENT_ALERT = "incident_alert", "Incident alert"
     RESPONSE_OVERDUE = "response_overdue", "Response overdue"
     ESCALATION = "escalation", "Escalation"
+    CHECKLIST_OVERDUE = "checklist_overdue", "Checklist overdue"
     ROLLBACK_NOTICE = "rollback_notice", "Rollback notice"
     APPROVAL_REQUESTED = "approval_requested", "Approval requested"
     BREAK_GLASS = "break_glass", "Glass was broken"
