@@ -99,8 +99,8 @@ class Site:
         if before == version:
             return None
         if before is not None:
-            _replace_link(self.previous, f"releases/{before}")
-        _replace_link(self.current, f"releases/{version}")
+            replace_link(self.previous, f"releases/{before}")
+        replace_link(self.current, f"releases/{version}")
         return before
 
     def make_folders(self) -> None:
@@ -156,7 +156,8 @@ def write_json(path: Path, value: dict[str, Any], *, mode: int = 0o644) -> None:
     os.replace(temporary, path)
 
 
-def _replace_link(link: Path, target: str) -> None:
+def replace_link(link: Path, target: str) -> None:
+    """Point `link` at `target` in one step."""
     temporary = _temporary_beside(link)
     temporary.symlink_to(target)
     os.replace(temporary, link)
