@@ -44,6 +44,7 @@ class Template(models.TextChoices):
     ESCALATION = "escalation", "Escalation"
     ROLLBACK_NOTICE = "rollback_notice", "Rollback notice"
     APPROVAL_REQUESTED = "approval_requested", "Approval requested"
+    BREAK_GLASS = "break_glass", "Glass was broken"
     ATTENTION_PAGE = "attention_page", "A rollback needs a person"
     RECOVERY = "recovery", "Recovery"
     INCIDENT_UPDATE = "incident_update", "Update"

@@ -10,6 +10,7 @@ EVENT_CONSUMERS = (
         "rollbacks.consumers.consider_rollback",
         ("incident.breached", "release.recorded"),
     ),
+    ("rollbacks.ledger", "rollbacks.consumers.keep_ledger", ("rollback.step_failed",)),
     (
         "comms.routing",
         "comms.consumers.route_event",
@@ -63,6 +64,7 @@ SWEEPS = (
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
+    ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
@@ -71,6 +73,7 @@ SWEEPS = (
 # What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
+    ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),

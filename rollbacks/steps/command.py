@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -14,10 +15,12 @@ from core.playbook.schema import Key, PositiveSeconds
 from rollbacks import supervisor
 from rollbacks.facts import ActingStep, Command, Ending, Invocation, Report, StepResult, Work
 from rollbacks.supervisor import Life, recording
+from rollbacks.supervisor.program import failpoint
 
 POLL_SECONDS = 0.1
 REPORT_SECONDS = 0.4
 SHOWN_BYTES = 8_192
+STARTS = 3
 MEBIBYTE = 1_048_576
 
 
@@ -56,18 +59,20 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
     """
     if invocation.resumed and not invocation.run_dir.exists():
         return StepResult(Ending.UNKNOWN, None, "", note="the folder of the attempt is gone")
-    if supervisor.look(invocation.run_dir) is Life.UNCLAIMED:
-        supervisor.start(invocation.run_dir, _job(invocation))
-    began = reported_at = time.monotonic()
+    starts = 0
+    started: subprocess.Popen[bytes] | None = None
+    reported_at = time.monotonic()
     while True:
         life = supervisor.look(invocation.run_dir)
         if life is Life.ENDED:
             return _harvest(invocation)
         if life is Life.LOST:
             return _lost(invocation)
-        late = time.monotonic() - began > supervisor.NOT_CLAIMED_FOR_SECONDS
-        if life is Life.UNCLAIMED and late and supervisor.forbid(invocation.run_dir):
-            return StepResult(Ending.EXITED, 127, "", note="its supervisor did not start")
+        if life is Life.UNCLAIMED and (started is None or started.poll() is not None):
+            if starts == STARTS and supervisor.forbid(invocation.run_dir):
+                return StepResult(Ending.EXITED, 127, "", note="its supervisor does not start")
+            started, starts = supervisor.start(invocation.run_dir, _job(invocation)), starts + 1
+            failpoint("worker.spawned")
         if time.monotonic() - reported_at >= REPORT_SECONDS:
             reported_at = time.monotonic()
             report(recording.tail(invocation.run_dir / "output", SHOWN_BYTES))

@@ -24,8 +24,6 @@ import psutil
 
 from rollbacks.supervisor import program
 
-NOT_CLAIMED_FOR_SECONDS = 20.0
-
 
 class Life(enum.Enum):
     """What a folder tells of its command."""
@@ -123,7 +121,7 @@ def end_leftovers(run_dir: Path) -> int:
     """End what still runs of a command whose supervisor is gone; returns how many processes there were.
 
     The child is known by pid and start ticks; what left its session is known by the command's own
-    environment, which names the rollback and the step.
+    environment, which names the installation, the rollback and the step.
     """
     child = _read(run_dir / "child.json")
     environment = (_read(run_dir / "job.json") or {}).get("environment", {})
@@ -142,9 +140,8 @@ def end_leftovers(run_dir: Path) -> int:
 
 
 def _is_of(process: psutil.Process, environment: Mapping[str, str]) -> bool:
-    names = ("FIREBREAK_ROLLBACK", "FIREBREAK_STEP", "FIREBREAK_FENCE")
     theirs = process.environ()
-    return all(name in environment and theirs.get(name) == environment[name] for name in names)
+    return bool(environment) and all(theirs.get(name) == value for name, value in environment.items())
 
 
 def _is_old_claim(run_dir: Path) -> bool:

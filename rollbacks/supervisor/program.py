@@ -36,6 +36,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main(run_dir: Path) -> int:
     """Run the job of this folder unless somebody has; 0 when it was run, 1 when it was claimed before."""
+    failpoint("supervisor.begun")
     if not _claim(run_dir):
         return 1
     failpoint("supervisor.claimed")
@@ -324,8 +325,15 @@ def _signal(pid: int, number: int) -> None:
 
 
 def failpoint(name: str) -> None:
-    """For the fault tests, a no-op unless switched on: die here as by kill -9."""
-    if os.environ.get("FIREBREAK_FAILPOINT") == name:
+    """For the fault tests, a no-op unless switched on: die here as by kill -9.
+
+    FIREBREAK_FAILPOINT is `name@path`: only whoever can create the path dies, so it happens once.
+    """
+    wanted, _, once = os.environ.get("FIREBREAK_FAILPOINT", "").partition("@")
+    if wanted != name:
+        return
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(once, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         os.kill(os.getpid(), signal.SIGKILL)
 
 

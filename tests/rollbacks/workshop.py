@@ -99,18 +99,30 @@ class Workshop:
             yield
 
     @property
+    def runs(self) -> list[tuple[str, str]]:
+        """Which rollback ran which command, in order, whichever process did."""
+        lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
+        return [(ref, name) for ref, name in (line.split() for line in lines)]
+
+    @property
     def ran(self) -> list[str]:
-        return self.ledger.read_text().split() if self.ledger.exists() else []
+        return [name for _ref, name in self.runs]
 
     @property
     def probed(self) -> list[str]:
-        return self.probes.read_text().split() if self.probes.exists() else []
+        lines = self.probes.read_text().splitlines() if self.probes.exists() else []
+        return [line.split()[1] for line in lines]
+
+    def declared(self, key: str) -> dict[str, Any]:
+        """What the procedure says about the step of this key; of two, the one that changes something."""
+        phases = (self.procedure[phase] for phase in ("execute", "validate", "verify"))
+        return next(step for steps in phases for step in steps if step["key"] == key)
 
     def python(self, name: str, code: str) -> list[str]:
         signed = self.probes if name.endswith("_back") else self.ledger
         sign = (
             f"import os, sys, time; f = os.open({str(signed)!r}, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o666);"
-            f" os.write(f, b'{name}\\n'); os.close(f)"
+            f" os.write(f, (os.environ['FIREBREAK_ROLLBACK'] + ' {name}\\n').encode()); os.close(f)"
         )
         return ["{python}", "-c", f"{sign}\n{code}", "{target_version}"]
 
