@@ -45,9 +45,7 @@ def at(tom: APIClient, incident: Incident, shop: Service, now: dt.datetime) -> s
     return f"{ROLLBACKS}{asked.json()['ref']}/"
 
 
-def test_an_edit_is_another_plan_and_rests_on_what_was_read(
-    api: APIClient, tom: APIClient, at: str
-) -> None:
+def test_an_edit_is_another_plan_and_rests_on_what_was_read(api: APIClient, tom: APIClient, at: str) -> None:
     stale = api.get(at)["ETag"]
     assert api.post(f"{at}approve/").json()["state"] == "approved"
     refused = tom.patch(at, {"target_version": "1.8.0"}, HTTP_IF_MATCH=stale)
@@ -62,7 +60,9 @@ def test_an_edit_is_another_plan_and_rests_on_what_was_read(
 
 def test_words_are_edited_without_asking_anybody_again(api: APIClient, at: str) -> None:
     assert api.post(f"{at}approve/").status_code == 200
-    edited = api.patch(at, {"reason": "cart too", "expected_duration_seconds": 5, "expected_impact": ""}).json()
+    edited = api.patch(
+        at, {"reason": "cart too", "expected_duration_seconds": 5, "expected_impact": ""}
+    ).json()
     assert (edited["state"], edited["reason"], edited["expected_duration_seconds"], edited["expected_impact"]) == (
         "approved", "cart too", 5, "",
     )  # fmt: skip
