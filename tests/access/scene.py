@@ -187,6 +187,10 @@ def _no_rollback(subject: Subject, now: dt.datetime) -> None:
     subject.incident.holds.all().delete()
 
 
+def _two_people(subject: Subject, now: dt.datetime) -> None:
+    Rollback.objects.filter(pk=subject.rollback.pk).update(people=2)
+
+
 def _needs_attention(subject: Subject, now: dt.datetime) -> None:
     Rollback.objects.filter(pk=subject.rollback.pk).update(state="needs_attention", started_at=now)
     subject.rollback.steps.filter(position=1).update(state="unknown")
@@ -246,6 +250,7 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
+    "two_people": _two_people,
     "switched": _switched,
     "disarmed": _disarmed,
     "token": _token,

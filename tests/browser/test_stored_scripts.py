@@ -264,7 +264,7 @@ def _forms(full: Afternoon) -> list[str]:
     return [
         "/incidents/declare/", "/automation/", f"{incident}roll-back/?service=shop",
         *(f"{incident}{name}/" for name in names),
-        *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "steps/4/mark_done", "steps/4/abort")),
+        *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "edit", "break_glass", "steps/4/mark_done", "steps/4/retry", "steps/4/abort")),
     ]  # fmt: skip
 
 
