@@ -141,7 +141,7 @@ def test_checklists_cost_the_same_however_many_there_are(
 ) -> None:
     from tests.pages.test_reading import count_queries
 
-    price = count_queries(api, f"{at}checklists/")  # type: ignore[arg-type]
+    price = count_queries(api, f"{at}checklists/")
     resolve_incident(incident_id=incident.pk, resolution="x", actor=commander, now=now)
     deliver_pending(now=now)
     with django_assert_num_queries(price):
