@@ -47,6 +47,7 @@ class Template(models.TextChoices):
     APPROVAL_REQUESTED = "approval_requested", "Approval requested"
     BREAK_GLASS = "break_glass", "Glass was broken"
     ATTENTION_PAGE = "attention_page", "A rollback needs a person"
+    RUNNER_MISSING = "runner_missing", "No runner for a rollback"
     RECOVERY = "recovery", "Recovery"
     INCIDENT_UPDATE = "incident_update", "Update"
     INCIDENT_RESOLVED = "incident_resolved", "Resolved"

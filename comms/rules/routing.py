@@ -38,6 +38,8 @@ def is_stale(
         return rollback_state != "awaiting_approval"
     if template == Template.ATTENTION_PAGE:
         return rollback_state not in ("needs_attention", "failed")
+    if template == Template.RUNNER_MISSING:
+        return rollback_state not in ("approved", "validating", "executing", "verifying")
     if template == Template.CHECKLIST_OVERDUE:
         return not overdue
     if template == Template.RESPONSE_OVERDUE:

@@ -21,10 +21,18 @@ from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import describe
 from rollbacks.selectors.authority import demands_of, is_about_this_plan
-from rollbacks.states import BUSY_STEPS, ApprovalDecision, Phase, RollbackState, StepState, Trigger
+from rollbacks.states import (
+    BUSY_STEPS,
+    RUNNABLE_STATES,
+    ApprovalDecision,
+    Phase,
+    RollbackState,
+    StepState,
+    Trigger,
+)
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
-_DONE = (StepState.SUCCEEDED, StepState.SKIPPED)
+_DONE = (StepState.SUCCEEDED, StepState.SKIPPED, StepState.REHEARSED)
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class RollbackFacts:
     parent_ref: str
     parent_url: str
     judgement: str
+    no_runner_text: str
 
 
 @dataclass(frozen=True)
@@ -155,12 +164,19 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         expected_impact=rollback.expected_impact,
         outcome=rollback.outcome,
         authority_text=describe(demands_of(rollback)) + ".",
+        no_runner_text=_no_runner_text(rollback),
         break_glass=rollback.break_glass,
         returns=rollback.returns,
         parent_ref=rollback.parent.ref if rollback.parent else "",
         parent_url=rollback_url(rollback.parent.ref) if rollback.parent else "",
         judgement=_judgement(rollback),
     )
+
+
+def _no_runner_text(rollback: Rollback) -> str:
+    if rollback.no_runner_at is None or rollback.state not in RUNNABLE_STATES:
+        return ""
+    return f"No runner for queue {rollback.queue}: it is due, and no living process serves that queue."
 
 
 def list_children(rollback: Rollback) -> tuple[tuple[str, str], ...]:
@@ -218,6 +234,8 @@ def _phase_state(steps: Iterable[RollbackStep]) -> str:
             return state.value
     if states <= {StepState.SKIPPED}:
         return StepState.SKIPPED.value
+    if states <= {StepState.SKIPPED, StepState.REHEARSED}:
+        return StepState.REHEARSED.value
     if states <= set(_DONE):
         return StepState.SUCCEEDED.value
     return (
