@@ -37,6 +37,12 @@ from rollbacks.transitions import StaleWorker, move_rollback, move_step
 
 logger = logging.getLogger(__name__)
 
+_ENTERED = {
+    Phase.VALIDATE: "checks before anything is changed",
+    Phase.EXECUTE: "all checks passed; what has to change is changed now",
+    Phase.VERIFY: "everything is changed; what users see is verified now",
+}
+
 
 def run_due(*, now: dt.datetime) -> int:
     """Take up due rollbacks one after the other and run each as far as it goes; returns how many."""
@@ -196,6 +202,9 @@ def _enter_phase(rollback_id: int, fence: int, phase: Phase, now: dt.datetime) -
     Service.objects.select_for_update(no_key=True).get(pk=service_id)
     rollback = hold(rollback_id, fence)
     move_rollback(rollback, PHASE_STATE[phase], due_at=now)
+    record_on_rollback(
+        rollback, "rollback.phase_entered", _ENTERED[phase], actor=SYSTEM, now=now, data={"phase": phase}
+    )
     if phase is Phase.VERIFY and has_switched(rollback):
         switch_back(
             service_id=service_id,
