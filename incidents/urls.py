@@ -2,13 +2,23 @@
 
 from django.urls import path
 
-from incidents.views import incidents, pages
+from incidents.views import incidents, pages, releases
 
 app_name = "incidents"
 urlpatterns = [
     path("", pages.now, name="now"),
     path("services/", pages.services, name="services"),
     path("services/<slug:slug>/", pages.service, name="service"),
+    path(
+        "services/<slug:slug>/releases/<path:version>/quarantine/",
+        releases.Quarantine.as_view(),
+        name="quarantine",
+    ),
+    path(
+        "services/<slug:slug>/releases/<path:version>/lift_quarantine/",
+        releases.LiftQuarantine.as_view(),
+        name="lift_quarantine",
+    ),
     path("incidents/", pages.incidents, name="incidents"),
     path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
     path("incidents/<slug:ref>/", pages.incident, name="incident"),

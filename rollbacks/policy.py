@@ -10,8 +10,16 @@ from typing import cast
 
 from core.errors import FirebreakError, Invalid
 from core.playbook import get_playbook
-from rollbacks.facts import Command
-from rollbacks.playbook import AnyStep, Automation, Commands, Procedure, procedure_digest
+from rollbacks.facts import PLACEHOLDER, ActingStep, Command
+from rollbacks.playbook import (
+    OF_THE_TARGET,
+    AnyStep,
+    Automation,
+    Commands,
+    Procedure,
+    commands_of,
+    procedure_digest,
+)
 from rollbacks.states import Phase
 
 
@@ -44,6 +52,16 @@ def commands() -> Mapping[str, Command]:
 
 def steps_of(key: str) -> list[tuple[Phase, AnyStep]]:
     return list(procedure(key).steps())
+
+
+def needs_of_target(key: str) -> frozenset[str]:
+    """Those of `commit` and `artifact` of the target that the procedure's commands are given."""
+    declared, known = procedure(key), commands()
+    words = [word for name in commands_of(declared) for word in known[name].argv]
+    for _phase, step in declared.steps():
+        if isinstance(step, ActingStep):
+            words += step.work(known).words
+    return OF_THE_TARGET & {name for word in words for name in PLACEHOLDER.findall(word)}
 
 
 def plan_digest(

@@ -17,5 +17,8 @@ urlpatterns = [
         name="mark_done",
     ),
     path("rollbacks/<slug:ref>/steps/<int:position>/abort/", rollbacks.Abort.as_view(), name="abort"),
+    path("rollbacks/<slug:ref>/undo/", rollbacks.Undo.as_view(), name="undo"),
+    path("rollbacks/<slug:ref>/hand_over/", rollbacks.HandOver.as_view(), name="hand_over"),
+    path("rollbacks/<slug:ref>/judge/", rollbacks.Judge.as_view(), name="judge"),
     path("automation/", rollbacks.Automation.as_view(), name="automation"),
 ]

@@ -10,6 +10,7 @@ EVENT_CONSUMERS = (
         "rollbacks.consumers.consider_rollback",
         ("incident.breached", "release.recorded"),
     ),
+    ("rollbacks.ledger", "rollbacks.consumers.keep_ledger", ("rollback.step_failed",)),
     (
         "comms.routing",
         "comms.consumers.route_event",

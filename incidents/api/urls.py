@@ -15,11 +15,22 @@ router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "ser
 router.register("monitors", on_services.MonitorViewSet)
 router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
 
+RELEASE = "services/<str:slug>/releases/<path:version>"  # a version may hold slashes
 urlpatterns = [
     path("", include(router.urls)),
     path(
         "incidents/<str:ref>/roles/<str:role>/",
         on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),
         name="incident-role",
+    ),
+    path(
+        f"{RELEASE}/quarantine/",
+        on_services.ReleaseViewSet.as_view({"post": "quarantine"}),
+        name="release-quarantine",
+    ),
+    path(
+        f"{RELEASE}/lift_quarantine/",
+        on_services.ReleaseViewSet.as_view({"post": "lift_quarantine"}),
+        name="release-lift-quarantine",
     ),
 ]

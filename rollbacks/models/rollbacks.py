@@ -134,6 +134,13 @@ class Rollback(models.Model):
     def __str__(self) -> str:
         return self.ref
 
+    @property
+    def way(self) -> str:
+        """What goes back, for people: `2.0.0 → 1.9.0`, or `configuration of 2.0.0`."""
+        if self.returns == "version":
+            return f"{self.from_version} → {self.target_version}"
+        return f"{self.returns} of {self.from_version}"
+
 
 class RollbackStep(models.Model):
     """One step of a rollback, copied from the procedure when it was requested.

@@ -14,12 +14,23 @@ from rollbacks import policy
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import Person, judge_approval
 from rollbacks.selectors.decisions import person_on_incident
-from rollbacks.states import RUNNING_STATES, UNSETTLED_STEPS, RollbackState, StepState
+from rollbacks.selectors.undo import ledger_around, other_targets, why_no_hand_over, why_no_undo
+from rollbacks.states import (
+    END_STATES,
+    RUNNING_STATES,
+    UNSETTLED_STEPS,
+    RollbackState,
+    StepState,
+    Trigger,
+)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One way out of `needs_attention`, with its consequence in words."""
+    """One way out of `needs_attention`, with its consequence in words.
+
+    `options` are the releases to choose from, as (version, label), where the choice asks for one.
+    """
 
     key: str
     label: str
@@ -29,6 +40,7 @@ class Choice:
     why_not: str
     needs_reason: bool = True
     danger: bool = False
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,8 @@ class Attention:
     choices: tuple[Choice, ...]
 
 
-def rollback_actions(actor: Actor, rollback: Rollback) -> tuple[Action, ...]:
-    """Approve, reject, cancel: as far as the rollback's state has them (two queries at most)."""
+def rollback_actions(actor: Actor, rollback: Rollback, steps: Sequence[RollbackStep]) -> tuple[Action, ...]:
+    """Approve, reject, cancel, undo, judge: as far as the state has them (four queries at most)."""
     state = RollbackState(rollback.state)
     actions: list[Action] = []
     if state is RollbackState.AWAITING_APPROVAL:
@@ -58,6 +70,13 @@ def rollback_actions(actor: Actor, rollback: Rollback) -> tuple[Action, ...]:
         if rollback.cancel_requested_at is not None:
             why_not = f"{rollback.cancel_requested_by} has asked it to stop."
         actions.append(_action(rollback, "cancel", "Cancel", "stop-circle", why_not, danger=True))
+    if state is RollbackState.SUCCEEDED:
+        why_not = why_no_decision(actor, rollback) or why_no_undo(rollback, steps, ledger_around(rollback))
+        actions.append(_action(rollback, "undo", "Undo…", "arrow-uturn-right", why_not, danger=True))
+    if state in END_STATES and (rollback.started_at or rollback.trigger == Trigger.AUTOMATED):
+        label = "Judge…" if rollback.false_positive is None else "Judge anew…"
+        why_not = why_not_allowed(actor, "decide_rollback")
+        actions.append(_action(rollback, "judge", label, "scale", why_not))
     return tuple(actions)
 
 
@@ -84,11 +103,12 @@ def attention_of(actor: Actor, rollback: Rollback, steps: Sequence[RollbackStep]
     return Attention(
         known=_known(rollback, step, steps),
         unknown=_unknown(rollback, step),
-        choices=_choices(rollback, step, steps, _why_no_decision(actor, rollback)),
+        choices=_choices(rollback, step, steps, why_no_decision(actor, rollback)),
     )
 
 
-def _why_no_decision(actor: Actor, rollback: Rollback) -> str:
+def why_no_decision(actor: Actor, rollback: Rollback) -> str:
+    """Why the actor may not decide how a rollback goes on; empty when they may."""
     if refusal := why_not_allowed(actor, "decide_rollback"):
         return refusal
     incident = rollback.incident
@@ -144,6 +164,7 @@ def _choices(
             enabled=not why_not,
             why_not=why_not,
         ),
+        *_ways_elsewhere(rollback, steps, why_not),
         Choice(
             "abort",
             "Abort, go on by hand",
@@ -153,6 +174,39 @@ def _choices(
             enabled=not why_not,
             why_not=why_not,
             danger=True,
+        ),
+    )
+
+
+def _ways_elsewhere(rollback: Rollback, steps: Sequence[RollbackStep], why_not: str) -> tuple[Choice, ...]:
+    """Back to where it began, or to another release (one query)."""
+    ledger = ledger_around(rollback)
+    targets = other_targets(rollback, ledger)
+    why_no_way = why_not or why_no_undo(rollback, steps, ledger)
+    nowhere = "" if targets else f"No other release of {rollback.service.name} may be gone to."
+    why_no_other = why_not or why_no_hand_over(rollback) or nowhere
+    hands_over = (
+        f"{rollback.ref} ends here and a new rollback takes its place, so that no other can come between."
+        " It waits until another person approves."
+    )
+    return (
+        Choice(
+            "undo",
+            f"Undo: back to {rollback.from_version}",
+            f"{hands_over} It may go to {rollback.from_version} although that was left.",
+            reverse("rollbacks:undo", args=[rollback.ref]),
+            enabled=not why_no_way,
+            why_not=why_no_way,
+            danger=True,
+        ),
+        Choice(
+            "hand_over",
+            "Go to another release",
+            hands_over,
+            reverse("rollbacks:hand_over", args=[rollback.ref]),
+            enabled=not why_no_other,
+            why_not=why_no_other,
+            options=tuple((judged.version, f"{judged.version}: {judged.why}") for judged in targets),
         ),
     )
 

@@ -57,6 +57,10 @@ class RollbackFacts:
     expected_impact: str
     outcome: str
     authority_text: str
+    returns: str
+    parent_ref: str
+    parent_url: str
+    judgement: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class PhaseLine:
 
 def get_rollback(actor: Actor, ref: str) -> Rollback:
     """The rollback of that reference, if the actor may see its incident; raises NotFound."""
-    rows = Rollback.objects.visible_to(actor).select_related("incident", "service")
+    rows = Rollback.objects.visible_to(actor).select_related("incident", "service", "parent")
     rollback = rows.filter(ref=ref).first()
     if rollback is None:
         raise NotFound("No such rollback.")
@@ -115,7 +119,7 @@ def rollback_url(ref: str) -> str:
 
 
 def rollback_facts(rollback: Rollback) -> RollbackFacts:
-    """The facts of a rollback whose incident and service are loaded (no query)."""
+    """The facts of a rollback whose incident, service and parent are loaded (no query)."""
     incident = rollback.incident
     authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
     took = (
@@ -150,7 +154,24 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         expected_impact=rollback.expected_impact,
         outcome=rollback.outcome,
         authority_text=describe(authority, policy.automation().approvers) + ".",
+        returns=rollback.returns,
+        parent_ref=rollback.parent.ref if rollback.parent else "",
+        parent_url=rollback_url(rollback.parent.ref) if rollback.parent else "",
+        judgement=_judgement(rollback),
     )
+
+
+def list_children(rollback: Rollback) -> tuple[tuple[str, str], ...]:
+    """The rollbacks that undo it or took over from it, as (reference, address) (one query)."""
+    refs = rollback.children.order_by("pk").values_list("ref", flat=True)
+    return tuple((ref, rollback_url(ref)) for ref in refs)
+
+
+def _judgement(rollback: Rollback) -> str:
+    if rollback.false_positive is None:
+        return ""
+    said = "A false positive" if rollback.false_positive else "It was necessary"
+    return f"{said}, says {rollback.judged_by}: {rollback.judged_reason}"
 
 
 def list_approvals(rollback: Rollback) -> tuple[ApprovalLine, ...]:

@@ -15,14 +15,15 @@ from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from core.models.counters import next_reference
 from incidents import policy as incident_policy
-from incidents.models import Incident, Release, Service
+from incidents.models import Incident, Service
 from incidents.services.holds import place_hold
 from incidents.services.incidents import lock_incident
-from incidents.states import ReleaseState
 from rollbacks import policy
 from rollbacks.models import Approval, Rollback, RollbackStep
+from rollbacks.playbook import Procedure
 from rollbacks.rules.authority import Verdict, judge_approval, judge_request
-from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
+from rollbacks.selectors.decisions import person_on_incident
+from rollbacks.selectors.targets import no_target_text, targets_of, why_live_lacks
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
 from rollbacks.states import ApprovalDecision, RollbackState, Trigger
 from rollbacks.timeline import record_on_rollback
@@ -78,9 +79,9 @@ def request_rollback(
         raise Invalid({"procedure": f"{subject.slug} has no procedure of its own; name one."})
     plan = policy.procedure(key)
     values = policy.checked_parameters(key, parameters or {})
-    source, target = _versions(subject, target_version)
+    source, target = _versions(subject, incident, key, plan, target_version)
     digest = policy.digest(key)
-    rollback = _insert(
+    rollback = insert_rollback(
         ref=next_reference("RB", now),
         incident=incident,
         service=subject,
@@ -92,6 +93,8 @@ def request_rollback(
         trigger=Trigger.AUTOMATED if actor.kind is ActorKind.AUTOMATION else Trigger.MANUAL,
         from_version=source,
         target_version=target,
+        returns=plan.returns,
+        queue=plan.queue,
         parameters=values,
         reason=reason,
         expected_duration_seconds=expected_duration_seconds or int(plan.expected_duration),
@@ -102,7 +105,7 @@ def request_rollback(
         requested_by_token=actor.kind is ActorKind.TOKEN,
         requested_at=now,
     )
-    _copy_steps(rollback)
+    copy_steps(rollback)
     place_hold(
         incident=incident,
         kind=HOLD,
@@ -114,7 +117,7 @@ def request_rollback(
     verdict = judge_request(
         person_on_incident(actor, incident), authority, automatic_allowed=automatic_allowed
     )
-    _record_request(rollback, verdict, actor, now)
+    record_request(rollback, verdict, actor, now)
     return rollback
 
 
@@ -217,43 +220,51 @@ def _open_incident(incident_id: int, actor: Actor, service: Service) -> Incident
     return incident
 
 
-def _versions(service: Service, asked: str) -> tuple[str, str]:
-    live = live_release(service)
+def _versions(service: Service, incident: Incident, key: str, plan: Procedure, asked: str) -> tuple[str, str]:
+    """What is left and where it goes: the same version twice where the version stays."""
+    targets = targets_of(service, kind=incident.kind, procedure=key, also=asked)
+    live = targets.live
     if live is None:
         raise TargetUnverified(
             f"No live release of {service.slug} is recorded, so there is nothing to leave."
         )
-    if asked == live.version:
+    if plan.returns != "version":
+        if asked:
+            raise Invalid(
+                {"target_version": f"{plan.name} returns the {plan.returns}; the version stays {live}."}
+            )
+        if missing := why_live_lacks(service, key):
+            raise TargetUnverified(f"{plan.name} cannot run: {missing}.")
+        return live, live
+    if asked == live:
         raise Invalid({"target_version": f"{asked} is live already."})
-    candidates = candidate_targets(service)
-    if not asked:
-        if not candidates:
-            raise TargetUnverified(f"{service.slug} has no verified good release to return to.")
-        return live.version, candidates[0].version
-    if asked not in [release.version for release in candidates]:
-        known = Release.objects.filter(service=service, version=asked).first()
-        said = ReleaseState(known.state).label.lower() if known else "unknown"
-        raise TargetUnverified(f"{asked} of {service.slug} is {said}, not verified good.")
-    if not policy.is_safe_word(asked):
-        raise Invalid({"target_version": "Not a version that a command may be given."})
-    return live.version, asked
+    target = asked or targets.default
+    if target is None:
+        raise TargetUnverified(f"{service.slug} has {no_target_text(targets, incident.kind)}.")
+    if why_not := targets.why_not(target):
+        raise TargetUnverified(f"{target} of {service.slug} is no target: {why_not}.")
+    if not policy.is_safe_word(target):
+        raise Invalid({"target_version": f"{target} is not a version that a command may be given."})
+    return live, target
 
 
-def _insert(*, service: Service, **fields: Any) -> Rollback:
+def insert_rollback(*, service: Service, **fields: Any) -> Rollback:
+    """A new row, if no other rollback of the service is live; raises RollbackUnderWay."""
     try:
         with transaction.atomic():
             return Rollback.objects.create(service=service, **fields)
     except IntegrityError as error:
-        if "one_live_rollback_per_service" not in str(error):
+        if "one_live_" not in str(error):
             raise
-        live = Rollback.objects.live().filter(service=service, drill=False).first()
+        live = Rollback.objects.live().filter(service=service, drill=fields["drill"]).first()
         raise RollbackUnderWay(
             f"{live.ref if live else 'Another rollback'} of {service} is under way: one at a time.",
             state=live.state if live else None,
         ) from error
 
 
-def _copy_steps(rollback: Rollback) -> None:
+def copy_steps(rollback: Rollback) -> None:
+    """The steps of its procedure, so that the rollback keeps them whatever becomes of the playbook."""
     RollbackStep.objects.bulk_create(
         RollbackStep(
             rollback=rollback,
@@ -269,7 +280,8 @@ def _copy_steps(rollback: Rollback) -> None:
     )
 
 
-def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
+def record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
+    """It is approved at once, or awaits a person."""
     valid = dt.timedelta(seconds=policy.automation().approval_valid)
     if verdict.needs_approval:
         move_rollback(
@@ -289,8 +301,7 @@ def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.
     record_on_rollback(
         rollback,
         "rollback.requested",
-        f"{rollback.from_version} → {rollback.target_version} of {rollback.service.name} requested."
-        f" {verdict.reason}",
+        f"{rollback.way} of {rollback.service.name} requested. {verdict.reason}",
         actor=actor,
         now=now,
         data={

@@ -10,6 +10,7 @@ from rollbacks.selectors.choices import attention_of, rollback_actions
 from rollbacks.selectors.rollback_page import (
     get_rollback,
     list_approvals,
+    list_children,
     list_phases,
     rollback_facts,
     rollback_url,
@@ -26,9 +27,10 @@ def rollback(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
     context = {
         "live": Live(rollback_url(found.ref), f"rollback:{found.ref} incident:{found.incident.ref}"),
         "rollback": rollback_facts(found),
-        "actions": rollback_actions(actor, found),
+        "actions": rollback_actions(actor, found, steps),
         "approvals": list_approvals(found),
         "phases": list_phases(found, steps),
+        "children": list_children(found),
         "soak": draw_soak(found, steps),
         "attention": attention_of(actor, found, steps),
     }

@@ -15,11 +15,12 @@ from incidents.models import Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
 from incidents.views.incidents import IncidentCommand
-from rollbacks.forms import AutomationForm, RequestForm, given_parameters
+from rollbacks.forms import AutomationForm, HandOverForm, JudgeForm, RequestForm, given_parameters
 from rollbacks.models import Rollback
 from rollbacks.selectors.plans import Plan, make_plan, service_to_roll_back
 from rollbacks.selectors.rollback_page import get_rollback, rollback_url
-from rollbacks.services import attention, automation, requests
+from rollbacks.selectors.undo import ledger_around, other_targets
+from rollbacks.services import attention, automation, judging, requests, undo
 from rollbacks.states import RUNNING_STATES
 
 MOST_STEPS = 1000  # far above any procedure, far below what the column holds
@@ -48,7 +49,7 @@ class RequestRollback(IncidentCommand):
             incident_id=self.incident.pk,
             service=self.service.slug,
             reason=data["reason"],
-            target_version=data["target_version"],
+            target_version=data.get("target_version", ""),
             expected_duration_seconds=data["expected_duration_seconds"],
             expected_impact=data["expected_impact"],
             parameters=given_parameters(data),
@@ -62,14 +63,18 @@ class RequestRollback(IncidentCommand):
         return rollback_url(self.ref) if self.ref else incident_url(self.incident.ref)
 
     def form_arguments(self) -> dict[str, Any]:
-        versions = [version for version, _state, _why in self.plan.candidates]
+        versions = [judged.version for judged in self.plan.candidates]
         initial = {
             "service": self.service.slug,
             "target_version": versions[0] if versions else "",
             "expected_duration_seconds": self.plan.expected_duration_seconds,
             "expected_impact": self.plan.expected_impact,
         }
-        return {"versions": versions, "procedure": self.service.procedure, "initial": initial}
+        return {
+            "versions": versions if self.plan.returns == "version" else None,
+            "procedure": self.service.procedure,
+            "initial": initial,
+        }
 
     def extra_context(self) -> dict[str, Any]:
         return {"plan": self.plan}
@@ -87,7 +92,7 @@ class RollbackCommand(CommandView):
         return rollback_url(self.rollback.ref)
 
     def way(self) -> str:
-        return f"{self.rollback.from_version} → {self.rollback.target_version} of {self.rollback.service}"
+        return f"{self.rollback.way} of {self.rollback.service}"
 
 
 class Approve(RollbackCommand):
@@ -139,6 +144,74 @@ class Cancel(RollbackCommand):
         else:
             text = "Something was changed already: it stops, nothing is put back, and a person must decide."
         return {"consequences": [text]}
+
+
+class ChildCommand(RollbackCommand):
+    """A command that puts another rollback in this one's place."""
+
+    decides = True
+    danger = True
+    ref = ""
+
+    def back_url(self) -> str:
+        return rollback_url(self.ref or self.rollback.ref)
+
+    def asked_for(self, child: Rollback) -> str:
+        self.ref = child.ref
+        return f"{child.ref} waits until another person approves."
+
+
+class Undo(ChildCommand):
+    form_class = ReasonForm
+    title = "Undo the rollback"
+    submit_label = "Ask for the way back"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        return self.asked_for(
+            undo.undo_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        )
+
+    def extra_context(self) -> dict[str, Any]:
+        rollback = self.rollback
+        return {
+            "consequences": [
+                f"A new rollback of {rollback.service} goes from {rollback.target_version} back to"
+                f" {rollback.from_version}, the version that was left, by the same procedure.",
+                "It waits until another person approves.",
+                f"Where {rollback.ref} waits for a person, it ends as handed over.",
+            ]
+        }
+
+
+class HandOver(ChildCommand):
+    form_class = HandOverForm
+    title = "Go to another release"
+    submit_label = "Hand over"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        return self.asked_for(undo.hand_over(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data))
+
+    def form_arguments(self) -> dict[str, Any]:
+        targets = other_targets(self.rollback, ledger_around(self.rollback))
+        return {"options": [(judged.version, f"{judged.version}: {judged.why}") for judged in targets]}
+
+    def extra_context(self) -> dict[str, Any]:
+        text = f"{self.rollback.ref} ends as handed over, and a new rollback takes its place at once."
+        return {"consequences": [text, "It waits until another person approves."]}
+
+
+class Judge(RollbackCommand):
+    decides = True
+    form_class = JudgeForm
+    title = "Judge the rollback"
+    submit_label = "Judge"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        judging.judge_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        return f"You judged {self.rollback.ref}."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": ["It counts in the false positive rate, and stands on the timeline."]}
 
 
 class StepCommand(RollbackCommand):

@@ -19,6 +19,7 @@ from incidents.models import Incident, Monitor, RoleGrant
 from incidents.services.incidents import declare_incident
 from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
+from incidents.services.services import switch_back
 from incidents.states import INCIDENT_ROLES, Role
 from rollbacks.models import AutomationSwitch, Rollback
 from rollbacks.services.requests import request_rollback
@@ -111,6 +112,7 @@ class Scene:
             "slug": "nowhere" if missing else subject.rollback.service.slug,
             "pk": 2**40 if missing else subject.monitor.pk,
             "role": "technical_lead",
+            "version": "1.9.0",
             "position": 1,
             "key": "none",
             "uidb36": "1",
@@ -187,6 +189,23 @@ def _needs_attention(subject: Subject, now: dt.datetime) -> None:
     subject.rollback.steps.filter(position=1).update(state="unknown")
 
 
+def _switched(subject: Subject, now: dt.datetime) -> None:
+    _needs_attention(subject, now)
+    service = subject.rollback.service
+    switch_back(
+        service_id=service.pk,
+        from_version="2.0.0",
+        to_version="1.9.0",
+        rollback_ref=subject.rollback.ref,
+        actor=SYSTEM,
+        now=now,
+    )
+    long_ago = now - dt.timedelta(days=9)
+    service.releases.create(
+        version="1.8.0", state="good", deployed_at=long_ago, recorded_at=long_ago, good_at=now
+    )
+
+
 def _disarmed(subject: Subject, now: dt.datetime) -> None:
     AutomationSwitch.objects.update_or_create(pk=1, defaults={"armed": False, "changed_at": now})
 
@@ -195,6 +214,12 @@ def _token(subject: Subject, now: dt.datetime) -> None:
     if me := User.objects.filter(username="me").first():
         expires = now + dt.timedelta(days=1)
         ApiToken.objects.create(id=TOKEN, user=me, name="t", scopes=["read"], expires_at=expires)
+
+
+def _quarantined(subject: Subject, now: dt.datetime) -> None:
+    subject.rollback.service.releases.filter(version="1.9.0").update(
+        state="quarantined", quarantined_at=now, quarantine_reason="it leaks"
+    )
 
 
 def _parked(subject: Subject, now: dt.datetime) -> None:
@@ -208,7 +233,9 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
+    "switched": _switched,
     "disarmed": _disarmed,
     "token": _token,
+    "quarantined": _quarantined,
     "parked": _parked,
 }

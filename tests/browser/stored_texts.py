@@ -37,6 +37,8 @@ NEVER = {
     "incidents.monitor.thresholds": "numbers",
     "rollbacks.rollback.ref": "made by Firebreak",
     "rollbacks.rollback.procedure": "a key of the playbook",
+    "rollbacks.rollback.queue": "a key of the playbook",
+    "rollbacks.rollback.returns": "a word of the code",
     "rollbacks.rollback.procedure_digest": "a digest",
     "rollbacks.rollback.plan_digest": "a digest",
     "rollbacks.approval.plan_digest": "a digest",

@@ -19,6 +19,15 @@ from core.embedded.postgres import EmbeddedPostgres
 from core.embedded.valkey import EmbeddedValkey
 from tests.faults import recorder
 from tests.faults.world import World
+from tests.rollbacks.workshop import Workshop
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """For what needs no worker of its own: it runs in the test."""
+    settings.VAR_DIR = tmp_path / "var"  # type: ignore[attr-defined]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Workshop(tmp_path)
 
 
 @pytest.fixture

@@ -166,7 +166,9 @@ def test_two_beats_eight_workers_and_two_hundred_rollbacks(
     refused: list[str] = []
     with world.workshop.open():
         halves = [
-            threading.Thread(target=_ask_for_all, args=(incidents[start:] + incidents[:start], commander, refused))
+            threading.Thread(
+                target=_ask_for_all, args=(incidents[start:] + incidents[:start], commander, refused)
+            )
             for start in (0, 50, 100, 150)
         ]
         for half in halves:
@@ -189,7 +191,9 @@ def _incident_of(slug: str, actor: Actor) -> tuple[int, str]:
     now = utcnow()
     make_service(slug, now)
     incident = declare_incident(actor=SYSTEM, now=now, title=slug, severity="P0", services=[slug])
-    assign_role(incident_id=incident.pk, role="incident_commander", username=actor.label, actor=actor, now=now)
+    assign_role(
+        incident_id=incident.pk, role="incident_commander", username=actor.label, actor=actor, now=now
+    )
     return incident.pk, slug
 
 

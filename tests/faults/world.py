@@ -56,7 +56,9 @@ class World:
         site, where its read-back looks. It says a secret, which nobody may ever see."""
         self.workshop.only({**CHANGE, **more})
         self.workshop.steps(validate=[{"key": "before", **MOMENT}], verify=[{"key": "after", **MOMENT}])
-        self.workshop.command("switch_version", f"print('password={SECRET}', flush=True)\n{code}\n{self.effect()}")
+        self.workshop.command(
+            "switch_version", f"print('password={SECRET}', flush=True)\n{code}\n{self.effect()}"
+        )
         self.workshop.command("release_is_back", f"sys.exit({self.effect_is_missing()})")
 
     def effect(self) -> str:
