@@ -158,14 +158,8 @@ def _why_not_now(rollback: Rollback, now: dt.datetime) -> str:
         return f"{rollback.from_version} is no longer live"
     if why := why_not_target(rollback):
         return why
-    digest = policy.plan_digest(
-        procedure_digest=rollback.procedure_digest,
-        service=rollback.service.slug,
-        target_version=rollback.target_version,
-        parameters=rollback.parameters,
-    )
-    if digest != rollback.plan_digest:
-        return "the plan was edited after it was requested"
+    if why := commands.why_not_as_requested(rollback):
+        return why
     return _why_not_authorised(rollback)
 
 

@@ -47,7 +47,7 @@ def test_a_worker_killed_anywhere_is_replaced_and_the_command_runs_once(
         ("supervisor.written", 1, "succeeded"),
     ],
 )
-@pytest.mark.parametrize("worker_too", [False, True])
+@pytest.mark.parametrize("worker_too", [False, pytest.param(True, marks=pytest.mark.faults)])
 def test_a_supervisor_killed_anywhere_leaves_it_to_the_read_back(
     failpoint: str,
     runs: int | None,
