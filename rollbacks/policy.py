@@ -10,6 +10,7 @@ from typing import cast
 
 from core.errors import FirebreakError, Invalid
 from core.playbook import get_playbook
+from incidents.states import audience_label
 from rollbacks.facts import PLACEHOLDER, ActingStep, Command
 from rollbacks.playbook import (
     OF_THE_TARGET,
@@ -34,6 +35,13 @@ def automation() -> Automation:
     return cast(Automation, get_playbook()["automation"])
 
 
+def told_about(event: str) -> str:
+    """Whom the playbook's routing tells about events of a kind, in words."""
+    routes = [route for route in get_playbook()["routing"].routes if route.event == event]
+    audiences = dict.fromkeys(audience for route in routes for audience in route.audiences)
+    return ", ".join(map(audience_label, audiences)) or "nobody"
+
+
 def procedure(key: str) -> Procedure:
     """Raises Invalid naming the field `procedure`."""
     found = get_playbook()["procedures"].get(key)
@@ -44,6 +52,11 @@ def procedure(key: str) -> Procedure:
 
 def digest(key: str) -> str:
     return procedure_digest(get_playbook(), key)
+
+
+def digests() -> dict[str, str]:
+    """The digest of each procedure of this process's playbook."""
+    return {key: digest(key) for key in get_playbook()["procedures"]}
 
 
 def commands() -> Mapping[str, Command]:

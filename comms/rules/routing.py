@@ -36,6 +36,8 @@ def is_stale(template: str, *, incident_open: bool, acknowledged: bool, rollback
         return rollback_state != "awaiting_approval"
     if template == Template.ATTENTION_PAGE:
         return rollback_state not in ("needs_attention", "failed")
+    if template == Template.RUNNER_MISSING:
+        return rollback_state not in ("approved", "validating", "executing", "verifying")
     if template == Template.RESPONSE_OVERDUE:
         return acknowledged or not incident_open
     while_open = (Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE, Template.ESCALATION)

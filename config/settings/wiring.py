@@ -2,6 +2,8 @@
 
 from celery.schedules import schedule
 
+from config.settings.base import RUNNER_QUEUES
+
 # (name, handler, kinds of event). One pending row per consumer and event is written with the event.
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
@@ -25,6 +27,8 @@ INCIDENT_PANELS = (
     ("left", "comms.panels.who_was_told"),
 )
 NOW_PANELS = ()
+# Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
+SERVICE_NOTES = ("rollbacks.panels.readiness",)
 
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (
@@ -64,14 +68,22 @@ SWEEPS = (
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
+    ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
+    ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
 
+# Sweeps of which each process does a part: name -> the parts of this one.
+SWEEP_PARTS = {"rollbacks.run_due": tuple(RUNNER_QUEUES)}
+# What the watchdog does now and then besides: (name, function(), seconds between).
+WATCHDOG_ROUNDS = (("runner presence", "rollbacks.executor.presence.report_watchdog", 10.0),)
+
 # What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
+    ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
@@ -95,7 +107,10 @@ DUE_WORK = (
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
-OWN_TROUBLES = ("comms.selectors.operation.dead_deliveries",)
+OWN_TROUBLES = (
+    "comms.selectors.operation.dead_deliveries",
+    "rollbacks.selectors.runners.missing_runners",
+)
 
 # /metrics: function() -> iterable of prometheus_client families, by queries whose cost does not grow.
 METRIC_COLLECTORS = (

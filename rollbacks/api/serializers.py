@@ -96,6 +96,22 @@ class RequestRollbackSerializer(StrictSerializer):
     expected_impact = Text(required=False, allow_blank=True, allow_null=True)
 
 
+class EditRollbackSerializer(StrictSerializer):
+    """What is to be different; parameters that are not named stay as they are."""
+
+    target_version = Line(max_length=100, required=False)
+    parameters = serializers.DictField(child=Line(max_length=500), required=False)
+    reason = Text(required=False)
+    expected_duration_seconds = WholeNumber(min_value=1, max_value=WEEK_SECONDS, required=False)
+    expected_impact = Text(required=False, allow_blank=True)
+
+
+class ConfirmSerializer(StrictSerializer):
+    """Yes, and what there is to say."""
+
+    note = Text(max_length=500, required=False, allow_blank=True)
+
+
 class HandOverSerializer(StrictSerializer):
     """Where the rollback that takes over goes, and why."""
 

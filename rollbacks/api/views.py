@@ -26,7 +26,16 @@ from rollbacks.models import Rollback, RollbackStep
 from rollbacks.selectors.output import output_after
 from rollbacks.selectors.procedures import list_procedures
 from rollbacks.selectors.records import get_rollback, rollback_records
-from rollbacks.services import attention, automation, judging, requests, undo
+from rollbacks.services import (
+    attention,
+    automation,
+    break_glass,
+    confirmations,
+    editing,
+    judging,
+    requests,
+    undo,
+)
 
 MAX_OFFSET = 2**53
 
@@ -57,7 +66,7 @@ class RollbackAnswers(ApiViewSet):
 class RollbackViewSet(RollbackAnswers):
     """Rollbacks. What a token requests always awaits a person."""
 
-    scopes = {"GET": "read", "POST": "rollback"}
+    scopes = {"GET": "read", "POST": "rollback", "PATCH": "rollback"}
     filters = RollbackFilters
 
     def list(self, request: Request) -> Response:
@@ -78,9 +87,23 @@ class RollbackViewSet(RollbackAnswers):
         """One rollback with its steps and approvals."""
         return self._show(ref)
 
+    @extend_schema(request=shapes.EditRollbackSerializer, responses=shapes.RollbackSerializer)
+    def partial_update(self, request: Request, ref: str) -> Response:
+        """Change it before it runs, never by token. Another target or parameters void every approval."""
+        rollback, changes = get_rollback(ref, self.actor), self.body(shapes.EditRollbackSerializer)
+        incident = Incident.objects.filter(pk=rollback.incident_id)
+        with self.unchanged(rollback, after=(incident,)):
+            editing.edit_rollback(rollback_id=rollback.pk, changes=changes, **self.by())
+        return self._show(ref)
+
+    @command(takes=ReasonSerializer, answers=shapes.RollbackSerializer)
+    def break_glass(self, request: Request, ref: str) -> Response:
+        """Let it run although another person is missing; management is told at once. Never by token."""
+        return self._do(break_glass.break_glass, ref, ReasonSerializer)
+
     @command(takes=OptionalReasonSerializer, answers=shapes.RollbackSerializer)
     def approve(self, request: Request, ref: str) -> Response:
-        """Approve the plan as it stands; never by token, never by the requester."""
+        """Approve the plan as it stands; never by token, never by who asked for it or edited it."""
         return self._do(requests.approve_rollback, ref, OptionalReasonSerializer)
 
     @command(takes=ReasonSerializer, answers=shapes.RollbackSerializer)
@@ -135,7 +158,7 @@ class IncidentRollbackViewSet(ApiViewSet):
 
 
 class StepViewSet(RollbackAnswers):
-    """The ways out of `needs_attention`: for people only."""
+    """What people, and only people, say about a step."""
 
     scopes = {"POST": "rollback"}
 
@@ -143,6 +166,16 @@ class StepViewSet(RollbackAnswers):
     def mark_done(self, request: Request, ref: str, position: int) -> Response:
         """A person has made sure that the step's effect is there: go on after it."""
         return self._do(attention.mark_step_done, ref, ReasonSerializer, position=position)
+
+    @extend_schema(request=ReasonSerializer, responses=shapes.RollbackSerializer)
+    def retry(self, request: Request, ref: str, position: int) -> Response:
+        """A person answers for running the step once more."""
+        return self._do(attention.retry_step, ref, ReasonSerializer, position=position)
+
+    @extend_schema(request=shapes.ConfirmSerializer, responses=shapes.RollbackSerializer)
+    def confirm(self, request: Request, ref: str, position: int) -> Response:
+        """Say yes to what a `confirm` step asks: the rollback goes on."""
+        return self._do(confirmations.confirm_step, ref, shapes.ConfirmSerializer, position=position)
 
     @extend_schema(request=ReasonSerializer, responses=shapes.RollbackSerializer)
     def abort(self, request: Request, ref: str, position: int) -> Response:

@@ -25,6 +25,7 @@ from rollbacks.executor import commands
 from rollbacks.executor.holding import hold
 from rollbacks.executor.outcomes import finish_step, settle_badly, skip_step, try_again
 from rollbacks.executor.patience import patiently, surviving_the_database
+from rollbacks.executor.rehearsing import keep_out_of_production
 from rollbacks.executor.streaming import OutputStream, keep_text
 from rollbacks.facts import ActingStep, Ending, Invocation, StepResult
 from rollbacks.models import Rollback, RollbackStep
@@ -134,6 +135,7 @@ class _Attempt:
         """From here on the step may have run; or why it must not."""
         rollback = hold(self.rollback_id, self.fence)
         step = rollback.steps.get(pk=self.step.pk)
+        keep_out_of_production(rollback, step, self.said)
         if self.said.switches and not step.compensating and (why := why_not_target(rollback)):
             return f"the target is not there any more: {why}"
         now = utcnow()
@@ -147,6 +149,7 @@ class _Attempt:
     # --- the work ---------------------------------------------------------------------------------
 
     def _run(self) -> StepResult:
+        keep_out_of_production(self.rollback, self.step, self.said)
         kind = STEPS["command" if self.step.compensating else self.step.kind]
         if self.resumed and not kind.resumes and not self.step.memory:
             return StepResult(Ending.UNKNOWN, None, self.step.output_tail, note="the worker died meanwhile")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from rollbacks.facts import PLACEHOLDER, ActingStep, Invocation, Work
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.playbook import AnyStep
 from rollbacks.steps.command import work_of
+from rollbacks.supervisor import recording
 
 
 def declared(rollback: Rollback, step: RollbackStep) -> AnyStep:
@@ -59,7 +61,7 @@ def probe(rollback: Rollback, step: RollbackStep, command: str) -> Invocation:
 
 def check_playbook(rollback: Rollback) -> None:
     """Refuse to run a procedure that is not word for word the one that was requested."""
-    if policy.digest(rollback.procedure) != rollback.procedure_digest:
+    if policy.digests().get(rollback.procedure) != rollback.procedure_digest:
         raise policy.ProcedureChanged(
             f"The procedure {rollback.procedure} on {settings.HOST_NAME} differs from the one requested."
         )
@@ -89,10 +91,11 @@ def run_dir(rollback: Rollback, step: RollbackStep) -> Path:
     return folder / f"{step.position:02d}-{step.key}.{step.attempt}"
 
 
-def words_for_reading(rollback: Rollback, step: RollbackStep) -> tuple[str, ...]:
-    """What a rehearsal shows: the words that would have run."""
+def text_for_reading(rollback: Rollback, step: RollbackStep) -> str:
+    """The words that would run, as one line for people: without anything that looks like a secret."""
     values = _values(rollback)
-    return tuple(_fill(word, values) for word in acting(rollback, step).work(policy.commands()).words)
+    words = [_fill(word, values) for word in acting(rollback, step).work(policy.commands()).words]
+    return recording.clean(shlex.join(words).encode())
 
 
 def _invocation(

@@ -23,6 +23,7 @@ from rollbacks.executor.acting import IsHeld, act
 from rollbacks.executor.holding import hold
 from rollbacks.executor.lease import Lease, claim
 from rollbacks.executor.outcomes import skip_step
+from rollbacks.executor.rehearsing import is_only_rehearsed, rehearse
 from rollbacks.executor.undoing import undo_next
 from rollbacks.executor.waiting import WAITING_KINDS
 from rollbacks.models import Rollback, RollbackStep
@@ -48,12 +49,13 @@ def run_due(*, now: dt.datetime) -> int:
     """Take up due rollbacks one after the other and run each as far as it goes; returns how many."""
     taken = 0
     while not shutdown.requested() and (claimed := claim()):
-        _run(*claimed)
+        run_claimed(*claimed)
         taken += 1
     return taken
 
 
-def _run(rollback_id: int, fence: int) -> None:
+def run_claimed(rollback_id: int, fence: int) -> None:
+    """Run one that this process has claimed as far as it goes."""
     ref, incident = Rollback.objects.values_list("ref", "incident__ref").get(pk=rollback_id)
     with about(rollback=ref, incident=incident), Lease(rollback_id, fence) as lease:
         try:
@@ -91,6 +93,8 @@ def _advance(rollback_id: int, fence: int, is_held: IsHeld) -> bool:
         return _enter_phase(rollback_id, fence, Phase(step.phase), now)
     if why := _why_not_needed(rollback, step):
         return _pass_over(rollback_id, fence, step.pk, why, now)
+    if rollback.drill and is_only_rehearsed(commands.declared(rollback, step)):
+        return rehearse(rollback_id, fence, step.pk, now)
     if step.kind in WAITING_KINDS:
         return WAITING_KINDS[step.kind](rollback_id, fence, step.pk, now)
     return act(rollback_id, fence, step.pk, is_held)
@@ -275,15 +279,14 @@ def _give_to_a_person(rollback_id: int, fence: int, why: str) -> None:
     except (StaleWorker, NotFound):
         return
     now = utcnow()
-    if rollback.mutated_at is None and rollback.state in (
-        RollbackState.APPROVED,
-        RollbackState.VALIDATING,
-    ):
-        end_rollback(rollback, RollbackState.FAILED, why, actor=SYSTEM, now=now)
-        return
+    may_fail = (RollbackState.APPROVED, RollbackState.VALIDATING)
+    clean = rollback.mutated_at is None and (rollback.drill or rollback.state in may_fail)
     step = next_step(rollback)
-    if step is not None and step.state in (StepState.RUNNING, StepState.STARTING):
-        move_step(step, StepState.UNKNOWN, finished_at=now, note=why[:500])
+    if step is not None and step.state in BUSY_STEPS:
+        move_step(step, StepState.FAILED if clean else StepState.UNKNOWN, finished_at=now, note=why[:500])
     elif step is not None and step.state in (StepState.PENDING, StepState.WAITING):
         move_step(step, StepState.CANCELLED, finished_at=now, note=why[:500])
-    ask_for_a_person(rollback, why, actor=SYSTEM, now=now)
+    if clean:
+        end_rollback(rollback, RollbackState.FAILED, why, actor=SYSTEM, now=now)
+    else:
+        ask_for_a_person(rollback, why, actor=SYSTEM, now=now)

@@ -13,6 +13,7 @@ from incidents.models import Incident, Service
 from rollbacks.states import (
     LIVE_STATES,
     RUNNING_STATES,
+    UNSETTLED_STEPS,
     ApprovalDecision,
     Phase,
     RollbackState,
@@ -70,6 +71,13 @@ class Rollback(models.Model):
     )
     requested_by_token = models.BooleanField(default=False)
     requested_at = models.DateTimeField()
+    edited_by_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who changed the plan last: it is theirs as it stands.",
+    )
     break_glass = models.BooleanField(default=False, db_default=False)
     approved_at = models.DateTimeField(null=True)
     approval_expires_at = models.DateTimeField(null=True)
@@ -94,6 +102,9 @@ class Rollback(models.Model):
     lease_until = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=200, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
+    no_runner_at = models.DateTimeField(
+        null=True, help_text="When it was noticed that no runner serves its queue; none since it was claimed."
+    )
 
     objects = RollbackQuerySet.as_manager()
 
@@ -183,6 +194,11 @@ class RollbackStep(models.Model):
     def __str__(self) -> str:
         return f"{self.rollback_id}#{self.position} {self.key}"
 
+    @property
+    def waits_for_a_decision(self) -> bool:
+        """It did not do what it should, and the procedure does not go on all the same."""
+        return self.state in UNSETTLED_STEPS and not self.tolerated
+
 
 class StepOutput(models.Model):
     """A piece of what one attempt of a step said, cleaned and without secrets.
@@ -210,7 +226,7 @@ class StepOutput(models.Model):
 
 
 class Approval(models.Model):
-    """What one person decided about one plan."""
+    """What one person decided about one plan; an edit of the plan makes it void."""
 
     rollback = models.ForeignKey(Rollback, on_delete=models.CASCADE, related_name="approvals")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -219,12 +235,15 @@ class Approval(models.Model):
     reason = models.TextField(blank=True)
     plan_digest = models.CharField(max_length=64)
     decided_at = models.DateTimeField()
+    voided_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering: ClassVar = ["decided_at"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["rollback", "user", "plan_digest"], name="one_decision_per_person_and_plan"
+                fields=["rollback", "user", "decision"],
+                condition=Q(voided_at__isnull=True),
+                name="one_standing_decision_of_a_kind_per_person",
             )
         ]
 

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from core.actors import Actor
-from incidents.models import Incident, Monitor, Release, Responder, RoleGrant, Service
-from incidents.states import IncidentKind, Metric, MonitorLevel, ReleaseState, Role
+from incidents.models import Monitor, Release, Service
+from incidents.states import IncidentKind, Metric, MonitorLevel, ReleaseState
 from rollbacks.models import Rollback
 from rollbacks.rules.admission import Situation
-from rollbacks.rules.authority import Person
+from rollbacks.selectors.authority import person_on_incident as person_on_incident
 from rollbacks.selectors.targets import targets_of
 from rollbacks.selectors.targets import why_not_target as why_not_target
 from rollbacks.services.automation import current_switch
 from rollbacks.states import END_STATES, RollbackState
 
 DID_NOT_SUCCEED = (RollbackState.FAILED, RollbackState.HANDED_OVER, RollbackState.RESOLVED_BY_HAND)
-
-
-def person_on_incident(actor: Actor, incident: Incident) -> Person:
-    """The actor with the roles held on this incident by a grant that still stands."""
-    if actor.user_id is None:
-        return Person(actor.kind, None, frozenset())
-    granted = set(
-        RoleGrant.objects.filter(user_id=actor.user_id, user__is_active=True).values_list("role", flat=True)
-    )
-    held = set(
-        Responder.objects.filter(incident=incident, user_id=actor.user_id, until__isnull=True)
-        .exclude(role="")
-        .values_list("role", flat=True)
-    )
-    roles = {Role(role) for role in held & granted}
-    if Role.ENGINEERING_MANAGER in granted:
-        roles.add(Role.ENGINEERING_MANAGER)
-    return Person(actor.kind, actor.user_id, frozenset(roles))
 
 
 def live_release(service: Service) -> Release | None:

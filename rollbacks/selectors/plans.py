@@ -9,7 +9,6 @@ from django.urls import reverse
 from core.actors import Actor
 from core.errors import NotFound
 from core.playbook import get_playbook
-from incidents import policy as incident_policy
 from incidents.models import Incident, Service
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.declaration import told_text
@@ -17,9 +16,9 @@ from incidents.selectors.durations import duration_text
 from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.playbook import Procedure
-from rollbacks.rules.authority import describe, judge_request
+from rollbacks.rules.authority import Case, describe, judge_plan
 from rollbacks.rules.targets import Judged
-from rollbacks.selectors.decisions import person_on_incident
+from rollbacks.selectors.authority import demands_on, person_on_incident
 from rollbacks.selectors.targets import no_target_text, targets_of
 from rollbacks.states import Phase
 
@@ -59,8 +58,8 @@ def make_plan(actor: Actor, incident: Incident, service: Service) -> Plan:
     """The plan of a rollback of one of the incident's services; Invalid without a procedure."""
     procedure = policy.procedure(service.procedure)
     targets, of_a_version = targets_of(service, kind=incident.kind), procedure.returns == "version"
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
-    verdict = judge_request(person_on_incident(actor, incident), authority, automatic_allowed=False)
+    demands = demands_on(incident, procedure)
+    verdict = judge_plan(Case(demands, person_on_incident(actor, incident)))
     return Plan(
         service=service.name,
         service_slug=service.slug,
@@ -74,7 +73,7 @@ def make_plan(actor: Actor, incident: Incident, service: Service) -> Plan:
         expected_duration_seconds=int(procedure.expected_duration),
         expected_duration_text=duration_text(procedure.expected_duration),
         expected_impact=procedure.expected_impact,
-        authority_text=f"{describe(authority, policy.automation().approvers)}. {verdict.reason}",
+        authority_text=f"{describe(demands)}. {verdict.reason}",
         audience_text=told_text(incident.severity),
         needs_approval=verdict.needs_approval,
         submit_label="Request rollback" if verdict.needs_approval else "Roll back now",
@@ -104,7 +103,7 @@ def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
         return refusal
     if not incident.is_open:
         return f"{incident.ref} is {incident.get_status_display().lower()}; reopen it first."
-    running = Rollback.objects.live().filter(service=service, drill=False).first()
+    running = Rollback.objects.live().filter(service=service, drill=incident.drill).first()
     if running is not None:
         return f"{running.ref} of {service.name} is under way: one at a time."
     return _why_no_way(incident, service)

@@ -14,17 +14,25 @@ from django.urls import reverse
 from core.actors import Actor
 from core.errors import NotFound
 from core.playbook import get_playbook
-from incidents import policy as incident_policy
 from incidents.selectors.cards import incident_url
 from incidents.selectors.durations import duration_text
 from rollbacks import policy
 from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import describe
-from rollbacks.states import BUSY_STEPS, Phase, RollbackState, StepState, Trigger
+from rollbacks.selectors.authority import demands_of, is_about_this_plan
+from rollbacks.states import (
+    BUSY_STEPS,
+    RUNNABLE_STATES,
+    ApprovalDecision,
+    Phase,
+    RollbackState,
+    StepState,
+    Trigger,
+)
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
-_DONE = (StepState.SUCCEEDED, StepState.SKIPPED)
+_DONE = (StepState.SUCCEEDED, StepState.SKIPPED, StepState.REHEARSED)
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,12 @@ class RollbackFacts:
     expected_impact: str
     outcome: str
     authority_text: str
+    break_glass: bool
     returns: str
     parent_ref: str
     parent_url: str
     judgement: str
+    no_runner_text: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class ApprovalLine:
 
     who: str
     decision: str
+    label: str
     at: dt.datetime
     reason: str
     valid: bool
@@ -121,7 +132,6 @@ def rollback_url(ref: str) -> str:
 def rollback_facts(rollback: Rollback) -> RollbackFacts:
     """The facts of a rollback whose incident, service and parent are loaded (no query)."""
     incident = rollback.incident
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
     took = (
         (rollback.completed_at - rollback.started_at)
         if rollback.completed_at and rollback.started_at
@@ -153,12 +163,20 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         expected_duration_text=duration_text(rollback.expected_duration_seconds),
         expected_impact=rollback.expected_impact,
         outcome=rollback.outcome,
-        authority_text=describe(authority, policy.automation().approvers) + ".",
+        authority_text=describe(demands_of(rollback)) + ".",
+        no_runner_text=_no_runner_text(rollback),
+        break_glass=rollback.break_glass,
         returns=rollback.returns,
         parent_ref=rollback.parent.ref if rollback.parent else "",
         parent_url=rollback_url(rollback.parent.ref) if rollback.parent else "",
         judgement=_judgement(rollback),
     )
+
+
+def _no_runner_text(rollback: Rollback) -> str:
+    if rollback.no_runner_at is None or rollback.state not in RUNNABLE_STATES:
+        return ""
+    return f"No runner for queue {rollback.queue}: it is due, and no living process serves that queue."
 
 
 def list_children(rollback: Rollback) -> tuple[tuple[str, str], ...]:
@@ -180,9 +198,10 @@ def list_approvals(rollback: Rollback) -> tuple[ApprovalLine, ...]:
         ApprovalLine(
             who=approval.user.get_username(),
             decision=approval.decision,
+            label=str(ApprovalDecision(approval.decision).label),
             at=approval.decided_at,
             reason=approval.reason,
-            valid=approval.plan_digest == rollback.plan_digest,
+            valid=is_about_this_plan(approval, rollback),
         )
         for approval in rollback.approvals.select_related("user")
     )
@@ -215,6 +234,8 @@ def _phase_state(steps: Iterable[RollbackStep]) -> str:
             return state.value
     if states <= {StepState.SKIPPED}:
         return StepState.SKIPPED.value
+    if states <= {StepState.SKIPPED, StepState.REHEARSED}:
+        return StepState.REHEARSED.value
     if states <= set(_DONE):
         return StepState.SUCCEEDED.value
     return (

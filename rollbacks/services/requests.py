@@ -7,24 +7,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
-from core import hints
 from core.access import require
 from core.actors import Actor, ActorKind
 from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from core.models.counters import next_reference
-from incidents import policy as incident_policy
 from incidents.models import Incident, Service
 from incidents.services.holds import place_hold
 from incidents.services.incidents import lock_incident
 from rollbacks import policy
-from rollbacks.models import Approval, Rollback, RollbackStep
+from rollbacks.models import Rollback, RollbackStep
 from rollbacks.playbook import Procedure
-from rollbacks.rules.authority import Verdict, judge_approval, judge_request
-from rollbacks.selectors.decisions import person_on_incident
+from rollbacks.rules.authority import (
+    Case,
+    Verdict,
+    judge_approval,
+    judge_plan,
+    persons_behind,
+    seconds_left,
+)
+from rollbacks.selectors.authority import case_of, demands_on, person_on_incident
 from rollbacks.selectors.targets import no_target_text, targets_of, why_live_lacks
+from rollbacks.services.drills import preempt_drill
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
+from rollbacks.services.runners import wake_runner
 from rollbacks.states import ApprovalDecision, RollbackState, Trigger
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback
@@ -79,7 +87,7 @@ def request_rollback(
         raise Invalid({"procedure": f"{subject.slug} has no procedure of its own; name one."})
     plan = policy.procedure(key)
     values = policy.checked_parameters(key, parameters or {})
-    source, target = _versions(subject, incident, key, plan, target_version)
+    source, target = choose_versions(subject, incident, key, plan, target_version)
     digest = policy.digest(key)
     rollback = insert_rollback(
         ref=next_reference("RB", now),
@@ -95,6 +103,7 @@ def request_rollback(
         target_version=target,
         returns=plan.returns,
         queue=plan.queue,
+        people=plan.people,
         parameters=values,
         reason=reason,
         expected_duration_seconds=expected_duration_seconds or int(plan.expected_duration),
@@ -113,35 +122,35 @@ def request_rollback(
         reason=f"{rollback.ref} is under way",
         now=now,
     )
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
-    verdict = judge_request(
-        person_on_incident(actor, incident), authority, automatic_allowed=automatic_allowed
-    )
-    record_request(rollback, verdict, actor, now)
+    case = Case(demands_on(incident, plan), person_on_incident(actor, incident), admitted=automatic_allowed)
+    record_request(rollback, judge_plan(case), actor, now)
     return rollback
 
 
 @transaction.atomic
 def approve_rollback(*, rollback_id: int, actor: Actor, now: dt.datetime, reason: str = "") -> Rollback:
-    """Approve the plan as it stands; raises ApprovalRefused or IllegalMove."""
+    """Approve the plan as it stands; it may run once everybody who is asked for stands behind it.
+
+    Raises ApprovalRefused, or Conflict when nothing awaits approval or this person gave it already.
+    """
     rollback = lock_rollback(rollback_id, actor)
     verdict = _decide(rollback, actor, now, ApprovalDecision.APPROVED, reason)
-    valid = dt.timedelta(seconds=policy.automation().approval_valid)
-    move_rollback(
-        rollback,
-        RollbackState.APPROVED,
-        approved_at=now,
-        approval_expires_at=now + valid,
-        due_at=now,
-    )
+    case = case_of(rollback, now)
+    plan = judge_plan(case)
+    if plan.allowed:
+        let_run(rollback, now=now, seconds=seconds_left(case))
+    else:  # the page and If-Match see that something has changed
+        Rollback.objects.filter(pk=rollback.pk).update(version=F("version") + 1)
+        rollback.refresh_from_db()
+    said = f"approved by {actor.label}" + (f": {reason}" if reason else "") + f". {verdict.reason}"
     record_on_rollback(
         rollback,
-        "rollback.approved",
-        f"approved by {actor.label}. {verdict.reason}",
+        "rollback.approved" if plan.allowed else "rollback.approval_given",
+        said if plan.allowed else f"{said} {plan.reason}",
         actor=actor,
         now=now,
+        data={"state": rollback.state, "persons": len(persons_behind(case)), "reason": reason[:500]},
     )
-    hints.wake("rollbacks.run_due")
     return rollback
 
 
@@ -200,7 +209,7 @@ def cancel_rollback(*, rollback_id: int, reason: str, actor: Actor, now: dt.date
             actor=actor,
             now=now,
         )
-        hints.wake("rollbacks.run_due")
+        wake_runner(rollback)
     return rollback
 
 
@@ -220,7 +229,9 @@ def _open_incident(incident_id: int, actor: Actor, service: Service) -> Incident
     return incident
 
 
-def _versions(service: Service, incident: Incident, key: str, plan: Procedure, asked: str) -> tuple[str, str]:
+def choose_versions(
+    service: Service, incident: Incident, key: str, plan: Procedure, asked: str
+) -> tuple[str, str]:
     """What is left and where it goes: the same version twice where the version stays."""
     targets = targets_of(service, kind=incident.kind, procedure=key, also=asked)
     live = targets.live
@@ -282,22 +293,13 @@ def copy_steps(rollback: Rollback) -> None:
 
 def record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
     """It is approved at once, or awaits a person."""
-    valid = dt.timedelta(seconds=policy.automation().approval_valid)
-    if verdict.needs_approval:
-        move_rollback(
-            rollback,
-            RollbackState.AWAITING_APPROVAL,
-            approval_expires_at=now + valid,
-            due_at=now + valid,
-        )
+    if not rollback.drill:
+        preempt_drill(rollback, actor=actor, now=now)
+    valid = policy.automation().approval_valid
+    if verdict.allowed:
+        let_run(rollback, now=now, seconds=valid)
     else:
-        move_rollback(
-            rollback,
-            RollbackState.APPROVED,
-            approved_at=now,
-            approval_expires_at=now + valid,
-            due_at=now,
-        )
+        move_rollback(rollback, RollbackState.AWAITING_APPROVAL, **awaiting(now, valid))
     record_on_rollback(
         rollback,
         "rollback.requested",
@@ -313,29 +315,49 @@ def record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.d
             "reason": rollback.reason,
         },
     )
-    if not verdict.needs_approval:
-        hints.wake("rollbacks.run_due")
 
 
-def _decide(
-    rollback: Rollback, actor: Actor, now: dt.datetime, decision: ApprovalDecision, reason: str
-) -> Verdict:
-    require(actor, "decide_rollback")
-    incident = rollback.incident
-    verdict = judge_approval(
-        person_on_incident(actor, incident),
-        incident_policy.rollback_authority(incident.severity, incident.security_level),
-        policy.automation().approvers,
-        requester_id=rollback.requested_by_user_id,
-        requested_by_person=not rollback.requested_by_token and rollback.requested_by_user_id is not None,
+def let_run(rollback: Rollback, *, now: dt.datetime, seconds: float) -> None:
+    """It is authorised: a worker may begin it within so many seconds."""
+    move_rollback(
+        rollback,
+        RollbackState.APPROVED,
+        approved_at=now,
+        approval_expires_at=now + dt.timedelta(seconds=seconds),
+        due_at=now,
     )
-    if not verdict.allowed or actor.user_id is None:
-        raise ApprovalRefused(verdict.reason)
+    wake_runner(rollback)
+
+
+def awaiting(now: dt.datetime, seconds: float) -> dict[str, Any]:
+    """The columns of a rollback that awaits approval for so many seconds from now on."""
+    until = now + dt.timedelta(seconds=seconds)
+    return {"approved_at": None, "approval_expires_at": until, "due_at": until}
+
+
+def require_awaiting(rollback: Rollback, now: dt.datetime) -> None:
+    """Raise Conflict unless its approval is still asked for."""
     if rollback.state != RollbackState.AWAITING_APPROVAL:
         raise Conflict(f"{rollback.ref} is {rollback.state}: nothing awaits approval.", state=rollback.state)
-    require_assurance(actor, now)
-    Approval.objects.create(
-        rollback=rollback,
+    if rollback.approval_expires_at is not None and rollback.approval_expires_at <= now:
+        raise Conflict(f"{rollback.ref} was not approved in time.", state=rollback.state)
+
+
+def note_decision(
+    rollback: Rollback,
+    verdict: Verdict,
+    decision: ApprovalDecision,
+    reason: str,
+    *,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    """What a person decided about the plan as it stands; raises Conflict where they did so already."""
+    assert actor.user_id is not None  # the rules let only persons decide
+    standing = rollback.approvals.filter(user=actor.user_id, decision=decision, voided_at=None)
+    if standing.exists():
+        raise Conflict(f"You have decided this about {rollback.ref} already.", state=rollback.state)
+    rollback.approvals.create(
         user_id=actor.user_id,
         decision=decision,
         role=verdict.role or "",
@@ -343,4 +365,16 @@ def _decide(
         plan_digest=rollback.plan_digest,
         decided_at=now,
     )
+
+
+def _decide(
+    rollback: Rollback, actor: Actor, now: dt.datetime, decision: ApprovalDecision, reason: str
+) -> Verdict:
+    require(actor, "decide_rollback")
+    verdict = judge_approval(person_on_incident(actor, rollback.incident), case_of(rollback, now))
+    if not verdict.allowed:
+        raise ApprovalRefused(verdict.reason)
+    require_awaiting(rollback, now)
+    require_assurance(actor, now)
+    note_decision(rollback, verdict, decision, reason, actor=actor, now=now)
     return verdict

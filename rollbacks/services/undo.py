@@ -130,7 +130,7 @@ def _replace(
     )
     copy_steps(child)
     place_hold(incident=parent.incident, kind=HOLD, reference=ref, reason=f"{ref} is under way", now=now)
-    record_request(child, Verdict(True, True, f"{what}; another person approves."), actor, now)
+    record_request(child, Verdict(False, f"{what}; another person approves."), actor, now)
     return child
 
 

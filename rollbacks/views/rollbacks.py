@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.urls import reverse
 
+from core.clock import utcnow
 from core.errors import NotFound
 from core.playbook import get_playbook
+from core.versions import at_version
 from core.views.commands import CommandView
 from incidents.forms import OptionalReasonForm, ReasonForm
-from incidents.models import Service
+from incidents.models import Incident, Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
 from incidents.views.incidents import IncidentCommand
-from rollbacks.forms import AutomationForm, HandOverForm, JudgeForm, RequestForm, given_parameters
+from rollbacks.forms import (
+    PARAMETER,
+    AutomationForm,
+    ConfirmForm,
+    EditRollbackForm,
+    HandOverForm,
+    JudgeForm,
+    RequestForm,
+    given_parameters,
+)
 from rollbacks.models import Rollback
+from rollbacks.policy import told_about
+from rollbacks.rules.authority import judge_plan
+from rollbacks.selectors.authority import case_of, person_on_incident
+from rollbacks.selectors.confirmations import confirmation_of
 from rollbacks.selectors.plans import Plan, make_plan, service_to_roll_back
 from rollbacks.selectors.rollback_page import get_rollback, rollback_url
+from rollbacks.selectors.targets import targets_of
 from rollbacks.selectors.undo import ledger_around, other_targets
-from rollbacks.services import attention, automation, judging, requests, undo
-from rollbacks.states import RUNNING_STATES
+from rollbacks.services import (
+    attention,
+    automation,
+    break_glass,
+    confirmations,
+    editing,
+    judging,
+    requests,
+    undo,
+)
+from rollbacks.states import GLASS_BROKEN, RUNNING_STATES, RollbackState
 
 MOST_STEPS = 1000  # far above any procedure, far below what the column holds
 
@@ -102,13 +128,78 @@ class Approve(RollbackCommand):
     submit_label = "Approve"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        requests.approve_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
-        return f"You approved {self.rollback.ref}: it starts now."
+        rollback = requests.approve_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        then = "it starts now" if rollback.state == RollbackState.APPROVED else "another person is missing"
+        return f"You approved {rollback.ref}: {then}."
 
     def extra_context(self) -> dict[str, Any]:
+        person = person_on_incident(self.actor, self.rollback.incident)
+        verdict = judge_plan(case_of(self.rollback, utcnow()).approved_by(person))
+        then = f"{self.way()} starts at once." if verdict.allowed else verdict.reason
         told = told_text(self.rollback.incident.severity)
+        return {"consequences": [then, self.rollback.expected_impact, f"Told: {told}."]}
+
+
+class BreakGlass(RollbackCommand):
+    decides = True
+    form_class = ReasonForm
+    title = "Break glass"
+    submit_label = "Break glass: run it alone"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        break_glass.break_glass(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        return f"You broke the glass: {self.rollback.ref} starts now."
+
+    def extra_context(self) -> dict[str, Any]:
         return {
-            "consequences": [f"{self.way()} starts at once.", self.rollback.expected_impact, f"Told: {told}."]
+            "consequences": [
+                f"{self.way()} starts at once, decided by you alone: no other person approves it.",
+                self.rollback.expected_impact,
+                f"Told at once, with your name and reason: {told_about(GLASS_BROKEN)}.",
+                "It is reviewed afterwards.",
+            ]
+        }
+
+
+class Edit(RollbackCommand):
+    form_class = EditRollbackForm
+    title = "Edit the rollback"
+    submit_label = "Save"
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        if self.rollback.procedure not in get_playbook()["procedures"]:
+            raise NotFound(f"The playbook has no procedure {self.rollback.procedure} any more.")
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        changes = {name: data[name] for name in (*editing.PLAN, *editing.WORDS) if name in data}
+        changes["parameters"] = given_parameters(data)
+        rows = Rollback.objects.filter(pk=self.rollback.pk)
+        incident = Incident.objects.filter(pk=self.rollback.incident_id)
+        with at_version(rows, [data["version"]], after=(incident,)):
+            rollback = editing.edit_rollback(
+                rollback_id=self.rollback.pk, changes=changes, actor=self.actor, now=now
+            )
+        return f"{rollback.ref} is {rollback.get_state_display().lower()}."
+
+    def form_arguments(self) -> dict[str, Any]:
+        rollback, versions = self.rollback, None
+        if rollback.returns == "version":
+            kind, procedure = rollback.incident.kind, rollback.procedure
+            candidates = targets_of(rollback.service, kind=kind, procedure=procedure).candidates
+            versions = list(dict.fromkeys([rollback.target_version, *(c.version for c in candidates)]))
+        values = {PARAMETER + name: value for name, value in rollback.parameters.items()}
+        named = ("target_version", "version", *editing.WORDS)
+        initial = {**{name: getattr(rollback, name) for name in named}, **values}
+        return {"versions": versions, "procedure": rollback.procedure, "initial": initial}
+
+    def extra_context(self) -> dict[str, Any]:
+        return {
+            "consequences": [
+                "Another target or other parameters are another plan: what was approved is void.",
+                "You then count as who asked for it, and cannot approve it.",
+            ]
         }
 
 
@@ -218,7 +309,7 @@ class StepCommand(RollbackCommand):
     """A decision about a step that a machine could not settle."""
 
     decides = True
-    form_class = ReasonForm
+    form_class: ClassVar[type[forms.Form]] = ReasonForm
     position: int
 
     def load(self, **kwargs: Any) -> None:
@@ -236,6 +327,38 @@ class MarkStepDone(StepCommand):
             rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
         )
         return f"{self.rollback.ref} goes on."
+
+
+class Retry(StepCommand):
+    title = "Try the step again"
+    submit_label = "Try again"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        attention.retry_step(
+            rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
+        )
+        return f"{self.rollback.ref} tries the step again."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": ["What the step does is done once more, whatever it did before."]}
+
+
+class Confirm(StepCommand):
+    form_class = ConfirmForm
+    title = "Confirm the step"
+    submit_label = "Yes, go on"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        confirmations.confirm_step(
+            rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
+        )
+        return f"{self.rollback.ref} goes on."
+
+    def extra_context(self) -> dict[str, Any]:
+        steps = list(self.rollback.steps.filter(position=self.position))
+        asked = confirmation_of(self.actor, self.rollback, steps)
+        return {"intro": asked.question} if asked else {}
 
 
 class Abort(StepCommand):

@@ -43,6 +43,7 @@ NEVER = {
     "rollbacks.rollback.plan_digest": "a digest",
     "rollbacks.approval.plan_digest": "a digest",
     "rollbacks.approval.role": "a key of the playbook",
+    "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
 }
 MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version")

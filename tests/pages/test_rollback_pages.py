@@ -172,7 +172,7 @@ def test_what_needs_a_person_is_explained_with_its_choices(
     assert "3 of 12 steps are done" in attention.known[1]
     assert "took effect" in attention.unknown[0]
     assert [(choice.key, choice.enabled, choice.needs_reason) for choice in attention.choices] == [
-        ("mark_done", True, True), ("undo", False, True), ("hand_over", False, True), ("abort", True, True),
+        ("mark_done", True, True), ("retry", True, True), ("undo", False, True), ("hand_over", False, True), ("abort", True, True),
     ]  # fmt: skip
     assert [choice.why_not for choice in attention.choices[1:3]] == [
         "“Switch to previous version” did not succeed: mark it done if it took effect, else abort instead.",
@@ -188,7 +188,12 @@ def test_what_needs_a_person_is_explained_with_its_choices(
 
 
 @pytest.mark.parametrize(
-    ("verb", "state"), [("mark_done", RollbackState.EXECUTING), ("abort", RollbackState.RESOLVED_BY_HAND)]
+    ("verb", "state"),
+    [
+        ("mark_done", RollbackState.EXECUTING),
+        ("retry", RollbackState.EXECUTING),
+        ("abort", RollbackState.RESOLVED_BY_HAND),
+    ],
 )
 def test_the_choice_is_a_form_with_a_reason(
     ida: Client, stuck: Rollback, verb: str, state: RollbackState

@@ -25,6 +25,7 @@ from rollbacks.models import Rollback
 from rollbacks.rules.admission import refusals
 from rollbacks.selectors.decisions import situation_of
 from rollbacks.selectors.targets import why_not_target
+from rollbacks.selectors.undo import ledger_around, other_targets
 from rollbacks.services.endings import ask_for_a_person, end_rollback
 from rollbacks.services.requests import (
     ApprovalRefused,
@@ -272,6 +273,7 @@ def test_before_the_switch_another_target_takes_over_from_the_version_that_is_st
     for state in (RollbackState.VALIDATING, RollbackState.EXECUTING):
         move_rollback(rollback, state, started_at=now, mutated_at=now)
     ask_for_a_person(rollback, "the switch failed", actor=SYSTEM, now=now)
+    assert [judged.version for judged in other_targets(rollback, ledger_around(rollback))] == ["1.8.0"]
     child = _hand_over(rollback, commander, now)
     assert (child.from_version, child.target_version) == ("2.0.0", "1.8.0")
 
@@ -314,14 +316,14 @@ def test_a_person_with_the_role_asks_freshly_signed_in(
     what: Callable[..., Rollback],
 ) -> None:
     token = Actor(ActorKind.TOKEN, "ci", commander.level, user_id=commander.user_id, token_id="x")
-    refused: list[tuple[Actor, type[FirebreakError]]] = [
-        (token, NotAllowed),
-        (make_actor("vera", "viewer"), NotAllowed),
-        (make_actor("eve"), NotAllowed),
-        (replace(commander, authenticated_at=None), ReauthenticationRequired),
+    refused: list[tuple[Actor, type[FirebreakError], str]] = [
+        (replace(token, authenticated_at=now), NotAllowed, "Only a person"),
+        (make_actor("vera", "viewer"), NotAllowed, "account level"),
+        (make_actor("eve"), NotAllowed, "This is for"),
+        (replace(commander, authenticated_at=None), ReauthenticationRequired, "."),
     ]
-    for actor, error in refused:
-        with pytest.raises(error):
+    for actor, error, said in refused:
+        with pytest.raises(error, match=said):
             what(stuck, actor, now)
     Incident.objects.update(restricted=True)
     with pytest.raises(NotFound):
