@@ -36,6 +36,12 @@ from rollbacks.transitions import StaleWorker, move_rollback, move_step
 
 logger = logging.getLogger(__name__)
 
+_ENTERED = {
+    Phase.VALIDATE: "checks before anything is changed",
+    Phase.EXECUTE: "all checks passed; what has to change is changed now",
+    Phase.VERIFY: "everything is changed; what users see is verified now",
+}
+
 
 def run_due(*, now: dt.datetime) -> int:
     """Take up due rollbacks one after the other and run each as far as it goes; returns how many."""
@@ -152,6 +158,8 @@ def _why_not_now(rollback: Rollback, now: dt.datetime) -> str:
         return f"{rollback.from_version} is no longer live"
     if why := why_not_target(rollback):
         return why
+    if why := commands.why_not_as_requested(rollback):
+        return why
     return why_not_authorised(rollback, now)
 
 
@@ -162,6 +170,9 @@ def _enter_phase(rollback_id: int, fence: int, phase: Phase, now: dt.datetime) -
     Service.objects.select_for_update(no_key=True).get(pk=service_id)
     rollback = hold(rollback_id, fence)
     move_rollback(rollback, PHASE_STATE[phase], due_at=now)
+    record_on_rollback(
+        rollback, "rollback.phase_entered", _ENTERED[phase], actor=SYSTEM, now=now, data={"phase": phase}
+    )
     if phase is Phase.VERIFY and has_switched(rollback):
         switch_back(
             service_id=service_id,
