@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,20 +27,20 @@ class VersionChanged(FirebreakError):
 
 @contextmanager
 def at_version(
-    rows: QuerySet[Any], expected: Collection[int] | None, *, after: QuerySet[Any] | None = None
+    rows: QuerySet[Any], expected: Collection[int] | None, *, after: Sequence[QuerySet[Any]] = ()
 ) -> Iterator[None]:
     """Run a command in one transaction with the check that the row is at one of these versions.
 
-    `rows` selects the one row, which stays locked until the command is done; the row of `after` is
-    locked before it, where the order of locks asks for that. None expects nothing. Raises
+    `rows` selects the one row, which stays locked until the command is done; the row of each of `after`
+    is locked before it, where the order of locks asks for that. None expects nothing. Raises
     VersionChanged.
     """
     if expected is None:
         yield
         return
     with transaction.atomic():
-        if after is not None:
-            after.select_for_update(no_key=True).first()
+        for before in after:
+            before.select_for_update(no_key=True).first()
         row = rows.select_for_update(of=("self",), no_key=True).first()
         # A row that is gone is the command's own to report.
         if row is not None and row.version not in expected:

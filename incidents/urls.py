@@ -2,13 +2,23 @@
 
 from django.urls import path
 
-from incidents.views import incidents, pages
+from incidents.views import incidents, pages, releases
 
 app_name = "incidents"
 urlpatterns = [
     path("", pages.now, name="now"),
     path("services/", pages.services, name="services"),
     path("services/<slug:slug>/", pages.service, name="service"),
+    path(
+        "services/<slug:slug>/releases/<path:version>/quarantine/",
+        releases.Quarantine.as_view(),
+        name="quarantine",
+    ),
+    path(
+        "services/<slug:slug>/releases/<path:version>/lift_quarantine/",
+        releases.LiftQuarantine.as_view(),
+        name="lift_quarantine",
+    ),
     path("incidents/", pages.incidents, name="incidents"),
     path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
     path("incidents/<slug:ref>/", pages.incident, name="incident"),
@@ -21,6 +31,17 @@ urlpatterns = [
     path("incidents/<slug:ref>/reopen/", incidents.Reopen.as_view(), name="reopen"),
     path("incidents/<slug:ref>/close/", incidents.Close.as_view(), name="close"),
     path("incidents/<slug:ref>/note/", incidents.AddNote.as_view(), name="note"),
+    path("incidents/<slug:ref>/criteria/", incidents.CheckCriteria.as_view(), name="criteria"),
+    path(
+        "incidents/<slug:ref>/checklists/<slug:checklist>/<slug:item>/tick/",
+        incidents.Tick.as_view(),
+        name="tick",
+    ),
+    path(
+        "incidents/<slug:ref>/checklists/<slug:checklist>/<slug:item>/untick/",
+        incidents.Untick.as_view(),
+        name="untick",
+    ),
     path(
         "incidents/<slug:ref>/roles/<slug:role>/take/",
         incidents.TakeRole.as_view(),

@@ -15,13 +15,13 @@ LONGEST_SECONDS = 7 * 86_400
 PARAMETER = "parameters_"
 
 
-class RequestForm(forms.Form):
-    """Ask for a rollback of one service: to which release, and why.
+class PlanForm(forms.Form):
+    """A rollback's plan: to which release, and why.
 
-    The procedure's parameters are fields of their own, named `parameters_<name>`.
+    The procedure's parameters are fields of their own, named `parameters_<name>`. Without `versions`
+    there is no release to choose: the procedure returns something else than the version.
     """
 
-    service = Line(widget=forms.HiddenInput)
     target_version = forms.ChoiceField(label="Back to", widget=forms.RadioSelect)
     reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
     expected_duration_seconds = forms.IntegerField(
@@ -34,9 +34,12 @@ class RequestForm(forms.Form):
         required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact during the rollback"
     )
 
-    def __init__(self, *args: Any, versions: Sequence[str], procedure: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, versions: Sequence[str] | None, procedure: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["target_version"].choices = [(version, version) for version in versions]  # type: ignore[attr-defined]
+        if versions is None:
+            del self.fields["target_version"]
+        else:
+            self.fields["target_version"].choices = [(version, version) for version in versions]  # type: ignore[attr-defined]
         for name, parameter in policy.procedure(procedure).parameters.items():
             self.fields[PARAMETER + name] = Line(
                 max_length=500,
@@ -45,6 +48,47 @@ class RequestForm(forms.Form):
                 required=parameter.default is None,
                 help_text=f"Must match {parameter.pattern}",
             )
+
+
+class RequestForm(PlanForm):
+    """Ask for a rollback of one service."""
+
+    service = Line(widget=forms.HiddenInput)
+
+
+class EditRollbackForm(PlanForm):
+    """Change a rollback before it runs; `version` is the one that the person saw."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
+
+
+class ConfirmForm(forms.Form):
+    """Yes, and what there is to say."""
+
+    note = Text(required=False, max_length=500, widget=text_area(2), label="What did you see?")
+
+
+class HandOverForm(forms.Form):
+    """Another release to go to, and why."""
+
+    target_version = forms.ChoiceField(label="Which release?")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
+
+    def __init__(self, *args: Any, options: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["target_version"].choices = options  # type: ignore[attr-defined]
+
+
+class JudgeForm(forms.Form):
+    """Whether a rollback that is over was necessary."""
+
+    false_positive = forms.TypedChoiceField(
+        label="Was it necessary?",
+        choices=[("no", "Yes, it was"), ("yes", "No: a false positive")],
+        coerce=lambda value: value == "yes",
+        widget=forms.RadioSelect,
+    )
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Why?")
 
 
 class AutomationForm(forms.Form):

@@ -13,10 +13,11 @@ from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.states import ReleaseState
 from rollbacks.models import Rollback
-from rollbacks.selectors.decisions import candidate_targets
+from rollbacks.rules.targets import Targets
 from rollbacks.selectors.plans import request_url, why_no_request
 from rollbacks.selectors.readiness import last_rehearsals, rehearsal_text
 from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
+from rollbacks.selectors.targets import targets_of
 from rollbacks.services.automation import current_switch
 from rollbacks.states import LIVE_STATES, RollbackState
 
@@ -30,7 +31,10 @@ _WAITING = {
 
 @dataclass(frozen=True)
 class SuspectRelease:
-    """A recent release of one of the incident's services; only the live one can be rolled back."""
+    """A recent release of one of the incident's services; only the live one can be rolled back.
+
+    `note` says of another one why it may be gone to, or why not.
+    """
 
     version: str
     service: str
@@ -41,11 +45,13 @@ class SuspectRelease:
     request_url: str | None
     why_not: str
     target_version: str | None
+    note: str
 
 
 def incident_rollback(actor: Actor, incident: Incident) -> Panel:
     """The incident's live or else its last rollback, or the suggestion to ask for one."""
-    rollbacks = list(Rollback.objects.filter(incident=incident).select_related("incident", "service")[:50])
+    found = Rollback.objects.filter(incident=incident).select_related("incident", "service", "parent")
+    rollbacks = list(found[:50])
     shown = next((rollback for rollback in rollbacks if rollback.state in LIVE_STATES), None)
     shown = shown or (rollbacks[0] if rollbacks else None)
     why_not = _why_no_rollback(actor, incident)
@@ -73,13 +79,15 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
     recent = Release.objects.filter(
         service__in=incident.services.all(), deployed_at__gte=incident.started_at - SUSPECT_FOR
     )
-    releases = recent.select_related("service")[:SUSPECTS]
+    releases = list(recent.select_related("service")[:SUSPECTS])
+    services = {release.service_id: release.service for release in releases}
+    targets = {pk: targets_of(service, kind=incident.kind) for pk, service in services.items()}
     return Panel(
         key="suspect_releases",
         template="rollbacks/panel_releases.html",
         topics=f"incident:{incident.ref} now",
         url=incident_url(incident.ref),
-        context={"releases": tuple(_suspect(actor, incident, release) for release in releases)},
+        context={"releases": tuple(_suspect(actor, incident, r, targets[r.service_id]) for r in releases)},
     )
 
 
@@ -132,11 +140,11 @@ def _roll_back(incident: Incident, why_not: str) -> Action:
     )
 
 
-def _suspect(actor: Actor, incident: Incident, release: Release) -> SuspectRelease:
+def _suspect(actor: Actor, incident: Incident, release: Release, targets: Targets) -> SuspectRelease:
     state = ReleaseState(release.state)
     live = state is ReleaseState.LIVE
     why_not = why_no_request(actor, incident, release.service) if live else ""
-    targets = candidate_targets(release.service) if live and not why_not else []
+    may_be_left = live and not why_not
     return SuspectRelease(
         version=release.version,
         service=release.service.name,
@@ -144,7 +152,8 @@ def _suspect(actor: Actor, incident: Incident, release: Release) -> SuspectRelea
         state_label=str(state.label),
         deployed_at=release.deployed_at,
         suspect=live,
-        request_url=request_url(incident, release.service) if targets else None,
+        request_url=request_url(incident, release.service) if may_be_left else None,
         why_not=why_not,
-        target_version=targets[0].version if targets else None,
+        target_version=targets.default if may_be_left else None,
+        note="" if live else targets.note(release.version),
     )

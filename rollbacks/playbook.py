@@ -26,6 +26,8 @@ BUILT_IN = frozenset(
         "rollback", "var_dir", "python",
     }
 )  # fmt: skip
+# Of these, what the ledger must know of the release that a rollback goes to.
+OF_THE_TARGET = frozenset({"commit", "artifact"})
 Returns = Literal["version", "configuration", "database"]
 Pattern = Annotated[str, StringConstraints(pattern=r"^\^.*\$$", max_length=200)]
 

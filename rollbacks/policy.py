@@ -10,8 +10,17 @@ from typing import cast
 
 from core.errors import FirebreakError, Invalid
 from core.playbook import get_playbook
-from rollbacks.facts import Command
-from rollbacks.playbook import AnyStep, Automation, Commands, Procedure, procedure_digest
+from incidents.states import audience_label
+from rollbacks.facts import PLACEHOLDER, ActingStep, Command
+from rollbacks.playbook import (
+    OF_THE_TARGET,
+    AnyStep,
+    Automation,
+    Commands,
+    Procedure,
+    commands_of,
+    procedure_digest,
+)
 from rollbacks.states import Phase
 
 
@@ -24,6 +33,13 @@ class ProcedureChanged(FirebreakError):
 
 def automation() -> Automation:
     return cast(Automation, get_playbook()["automation"])
+
+
+def told_about(event: str) -> str:
+    """Whom the playbook's routing tells about events of a kind, in words."""
+    routes = [route for route in get_playbook()["routing"].routes if route.event == event]
+    audiences = dict.fromkeys(audience for route in routes for audience in route.audiences)
+    return ", ".join(map(audience_label, audiences)) or "nobody"
 
 
 def procedure(key: str) -> Procedure:
@@ -49,6 +65,16 @@ def commands() -> Mapping[str, Command]:
 
 def steps_of(key: str) -> list[tuple[Phase, AnyStep]]:
     return list(procedure(key).steps())
+
+
+def needs_of_target(key: str) -> frozenset[str]:
+    """Those of `commit` and `artifact` of the target that the procedure's commands are given."""
+    declared, known = procedure(key), commands()
+    words = [word for name in commands_of(declared) for word in known[name].argv]
+    for _phase, step in declared.steps():
+        if isinstance(step, ActingStep):
+            words += step.work(known).words
+    return OF_THE_TARGET & {name for word in words for name in PLACEHOLDER.findall(word)}
 
 
 def plan_digest(

@@ -118,9 +118,15 @@ class RunnerKind(models.TextChoices):
 
 
 SOAK = "soak"
-"""The kind of step that waits without a worker; the kinds that act are in rollbacks.steps."""
+CONFIRM = "confirm"
+"""Kinds of steps that wait without a worker; the kinds that act are in rollbacks.steps."""
+
+
+GLASS_BROKEN = "rollback.break_glass"
+"""The event of one person who decided alone; the playbook's routing says who is told."""
 
 
 class ApprovalDecision(models.TextChoices):
     APPROVED = "approved", "Approved"
     REJECTED = "rejected", "Rejected"
+    BROKE = "broke", "Broke the glass"

@@ -7,15 +7,17 @@ from config.settings.base import RUNNER_QUEUES
 # (name, handler, kinds of event). One pending row per consumer and event is written with the event.
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
+    ("incidents.checklists", "incidents.consumers.keep_checklists", ("incident.", "rollback.", "message.")),
     (
         "rollbacks.automation",
         "rollbacks.consumers.consider_rollback",
         ("incident.breached", "release.recorded"),
     ),
+    ("rollbacks.ledger", "rollbacks.consumers.keep_ledger", ("rollback.step_failed",)),
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox."),
+        ("incident.", "rollback.", "monitor.", "outbox.", "checklist.overdue"),
     ),
 )
 
@@ -44,6 +46,8 @@ PLAYBOOK_SECTIONS = (
     ("severities", "severities.yaml", "incidents.playbook.Severities"),
     ("security_levels", "security_levels.yaml", "incidents.playbook.SecurityLevels"),
     ("thresholds", "thresholds.yaml", "incidents.playbook.Thresholds"),
+    ("criteria", "criteria.yaml", "incidents.playbook.Criteria"),
+    ("checklists", "checklists.yaml", "incidents.playbook.Checklists"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -66,7 +70,9 @@ SWEEPS = (
     ("incidents.sweep_monitors", "incidents.polling.run_due_checks", 1.0),
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
+    ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
+    ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
@@ -81,6 +87,7 @@ WATCHDOG_ROUNDS = (("runner presence", "rollbacks.executor.presence.report_watch
 # What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
+    ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
@@ -98,6 +105,7 @@ CELERY_BEAT_SCHEDULE = {
 DUE_WORK = (
     ("checks", "Checks of monitors", "incidents.selectors.due.due_checks", 120.0),
     ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
+    ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),

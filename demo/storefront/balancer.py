@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import http.client
-import os
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 
 from demo.storefront.app import SECURITY_EVENT_HEADER
+from demo.storefront.edge import Edge
 from demo.storefront.json_http import LoopbackServer, get_json, send_json
-from demo.storefront.site import Site, read_json
+from demo.storefront.restrictions import Restrictions
+from demo.storefront.site import Site
 from demo.storefront.traffic_window import TrafficWindow
+from demo.storefront.watched import WatchedJson
 
 UPSTREAM_TIMEOUT_SECONDS = 10.0
 LARGEST_BODY_BYTES = 64 * 1024
@@ -45,6 +46,8 @@ class LoadBalancer(LoopbackServer):
     def __init__(self, site: Site, port: int, *, window_seconds: float) -> None:
         super().__init__(("127.0.0.1", port), BalancerHandler)
         self.window = TrafficWindow(window_seconds)
+        self.restrictions = Restrictions(site)
+        self.edge = Edge(site)
         self._site = site
         self._switch = WatchedJson(site.balancer_switch)
         self._slots: dict[str, WatchedJson] = {}
@@ -104,6 +107,13 @@ class BalancerHandler(BaseHTTPRequestHandler):
         """Twenty lines a second would fill the disk; the figures are in `metrics.json`."""
 
     def _proxy(self, body: bytes) -> None:
+        if refusal := self._refusal():
+            self._send(refusal)
+            return
+        kept = self.server.edge.get(self.path) if self.command == "GET" else None
+        if kept is not None:
+            self._send(Answer(200, [("Content-Type", "application/json"), ("X-Cache", "HIT")], kept))
+            return
         upstream = self.server.upstream()
         window = self.server.window
         headers = {name: self.headers[name] for name in REQUEST_HEADERS if name in self.headers}
@@ -116,7 +126,25 @@ class BalancerHandler(BaseHTTPRequestHandler):
         )
         if answer.is_security_event:
             window.record_security_event()
+        if self.command == "GET" and answer.status == 200:
+            self.server.edge.put(self.path, answer.body)
         self._send(answer)
+
+    def _refusal(self) -> Answer | None:
+        """The answer to whom an emergency shuts out; it is no failure of the shop, so nobody measures it."""
+        restrictions, address = self.server.restrictions, self._client_address()
+        if restrictions.refuses_address(address):
+            restrictions.note_denied(address, self.path)
+            return Answer(403, [("Content-Type", "text/plain; charset=utf-8")], b"This address is blocked.\n")
+        if restrictions.isolates(address):
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "300")]
+            return Answer(503, headers, b"The shop is closed for a moment.\n")
+        return None
+
+    def _client_address(self) -> str:
+        """The nearest proxy's word for it: only a proxy on this machine can reach a loopback port."""
+        forwarded = self.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        return forwarded or str(self.client_address[0])
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -150,23 +178,3 @@ def forward(upstream: Upstream, method: str, path: str, headers: dict[str, str],
 def _unreachable(upstream: Upstream) -> Answer:
     text = f"The {upstream.slot} app server does not answer.\n"
     return Answer(502, [("Content-Type", "text/plain; charset=utf-8")], text.encode())
-
-
-class WatchedJson:
-    """A JSON file that is replaced in one step, read again only when it was."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[tuple[int, int], dict[str, Any] | None] | None = None
-
-    def read(self) -> dict[str, Any] | None:
-        try:
-            stat = os.stat(self._path)
-        except FileNotFoundError:
-            return None
-        identity = (stat.st_ino, stat.st_mtime_ns)
-        seen = self._seen
-        if seen is None or seen[0] != identity:
-            seen = (identity, read_json(self._path))
-            self._seen = seen
-        return seen[1]

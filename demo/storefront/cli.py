@@ -6,9 +6,11 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
-from demo.storefront import checks, rollback
+from demo.fencing import sole_change
+from demo.storefront import checks, performance, rollback
 from demo.storefront.app import run_app_server
 from demo.storefront.deploy import deploy
 from demo.storefront.read_back import QUESTIONS, read_back
@@ -21,7 +23,15 @@ SITE_VERBS: dict[str, tuple[Callable[[Site], None], str]] = {
     "health-check": (checks.health_check, "is there a live stack to act on"),
     "backup-config": (rollback.back_up_config, "copy the configuration to config/backups"),
     "clear-caches": (rollback.clear_caches, "remove every cached page"),
+    "purge-cdn": (rollback.purge_cdn, "forget what the CDN keeps"),
     "restart": (rollback.restart, "restart the slots that do not run the current release"),
+    "restart-all": (performance.restart_all, "start a fresh process in both slots, one by one"),
+    "check-restarted": (performance.check_restarted, "do the processes run that this rollback started"),
+    "assess": (performance.assess, "print the figures beside the baseline"),
+    "keep-baseline": (performance.keep_baseline, "keep the figures as the baseline"),
+    "enable-performance-mode": (performance.enable_performance_mode, "do less for each request"),
+    "disable-performance-mode": (performance.disable_performance_mode, "do all of it again"),
+    "check-performance-mode": (performance.check_performance_mode, "is the live server in it"),
     "user-access-test": (checks.user_access_test, "log in, see the account, log out"),
     "status": (checks.print_status, "print version, slot and error rate as JSON"),
     "next-version": (lambda site: print(next_version(site)), "print a version not used yet"),
@@ -36,6 +46,14 @@ VERSION_VERBS: dict[str, tuple[Callable[[Site, str], None], str]] = {
     ),
 }
 
+CHANGES = frozenset(
+    {
+        "clear-caches", "purge-cdn", "restart", "restart-all", "enable-performance-mode",
+        "disable-performance-mode", "switch-version", "update-config", "update-load-balancer", "deploy",
+    }
+)  # fmt: skip
+"""One of these at a time, and none by a worker that was replaced."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb: 0 when it was done, 1 when it could not be, 2 when it was asked wrongly."""
@@ -46,7 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.verb == "receive-webhooks":
             _receive_webhooks(options.port, options.file)
         else:
-            _run(Site(options.site.resolve()), options)
+            site = Site(options.site.resolve())
+            with sole_change(site.root / "fence") if options.verb in CHANGES else nullcontext():
+                _run(site, options)
     except (StorefrontError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -41,19 +41,19 @@ def read_snapshot(site: Site, version: str) -> dict[str, Any]:
 
 def apply_snapshot(site: Site, version: str) -> None:
     """Make the configuration of `version` the live one; running servers read it when restarted."""
-    write_json(_live(site), read_snapshot(site, version))
+    write_json(live_file(site), read_snapshot(site, version))
 
 
 def read_live(site: Site) -> dict[str, Any]:
-    live = read_json(_live(site))
+    live = read_json(live_file(site))
     if live is None:
-        raise ConfigurationUnreadable(f"{_live(site)} is missing")
+        raise ConfigurationUnreadable(f"{live_file(site)} is missing")
     return live
 
 
 def live_hash(site: Site) -> str:
     """A short fingerprint of the live file, which an app server also shows in its health."""
-    return hashlib.sha256(_live(site).read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(live_file(site).read_bytes()).hexdigest()[:12]
 
 
 def back_up(site: Site) -> Path:
@@ -64,7 +64,8 @@ def back_up(site: Site) -> Path:
     return backup
 
 
-def _live(site: Site) -> Path:
+def live_file(site: Site) -> Path:
+    """The configuration that servers read when they start."""
     return site.config / "current.json"
 
 

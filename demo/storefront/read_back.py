@@ -47,10 +47,17 @@ def _servers(site: Site, version: str) -> str:
     return version
 
 
+def _cdn(site: Site, version: str) -> str:
+    """Asked through the edge, as a customer would: an empty one fetches the live release's."""
+    catalogue = get_json(site.balancer_port(), "/catalogue.json")
+    return str(catalogue["release"]) if catalogue else "the load balancer does not answer"
+
+
 QUESTIONS: Mapping[str, Callable[[Site, str], str]] = {
     "release": _release,
     "configuration": _configuration,
     "traffic": _traffic,
     "caches": _caches,
+    "cdn": _cdn,
     "servers": _servers,
 }

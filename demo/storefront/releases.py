@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
+from demo.manifest import MANIFEST, checksums, difference
 from demo.storefront.site import Site, StorefrontError, read_json, write_json
 
 FIRST_VERSION = "1.4.2"
 VERSION_PATTERN = re.compile(r"^[0-9]+\.[0-9]+\.[0-9]+\Z")
-MANIFEST = "manifest.json"
 CONTENT = Path(__file__).parent / "content"
 WAREHOUSES_AT_FIRST = ("north", "south")
 WAREHOUSES_SINCE = ("north", "south", "west")
@@ -46,7 +45,7 @@ def install_release(site: Site, version: str, *, bad: bool = False) -> Path:
             stock = f"stock/{warehouse}.json"
             shutil.copyfile(CONTENT / stock, building / stock)
         write_json(building / "release.json", {"version": version, "warehouses": list(warehouses)})
-        write_json(building / MANIFEST, {"sha256": _checksums(building)})
+        write_json(building / MANIFEST, {"sha256": checksums(building)})
         os.replace(building, folder)
     return folder
 
@@ -67,16 +66,10 @@ def verify_release(site: Site, version: str) -> int:
     manifest = read_json(folder / MANIFEST)
     if manifest is None:
         raise ReleaseDamaged(f"release {version} has no {MANIFEST}")
-    expected: dict[str, str] = manifest["sha256"]
-    found = _checksums(folder)
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
-            raise ReleaseDamaged(f"release {version} is damaged: {name} is missing")
-        if name not in expected:
-            raise ReleaseDamaged(f"release {version} is damaged: {name} is not in its manifest")
-        if expected[name] != found[name]:
-            raise ReleaseDamaged(f"release {version} is damaged: {name} was changed")
-    return len(expected)
+    found = checksums(folder)
+    if wrong := difference(manifest["sha256"], found):
+        raise ReleaseDamaged(f"release {version} is damaged: {wrong}")
+    return len(found)
 
 
 def installed_versions(site: Site) -> list[str]:
@@ -97,11 +90,3 @@ def next_version(site: Site) -> str:
 def _as_numbers(version: str) -> tuple[int, int, int]:
     major, minor, patch = version.split(".")
     return int(major), int(minor), int(patch)
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from demo.storefront import configuration, slots
+from demo.storefront.edge import purge
 from demo.storefront.pages import clear_cache
 from demo.storefront.releases import require_release, verify_release
 from demo.storefront.site import Site, StorefrontError
@@ -54,6 +55,10 @@ def update_load_balancer(site: Site, version: str) -> None:
 
 def clear_caches(site: Site) -> None:
     print(f"{clear_cache(site)} cached pages removed")
+
+
+def purge_cdn(site: Site) -> None:
+    print(f"{purge(site)} answers purged from the edge")
 
 
 def restart(site: Site) -> None:

@@ -15,12 +15,21 @@ from contextlib import ExitStack, contextmanager
 from demo.storefront import configuration
 from demo.storefront.balancer import LoadBalancer
 from demo.storefront.releases import FIRST_VERSION, install_release
+from demo.storefront.shop import SHOPPER
 from demo.storefront.site import SLOTS, Site, StorefrontError, read_json, write_json
 from demo.storefront.supervisor import Supervisor
 from demo.storefront.traffic import Traffic
 from demo.storefront.webhook_receiver import WebhookReceiver
 
 LOCK_SECONDS = 1.0
+ACCOUNTS = {
+    SHOPPER: {"role": "shopper"},
+    "petra": {"role": "administrator"},
+    "noor": {"role": "administrator"},
+    "emergency": {"role": "administrator", "break_glass": True},
+}
+# Never shut out: the office, where the monitoring asks from (loopback always is), and its account.
+PROTECTED = {"networks": ["192.0.2.0/28"], "accounts": [SHOPPER]}
 
 
 def serve(
@@ -77,8 +86,16 @@ def _sole_server(site: Site) -> Iterator[None]:
 def _prepare(site: Site) -> None:
     # Each part by itself, so that a first start that was killed half-way is finished by the next.
     if not site.secrets.exists():
-        fresh = {"session_key": secrets.token_hex(32), "shopper_password": secrets.token_urlsafe()}
+        fresh = {
+            "session_key": secrets.token_hex(32),
+            "shopper_password": secrets.token_urlsafe(),
+            "passwords": {name: secrets.token_urlsafe() for name in ACCOUNTS if name != SHOPPER},
+        }
         write_json(site.secrets, fresh, mode=0o600)
+    if not site.accounts.exists():
+        write_json(site.accounts, ACCOUNTS)
+    if not site.protected.exists():
+        write_json(site.protected, PROTECTED)
     if site.current.is_symlink():
         return
     if not (site.releases / FIRST_VERSION).is_dir():

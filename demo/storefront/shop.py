@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hmac
 import html
 import itertools
 import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from demo.storefront import configuration
 from demo.storefront.pages import STOCK_MARK, PageCache, Pages, read_catalogue
+from demo.storefront.restrictions import Restrictions
 from demo.storefront.sessions import Session, seal, unseal
 from demo.storefront.site import Site, StorefrontError, read_json
+from demo.storefront.watched import WatchedJson
 
 SHOPPER = "ada"
+STOCK_KEPT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Response:
     body: str
     status: HTTPStatus = HTTPStatus.OK
     session: Session | None = None
+    content_type: str = "text/html; charset=utf-8"
 
 
 class Inventory:
@@ -42,6 +48,13 @@ class Inventory:
     def __init__(self, release: Path, warehouses: list[str]) -> None:
         self._folder = release / "stock"
         self._next = itertools.cycle(warehouses)
+        self._kept: tuple[float, dict[str, int]] | None = None
+
+    def recent_stock(self) -> dict[str, int]:
+        """As `stock`, but no warehouse is asked more than once in five seconds."""
+        if self._kept is None or time.monotonic() - self._kept[0] > STOCK_KEPT_SECONDS:
+            self._kept = (time.monotonic(), self.stock())
+        return self._kept[1]
 
     def stock(self) -> dict[str, int]:
         """Pieces by product id in the warehouse whose turn it is."""
@@ -65,10 +78,19 @@ class Shop:
         self._pages = Pages(release, store_name=config["store_name"], currency=config["currency"])
         self._cache = PageCache(site, lifetime_seconds=int(config["cache_seconds"]))
         self._inventory = Inventory(release, _read_warehouses(release))
+        self._restrictions = Restrictions(site)
+        self._performance_mode = WatchedJson(site.performance_mode)
+
+    @property
+    def is_in_performance_mode(self) -> bool:
+        return self._performance_mode.read() is not None
 
     def answer(self, request: Request) -> Response:
         """The page for a request; whatever the release does wrong is raised."""
-        stock = self._inventory.stock()
+        if request.session.user and self._restrictions.refuses_account(request.session.user):
+            request = replace(request, session=Session())
+        inventory = self._inventory
+        stock = inventory.recent_stock() if self.is_in_performance_mode else inventory.stock()
         response = self._route(request, stock)
         in_stock = sum(1 for pieces in stock.values() if pieces)
         return replace(response, body=response.body.replace(STOCK_MARK, f"{in_stock} products in stock"))
@@ -86,6 +108,8 @@ class Shop:
                 return self._cached("home", lambda: self._pages.home(self._products))
             case "GET", ["products"]:
                 return self._cached("products", lambda: self._pages.product_list(self._products))
+            case "GET", ["catalogue.json"]:
+                return self._catalogue()
             case "GET", ["product", product_id] if product_id in self._products:
                 product = self._products[product_id]
                 return self._cached(f"product-{product_id}", lambda: self._pages.product(product))
@@ -108,6 +132,11 @@ class Shop:
             self._cache.put(name, body, version=self.version)
         return Response(body)
 
+    def _catalogue(self) -> Response:
+        products = [asdict(product) for product in self._products.values()]
+        body = json.dumps({"release": self.version, "products": products})
+        return Response(body, content_type="application/json")
+
     def _add_to_cart(self, request: Request, stock: dict[str, int]) -> Response:
         product_id = request.form.get("product", "")
         if product_id not in self._products:
@@ -129,11 +158,17 @@ class Shop:
         )
 
     def _log_in(self, request: Request) -> Response:
-        given = (request.form.get("user"), request.form.get("password"))
-        if given != (SHOPPER, self._secrets["shopper_password"]):
+        user, password = request.form.get("user", ""), request.form.get("password", "")
+        if not self._is_password_of(user, password):
             return self._message("Wrong name or password", HTTPStatus.UNAUTHORIZED)
-        session = replace(request.session, user=SHOPPER)
+        if self._restrictions.refuses_account(user):
+            return self._message("This account is disabled", HTTPStatus.FORBIDDEN)
+        session = replace(request.session, user=user)
         return Response(self._pages.page("Welcome back", ""), session=session)
+
+    def _is_password_of(self, user: str, password: str) -> bool:
+        known = {SHOPPER: self._secrets["shopper_password"], **self._secrets.get("passwords", {})}
+        return user in known and hmac.compare_digest(password.encode(), known[user].encode())
 
     def _account(self, request: Request) -> Response:
         if request.session.user is None:

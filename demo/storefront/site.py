@@ -56,6 +56,30 @@ class Site:
         return self.root / "cache"
 
     @property
+    def edge(self) -> Path:
+        """What the CDN keeps."""
+        return self.root / "edge"
+
+    @property
+    def restrictions(self) -> Path:
+        """What an emergency forbids at the moment."""
+        return self.root / "security" / "restrictions.json"
+
+    @property
+    def protected(self) -> Path:
+        """Networks and accounts that no emergency may shut out."""
+        return self.config / "protected.json"
+
+    @property
+    def accounts(self) -> Path:
+        return self.config / "accounts.json"
+
+    @property
+    def performance_mode(self) -> Path:
+        """The file whose existence makes the shop do less per request."""
+        return self.root / "performance.json"
+
+    @property
     def balancer_switch(self) -> Path:
         return self.root / "lb.json"
 
@@ -99,8 +123,8 @@ class Site:
         if before == version:
             return None
         if before is not None:
-            _replace_link(self.previous, f"releases/{before}")
-        _replace_link(self.current, f"releases/{version}")
+            replace_link(self.previous, f"releases/{before}")
+        replace_link(self.current, f"releases/{version}")
         return before
 
     def make_folders(self) -> None:
@@ -109,6 +133,8 @@ class Site:
             self.config / "versions",
             self.config / "backups",
             self.cache,
+            self.edge,
+            self.restrictions.parent,
             self.run,
             self.log,
         ):
@@ -148,7 +174,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, value: dict[str, Any], *, mode: int = 0o644) -> None:
     """Replace `path` in one step, so that a reader sees the old object or the new one."""
-    temporary = _temporary_beside(path)
+    temporary = temporary_beside(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=2)
@@ -156,11 +182,13 @@ def write_json(path: Path, value: dict[str, Any], *, mode: int = 0o644) -> None:
     os.replace(temporary, path)
 
 
-def _replace_link(link: Path, target: str) -> None:
-    temporary = _temporary_beside(link)
+def replace_link(link: Path, target: str) -> None:
+    """Point `link` at `target` in one step."""
+    temporary = temporary_beside(link)
     temporary.symlink_to(target)
     os.replace(temporary, link)
 
 
-def _temporary_beside(path: Path) -> Path:
+def temporary_beside(path: Path) -> Path:
+    """A name nobody else uses, in the same folder."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -54,7 +54,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
         model = Release
         fields = (
             "version", "state", "commit", "artifact", "schema_version", "security_baseline",
-            "deployed_at", "recorded_at", "good_at",
+            "deployed_at", "recorded_at", "good_at", "quarantined_at", "quarantine_reason",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.api.pagination import NewestFirst
+from core.api.serializers import ReasonSerializer
 from core.api.views import ApiViewSet
 from incidents.api import service_serializers as shapes
 from incidents.api.filters import MonitorFilters, ReleaseFilters, SampleFilters, ServiceFilters
@@ -94,6 +97,21 @@ class ReleaseViewSet(ApiViewSet):
         body = self.body(shapes.RecordReleaseSerializer)
         release = services.record_release(service_id=service.pk, **body, **self.by())
         return Response(shapes.ReleaseSerializer(release).data, status=201)
+
+    @extend_schema(request=ReasonSerializer)
+    def quarantine(self, request: Request, slug: str, version: str) -> Response:
+        """This version must not be returned to."""
+        return self._change(services.quarantine_release, slug, version)
+
+    @extend_schema(request=ReasonSerializer)
+    def lift_quarantine(self, request: Request, slug: str, version: str) -> Response:
+        """A person answers for it: the version is what it was before; never by token."""
+        return self._change(services.lift_quarantine, slug, version)
+
+    def _change(self, service: Callable[..., Release], slug: str, version: str) -> Response:
+        found, body = get_service(slug), self.body(ReasonSerializer)
+        release = service(service_id=found.pk, version=version, **body, **self.by())
+        return Response(shapes.ReleaseSerializer(release).data)
 
 
 class MonitorViewSet(ApiViewSet):

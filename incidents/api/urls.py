@@ -3,6 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
 from incidents.api import service_views as on_services
 
@@ -15,11 +16,42 @@ router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "ser
 router.register("monitors", on_services.MonitorViewSet)
 router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
 
+RELEASE = "services/<str:slug>/releases/<path:version>"  # a version may hold slashes
 urlpatterns = [
     path("", include(router.urls)),
     path(
         "incidents/<str:ref>/roles/<str:role>/",
         on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),
         name="incident-role",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/",
+        on_guidance.ChecklistViewSet.as_view({"get": "list"}),
+        name="incident-checklists",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/<str:key>/items/<str:item>/tick/",
+        on_guidance.ChecklistViewSet.as_view({"post": "tick"}),
+        name="incident-tick",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/<str:key>/items/<str:item>/untick/",
+        on_guidance.ChecklistViewSet.as_view({"post": "untick"}),
+        name="incident-untick",
+    ),
+    path(
+        "incidents/<str:ref>/criteria/",
+        on_guidance.CriteriaViewSet.as_view({"post": "create"}),
+        name="incident-criteria",
+    ),
+    path(
+        f"{RELEASE}/quarantine/",
+        on_services.ReleaseViewSet.as_view({"post": "quarantine"}),
+        name="release-quarantine",
+    ),
+    path(
+        f"{RELEASE}/lift_quarantine/",
+        on_services.ReleaseViewSet.as_view({"post": "lift_quarantine"}),
+        name="release-lift-quarantine",
     ),
 ]

@@ -66,6 +66,10 @@ class Release(models.Model):
         null=True, editable=False, help_text="When it had been clean for long enough."
     )
     ended_at = models.DateTimeField(null=True, editable=False)
+    quarantined_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when it must not be returned to, even while it is live."
+    )
+    quarantine_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     class Meta:
         ordering: ClassVar = ["-deployed_at", "-pk"]

@@ -85,6 +85,11 @@ def get_service(slug: str) -> Service:
     return _found(Service.objects.filter(slug=slug).first(), "service", slug)
 
 
+def get_release(service: Service, version: str) -> Release:
+    """Raises NotFound."""
+    return _found(Release.objects.filter(service=service, version=version).first(), "release", version)
+
+
 def get_monitor(monitor_id: int) -> Monitor:
     """Raises NotFound."""
     found = Monitor.objects.select_related("service").filter(pk=monitor_id).first()

@@ -15,6 +15,7 @@ from incidents import policy
 from incidents.models import Incident, Monitor, Release, Service
 from incidents.panels import ServiceNote, service_notes
 from incidents.rules.levels import rank
+from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import IncidentCard, cards_of_service
 from incidents.selectors.charts import Chart, Moment, Point, draw_chart
 from incidents.selectors.durations import duration_text
@@ -56,6 +57,7 @@ class LedgerLine:
     deployed_at: dt.datetime
     good_at: dt.datetime | None
     note: str
+    change: Action
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def get_service_page(actor: Actor, slug: str, *, now: dt.datetime) -> ServicePag
         service=ServiceFacts(**vars(tile), tier=service.tier, procedure=service.procedure),
         notes=service_notes(actor, service, now=now),
         charts=tuple(_chart(monitor, points.get(monitor.pk, []), moments) for monitor in monitors),
-        releases=tuple(_ledger_line(release) for release in releases),
+        releases=tuple(_ledger_line(actor, service, release) for release in releases),
         monitors=tuple(_monitor_line(monitor, lines[monitor.pk]) for monitor in monitors),
         incidents=cards_of_service(actor, service.pk, now=now),
     )
@@ -208,13 +210,32 @@ def _monitor_line(monitor: Monitor, line: MetricLine) -> MonitorLine:
     )
 
 
-def _ledger_line(release: Release) -> LedgerLine:
+def _ledger_line(actor: Actor, service: Service, release: Release) -> LedgerLine:
     state = ReleaseState(release.state)
+    since, reason = release.quarantined_at, release.quarantine_reason
+    quarantined = f"Quarantined since {since:%Y-%m-%d %H:%M} UTC: {reason}" if since else ""
     return LedgerLine(
         version=release.version,
         state=state.value,
         state_label=str(state.label),
         deployed_at=release.deployed_at,
         good_at=release.good_at,
-        note=_NOTES.get(state, ""),
+        note=quarantined or _NOTES.get(state, ""),
+        change=_quarantine_action(actor, service, release),
+    )
+
+
+def _quarantine_action(actor: Actor, service: Service, release: Release) -> Action:
+    lift = release.quarantined_at is not None or release.state == ReleaseState.QUARANTINED
+    why_not = why_not_allowed(actor, "configure" if lift else "decide_rollback")
+    return Action(
+        key=f"quarantine-{release.pk}",
+        label="Lift the quarantine…" if lift else "Quarantine…",
+        icon="lock-open" if lift else "no-symbol",
+        url=reverse(
+            "incidents:lift_quarantine" if lift else "incidents:quarantine",
+            args=[service.slug, release.version],
+        ),
+        enabled=not why_not,
+        why_not=why_not,
     )

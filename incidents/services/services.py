@@ -12,12 +12,14 @@ from django.db.models import F
 from core import events
 from core.access import require
 from core.actors import Actor
-from core.errors import Conflict, Invalid, NotFound
+from core.assurance import require_assurance
+from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.models.events import StreamKind
 from core.playbook import get_playbook
 from incidents import policy
 from incidents.models import Release, Service
 from incidents.models.services import slug_validator
+from incidents.selectors.records import get_release
 from incidents.services.incidents import EARLIEST
 from incidents.states import ReleaseState
 from incidents.timeline import record_on_service
@@ -108,7 +110,8 @@ def record_release(
     """A version was deployed: it is live now, the one before it becomes good or superseded.
 
     The one before is `good`, a target to return to, when no monitor had complained for the
-    playbook's `release_is_good_after`. Raises Conflict when this version is live already.
+    playbook's `release_is_good_after`. A version that is deployed anew has to become good anew, and
+    a quarantine of it stays. Raises Conflict when this version is live already.
     """
     if not actor.is_machine:
         require(actor, "record_release")
@@ -131,6 +134,7 @@ def record_release(
             "deployed_at": deployed,
             "recorded_at": now,
             "clean_since": deployed,
+            "good_at": None,
             "ended_at": None,
         },
     )
@@ -173,6 +177,69 @@ def switch_back(
     )
 
 
+@transaction.atomic
+def quarantine_release(
+    *, service_id: int, version: str, reason: str, actor: Actor, now: dt.datetime
+) -> Release:
+    """This version must not be returned to, until a person lifts the quarantine.
+
+    The live version may be quarantined too: it stays live, and is quarantined when it is replaced.
+    Raises NotFound, Invalid, or Conflict when it is quarantined already.
+    """
+    if not actor.is_machine:
+        require(actor, "decide_rollback")
+    if not reason.strip():
+        raise Invalid({"reason": "Say why it must not be returned to."})
+    service = _lock_service(service_id)
+    release = get_release(service, version)
+    if release.quarantined_at is not None:
+        raise Conflict(f"{version} of {service.slug} is quarantined already.", state=release.state)
+    release.quarantined_at, release.quarantine_reason = now, reason.strip()[:500]
+    if release.state in (ReleaseState.GOOD, ReleaseState.SUPERSEDED):
+        release.state = ReleaseState.QUARANTINED
+    release.save(update_fields=["quarantined_at", "quarantine_reason", "state"])
+    record_on_service(
+        service,
+        "release.quarantined",
+        f"{version} is quarantined: {reason}",
+        actor=actor,
+        now=now,
+        data={"version": version, "reason": reason[:500]},
+    )
+    return release
+
+
+@transaction.atomic
+def lift_quarantine(*, service_id: int, version: str, reason: str, actor: Actor, now: dt.datetime) -> Release:
+    """A person answers for it: the version is what it was before its quarantine.
+
+    Raises NotAllowed for anybody but a person, NotFound, Invalid, or Conflict when it is not quarantined.
+    """
+    require(actor, "configure")
+    if not actor.is_person:
+        raise NotAllowed("Only a person lifts a quarantine, never a token.")
+    if not reason.strip():
+        raise Invalid({"reason": "Say why it may be returned to again."})
+    service = _lock_service(service_id)
+    release = get_release(service, version)
+    if release.quarantined_at is None and release.state != ReleaseState.QUARANTINED:
+        raise Conflict(f"{version} of {service.slug} is not quarantined.", state=release.state)
+    require_assurance(actor, now)
+    release.quarantined_at, release.quarantine_reason = None, ""
+    if release.state == ReleaseState.QUARANTINED:
+        release.state = ReleaseState.GOOD if release.good_at else ReleaseState.SUPERSEDED
+    release.save(update_fields=["quarantined_at", "quarantine_reason", "state"])
+    record_on_service(
+        service,
+        "release.quarantine_lifted",
+        f"The quarantine of {version} is lifted: {reason}",
+        actor=actor,
+        now=now,
+        data={"version": version, "reason": reason[:500]},
+    )
+    return release
+
+
 def _check_procedure(procedure: str) -> None:
     if procedure and procedure not in get_playbook()["procedures"]:
         raise Invalid({"procedure": f"The playbook has no procedure {procedure}."})
@@ -186,6 +253,8 @@ def _retire_live(service: Service, now: dt.datetime) -> None:
     if live.good_at is None and live.clean_since is not None and now - live.clean_since >= needed:
         live.good_at = live.clean_since + needed
     live.state = ReleaseState.GOOD if live.good_at else ReleaseState.SUPERSEDED
+    if live.quarantined_at is not None:
+        live.state = ReleaseState.QUARANTINED
     live.ended_at = now
     live.save(update_fields=["state", "good_at", "ended_at"])
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from rest_framework import serializers
 
-from core.api.fields import Line, Text, WholeNumber
+from core.api.fields import Flag, Line, Text, WholeNumber
 from core.api.serializers import StrictSerializer
 from rollbacks.models import Approval, AutomationSwitch, Rollback, RollbackStep
-from rollbacks.playbook import STEP_KINDS
+from rollbacks.playbook import STEP_KINDS, Returns
 from rollbacks.states import ApprovalDecision, Phase, RollbackState, StepState, Trigger
 
 WEEK_SECONDS = 7 * 86_400
@@ -44,10 +44,16 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
 
 
 class RollbackSerializer(serializers.ModelSerializer[Rollback]):
-    """A rollback of `rollback_records`. `attention` says why a person must decide."""
+    """A rollback of `rollback_records`. `attention` says why a person must decide.
+
+    `parent` is the one that it undoes or took over from. Where `returns` is not the version,
+    `from_version` and `target_version` are the same.
+    """
 
     incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)
     service = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    parent = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)  # type: ignore[assignment]
+    returns = serializers.ChoiceField(choices=get_args(Returns))
     trigger = serializers.ChoiceField(choices=Trigger.choices)
     state = serializers.ChoiceField(choices=RollbackState.choices)
     parameters = serializers.DictField(child=serializers.CharField())
@@ -58,11 +64,13 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
     class Meta:
         model = Rollback
         fields = (
-            "ref", "incident", "service", "procedure", "procedure_digest", "trigger", "state",
+            "ref", "incident", "service", "parent", "procedure", "procedure_digest", "returns", "queue",
+            "people", "break_glass", "trigger", "state",
             "from_version", "target_version", "parameters", "reason", "expected_duration_seconds",
             "expected_impact", "requested_by", "requested_at", "approval_expires_at",
             "started_at", "completed_at", "duration_seconds", "cancel_requested_at", "attention",
-            "drill", "outcome", "approvals", "steps",
+            "drill", "outcome", "false_positive", "judged_by", "judged_at", "judged_reason",
+            "approvals", "steps",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -86,6 +94,36 @@ class RequestRollbackSerializer(StrictSerializer):
         min_value=1, max_value=WEEK_SECONDS, required=False, allow_null=True
     )
     expected_impact = Text(required=False, allow_blank=True, allow_null=True)
+
+
+class EditRollbackSerializer(StrictSerializer):
+    """What is to be different; parameters that are not named stay as they are."""
+
+    target_version = Line(max_length=100, required=False)
+    parameters = serializers.DictField(child=Line(max_length=500), required=False)
+    reason = Text(required=False)
+    expected_duration_seconds = WholeNumber(min_value=1, max_value=WEEK_SECONDS, required=False)
+    expected_impact = Text(required=False, allow_blank=True)
+
+
+class ConfirmSerializer(StrictSerializer):
+    """Yes, and what there is to say."""
+
+    note = Text(max_length=500, required=False, allow_blank=True)
+
+
+class HandOverSerializer(StrictSerializer):
+    """Where the rollback that takes over goes, and why."""
+
+    target_version = Line(max_length=100)
+    reason = Text()
+
+
+class JudgeSerializer(StrictSerializer):
+    """Whether a rollback that is over was necessary, and why one thinks so."""
+
+    false_positive = Flag()
+    reason = Text()
 
 
 class ProcedureStepSerializer(serializers.Serializer[Any]):

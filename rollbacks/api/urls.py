@@ -14,6 +14,8 @@ STEP = "rollbacks/<str:ref>/steps/<int:position>"
 urlpatterns = [
     path("", include(router.urls)),
     path(f"{STEP}/mark_done/", views.StepViewSet.as_view({"post": "mark_done"}), name="step-mark-done"),
+    path(f"{STEP}/retry/", views.StepViewSet.as_view({"post": "retry"}), name="step-retry"),
+    path(f"{STEP}/confirm/", views.StepViewSet.as_view({"post": "confirm"}), name="step-confirm"),
     path(f"{STEP}/abort/", views.StepViewSet.as_view({"post": "abort"}), name="step-abort"),
     path(f"{STEP}/output/", views.StepOutputViewSet.as_view({"get": "retrieve"}), name="step-output"),
     path("automation/", views.AutomationViewSet.as_view({"get": "retrieve"}), name="automation"),

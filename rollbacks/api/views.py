@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +18,7 @@ from core.api.filters import Filters
 from core.api.serializers import EmptySerializer, OptionalReasonSerializer, ReasonSerializer
 from core.api.views import ApiViewSet, command
 from core.errors import Invalid, NotFound
-from incidents.models import Incident
+from incidents.models import Incident, Service
 from incidents.selectors.records import get_incident
 from rollbacks.api import serializers as shapes
 from rollbacks.api.filters import RollbackFilters
@@ -25,7 +26,16 @@ from rollbacks.models import Rollback, RollbackStep
 from rollbacks.selectors.output import output_after
 from rollbacks.selectors.procedures import list_procedures
 from rollbacks.selectors.records import get_rollback, rollback_records
-from rollbacks.services import attention, automation, requests
+from rollbacks.services import (
+    attention,
+    automation,
+    break_glass,
+    confirmations,
+    editing,
+    judging,
+    requests,
+    undo,
+)
 
 MAX_OFFSET = 2**53
 
@@ -41,7 +51,7 @@ class RollbackAnswers(ApiViewSet):
     def _do(self, service: Callable[..., object], ref: str, takes: type[Any], **values: object) -> Response:
         rollback, body = get_rollback(ref, self.actor), self.body(takes)
         incident = Incident.objects.filter(pk=rollback.incident_id)
-        with self.unchanged(rollback, after=incident):
+        with self.unchanged(rollback, after=(incident,)):
             service(rollback_id=rollback.pk, **values, **body, **self.by())
         return self._show(ref)
 
@@ -56,7 +66,7 @@ class RollbackAnswers(ApiViewSet):
 class RollbackViewSet(RollbackAnswers):
     """Rollbacks. What a token requests always awaits a person."""
 
-    scopes = {"GET": "read", "POST": "rollback"}
+    scopes = {"GET": "read", "POST": "rollback", "PATCH": "rollback"}
     filters = RollbackFilters
 
     def list(self, request: Request) -> Response:
@@ -77,9 +87,23 @@ class RollbackViewSet(RollbackAnswers):
         """One rollback with its steps and approvals."""
         return self._show(ref)
 
+    @extend_schema(request=shapes.EditRollbackSerializer, responses=shapes.RollbackSerializer)
+    def partial_update(self, request: Request, ref: str) -> Response:
+        """Change it before it runs, never by token. Another target or parameters void every approval."""
+        rollback, changes = get_rollback(ref, self.actor), self.body(shapes.EditRollbackSerializer)
+        incident = Incident.objects.filter(pk=rollback.incident_id)
+        with self.unchanged(rollback, after=(incident,)):
+            editing.edit_rollback(rollback_id=rollback.pk, changes=changes, **self.by())
+        return self._show(ref)
+
+    @command(takes=ReasonSerializer, answers=shapes.RollbackSerializer)
+    def break_glass(self, request: Request, ref: str) -> Response:
+        """Let it run although another person is missing; management is told at once. Never by token."""
+        return self._do(break_glass.break_glass, ref, ReasonSerializer)
+
     @command(takes=OptionalReasonSerializer, answers=shapes.RollbackSerializer)
     def approve(self, request: Request, ref: str) -> Response:
-        """Approve the plan as it stands; never by token, never by the requester."""
+        """Approve the plan as it stands; never by token, never by who asked for it or edited it."""
         return self._do(requests.approve_rollback, ref, OptionalReasonSerializer)
 
     @command(takes=ReasonSerializer, answers=shapes.RollbackSerializer)
@@ -91,6 +115,33 @@ class RollbackViewSet(RollbackAnswers):
     def cancel(self, request: Request, ref: str) -> Response:
         """Stop it: at once before it runs, else between two steps."""
         return self._do(requests.cancel_rollback, ref, ReasonSerializer)
+
+    @extend_schema(request=ReasonSerializer, responses={201: shapes.RollbackSerializer})
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, ref: str) -> Response:
+        """Ask for the way back to the version that was left, which another person approves."""
+        return self._replace(undo.undo_rollback, ref, ReasonSerializer)
+
+    @extend_schema(request=shapes.HandOverSerializer, responses={201: shapes.RollbackSerializer})
+    @action(detail=True, methods=["post"])
+    def hand_over(self, request: Request, ref: str) -> Response:
+        """Another target for one that needs attention: a new rollback, which another person approves."""
+        return self._replace(undo.hand_over, ref, shapes.HandOverSerializer)
+
+    @command(takes=shapes.JudgeSerializer, answers=shapes.RollbackSerializer)
+    def judge(self, request: Request, ref: str) -> Response:
+        """Say of a rollback that is over whether it was necessary; never by token."""
+        return self._do(judging.judge_rollback, ref, shapes.JudgeSerializer)
+
+    def _replace(self, service: Callable[..., Rollback], ref: str, takes: type[Any]) -> Response:
+        rollback, body = get_rollback(ref, self.actor), self.body(takes)
+        before = (
+            Service.objects.filter(pk=rollback.service_id),
+            Incident.objects.filter(pk=rollback.incident_id),
+        )
+        with self.unchanged(rollback, after=before):
+            child = service(rollback_id=rollback.pk, **body, **self.by())
+        return self._show(child.ref, status=201)
 
 
 class IncidentRollbackViewSet(ApiViewSet):
@@ -107,7 +158,7 @@ class IncidentRollbackViewSet(ApiViewSet):
 
 
 class StepViewSet(RollbackAnswers):
-    """The ways out of `needs_attention`: for people only."""
+    """What people, and only people, say about a step."""
 
     scopes = {"POST": "rollback"}
 
@@ -115,6 +166,16 @@ class StepViewSet(RollbackAnswers):
     def mark_done(self, request: Request, ref: str, position: int) -> Response:
         """A person has made sure that the step's effect is there: go on after it."""
         return self._do(attention.mark_step_done, ref, ReasonSerializer, position=position)
+
+    @extend_schema(request=ReasonSerializer, responses=shapes.RollbackSerializer)
+    def retry(self, request: Request, ref: str, position: int) -> Response:
+        """A person answers for running the step once more."""
+        return self._do(attention.retry_step, ref, ReasonSerializer, position=position)
+
+    @extend_schema(request=shapes.ConfirmSerializer, responses=shapes.RollbackSerializer)
+    def confirm(self, request: Request, ref: str, position: int) -> Response:
+        """Say yes to what a `confirm` step asks: the rollback goes on."""
+        return self._do(confirmations.confirm_step, ref, shapes.ConfirmSerializer, position=position)
 
     @extend_schema(request=ReasonSerializer, responses=shapes.RollbackSerializer)
     def abort(self, request: Request, ref: str, position: int) -> Response:

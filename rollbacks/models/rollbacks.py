@@ -13,6 +13,7 @@ from incidents.models import Incident, Service
 from rollbacks.states import (
     LIVE_STATES,
     RUNNING_STATES,
+    UNSETTLED_STEPS,
     ApprovalDecision,
     Phase,
     RollbackState,
@@ -70,6 +71,13 @@ class Rollback(models.Model):
     )
     requested_by_token = models.BooleanField(default=False)
     requested_at = models.DateTimeField()
+    edited_by_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who changed the plan last: it is theirs as it stands.",
+    )
     break_glass = models.BooleanField(default=False, db_default=False)
     approved_at = models.DateTimeField(null=True)
     approval_expires_at = models.DateTimeField(null=True)
@@ -137,6 +145,13 @@ class Rollback(models.Model):
     def __str__(self) -> str:
         return self.ref
 
+    @property
+    def way(self) -> str:
+        """What goes back, for people: `2.0.0 → 1.9.0`, or `configuration of 2.0.0`."""
+        if self.returns == "version":
+            return f"{self.from_version} → {self.target_version}"
+        return f"{self.returns} of {self.from_version}"
+
 
 class RollbackStep(models.Model):
     """One step of a rollback, copied from the procedure when it was requested.
@@ -179,6 +194,11 @@ class RollbackStep(models.Model):
     def __str__(self) -> str:
         return f"{self.rollback_id}#{self.position} {self.key}"
 
+    @property
+    def waits_for_a_decision(self) -> bool:
+        """It did not do what it should, and the procedure does not go on all the same."""
+        return self.state in UNSETTLED_STEPS and not self.tolerated
+
 
 class StepOutput(models.Model):
     """A piece of what one attempt of a step said, cleaned and without secrets.
@@ -206,7 +226,7 @@ class StepOutput(models.Model):
 
 
 class Approval(models.Model):
-    """What one person decided about one plan."""
+    """What one person decided about one plan; an edit of the plan makes it void."""
 
     rollback = models.ForeignKey(Rollback, on_delete=models.CASCADE, related_name="approvals")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -215,12 +235,15 @@ class Approval(models.Model):
     reason = models.TextField(blank=True)
     plan_digest = models.CharField(max_length=64)
     decided_at = models.DateTimeField()
+    voided_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering: ClassVar = ["decided_at"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["rollback", "user", "plan_digest"], name="one_decision_per_person_and_plan"
+                fields=["rollback", "user", "decision"],
+                condition=Q(voided_at__isnull=True),
+                name="one_standing_decision_of_a_kind_per_person",
             )
         ]
 

@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-from core.actors import Actor
-from incidents.models import Incident, Monitor, Release, Responder, RoleGrant, Service
-from incidents.states import Metric, MonitorLevel, ReleaseState, Role
+from incidents.models import Monitor, Release, Service
+from incidents.states import IncidentKind, Metric, MonitorLevel, ReleaseState
 from rollbacks.models import Rollback
 from rollbacks.rules.admission import Situation
-from rollbacks.rules.authority import Person
+from rollbacks.selectors.authority import person_on_incident as person_on_incident
+from rollbacks.selectors.targets import targets_of
+from rollbacks.selectors.targets import why_not_target as why_not_target
 from rollbacks.services.automation import current_switch
-from rollbacks.states import END_STATES
+from rollbacks.states import END_STATES, RollbackState
 
-
-def person_on_incident(actor: Actor, incident: Incident) -> Person:
-    """The actor with the roles held on this incident by a grant that still stands."""
-    if actor.user_id is None:
-        return Person(actor.kind, None, frozenset())
-    granted = set(
-        RoleGrant.objects.filter(user_id=actor.user_id, user__is_active=True).values_list("role", flat=True)
-    )
-    held = set(
-        Responder.objects.filter(incident=incident, user_id=actor.user_id, until__isnull=True)
-        .exclude(role="")
-        .values_list("role", flat=True)
-    )
-    roles = {Role(role) for role in held & granted}
-    if Role.ENGINEERING_MANAGER in granted:
-        roles.add(Role.ENGINEERING_MANAGER)
-    return Person(actor.kind, actor.user_id, frozenset(roles))
-
-
-def candidate_targets(service: Service) -> list[Release]:
-    """Releases to return to, the default first: verified good ones, newest first, never the live one."""
-    return list(
-        Release.objects.filter(service=service, state=ReleaseState.GOOD, good_at__isnull=False).order_by(
-            "-deployed_at", "-pk"
-        )[:20]
-    )
-
-
-def why_not_target(rollback: Rollback) -> str:
-    """Why the rollback's target may not be returned to any more; empty when it may."""
-    if rollback.returns != "version":
-        return ""
-    if rollback.target_version in [release.version for release in candidate_targets(rollback.service)]:
-        return ""
-    return f"{rollback.target_version} is no longer a verified good release"
+DID_NOT_SUCCEED = (RollbackState.FAILED, RollbackState.HANDED_OVER, RollbackState.RESOLVED_BY_HAND)
 
 
 def live_release(service: Service) -> Release | None:
     return Release.objects.filter(service=service, state=ReleaseState.LIVE).first()
 
 
-def situation_of(service: Service, *, metric: str) -> Situation:
-    """What automation knows about a service whose `metric` exceeded its threshold."""
+def situation_of(
+    service: Service, *, metric: str, kind: str = IncidentKind.OPERATIONAL, procedure: str = ""
+) -> Situation:
+    """What automation knows about a service whose `metric` exceeded its threshold.
+
+    `kind` is the incident's, `procedure` what would run (without it, the service's own).
+    """
     live = live_release(service)
-    targets = candidate_targets(service)
+    targets = targets_of(service, kind=kind, procedure=procedure)
+    target = targets.default
     running = Rollback.objects.live().filter(service=service, drill=False).first()
     version = live.version if live else None
     ended = Rollback.objects.filter(service=service, drill=False, state__in=END_STATES)
@@ -69,11 +42,21 @@ def situation_of(service: Service, *, metric: str) -> Situation:
         live_rollback=running.ref if running else None,
         live_version=version,
         live_deployed_at=live.deployed_at if live else None,
-        target_version=targets[0].version if targets else None,
+        target_version=target,
         reached_by_rollback=bool(
             live and ended.filter(target_version=version, mutated_at__gt=since).exists()
         ),
         tried_before=bool(live and ended.filter(from_version=version, requested_at__gt=since).exists()),
         metric=metric,
         has_symptom=symptom.exists(),
+        passed_over=targets.passed_over,
+        target_failed=_failed_to_reach(service, target) if target else None,
     )
+
+
+def _failed_to_reach(service: Service, version: str) -> str | None:
+    """The last rollback to the version, if it did not succeed."""
+    tried = (RollbackState.SUCCEEDED, *DID_NOT_SUCCEED)
+    rows = Rollback.objects.filter(service=service, drill=False, target_version=version, state__in=tried)
+    last = rows.order_by("-completed_at").first()
+    return last.ref if last is not None and last.state in DID_NOT_SUCCEED else None

@@ -15,7 +15,9 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(greatest(due_at, lea
 """
 _APPROVALS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(approval_expires_at))::float
-  FROM rollbacks_rollback WHERE state = %s AND approval_expires_at <= clock_timestamp()
+  FROM rollbacks_rollback
+ WHERE state = ANY(%s) AND approval_expires_at <= clock_timestamp()
+   AND (lease_until IS NULL OR lease_until <= clock_timestamp())
 """
 
 
@@ -25,5 +27,5 @@ def due_rollbacks() -> DueWork:
 
 
 def due_expiries() -> DueWork:
-    """Requests whose time for approval is over."""
-    return due_from(_APPROVALS, [RollbackState.AWAITING_APPROVAL])
+    """Rollbacks whose time to be approved, or to be begun, is over."""
+    return due_from(_APPROVALS, [[RollbackState.AWAITING_APPROVAL, RollbackState.APPROVED]])

@@ -9,19 +9,18 @@ from django.urls import reverse
 from core.actors import Actor
 from core.errors import NotFound
 from core.playbook import get_playbook
-from incidents import policy as incident_policy
-from incidents.models import Incident, Release, Service
+from incidents.models import Incident, Service
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.declaration import told_text
 from incidents.selectors.durations import duration_text
 from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.playbook import Procedure
-from rollbacks.rules.authority import describe, judge_request
-from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
+from rollbacks.rules.authority import Case, describe, judge_plan
+from rollbacks.rules.targets import Judged
+from rollbacks.selectors.authority import demands_on, person_on_incident
+from rollbacks.selectors.targets import no_target_text, targets_of
 from rollbacks.states import Phase
-
-Candidate = tuple[str, str, str]  # version, state, why
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ class Plan:
     environment: str
     procedure: str
     from_version: str | None
-    candidates: tuple[Candidate, ...]
+    returns: str
+    candidates: tuple[Judged, ...]
+    others: tuple[Judged, ...]
     steps: tuple[PlannedStep, ...]
     expected_duration_seconds: int
     expected_duration_text: str
@@ -56,21 +57,23 @@ class Plan:
 def make_plan(actor: Actor, incident: Incident, service: Service) -> Plan:
     """The plan of a rollback of one of the incident's services; Invalid without a procedure."""
     procedure = policy.procedure(service.procedure)
-    live = live_release(service)
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
-    verdict = judge_request(person_on_incident(actor, incident), authority, automatic_allowed=False)
+    targets, of_a_version = targets_of(service, kind=incident.kind), procedure.returns == "version"
+    demands = demands_on(incident, procedure)
+    verdict = judge_plan(Case(demands, person_on_incident(actor, incident)))
     return Plan(
         service=service.name,
         service_slug=service.slug,
         environment=service.environment,
         procedure=procedure.name,
-        from_version=live.version if live else None,
-        candidates=tuple(_candidate(release) for release in candidate_targets(service)),
+        from_version=targets.live,
+        returns=procedure.returns,
+        candidates=targets.candidates if of_a_version else (),
+        others=targets.others_than_live if of_a_version else (),
         steps=_steps(procedure),
         expected_duration_seconds=int(procedure.expected_duration),
         expected_duration_text=duration_text(procedure.expected_duration),
         expected_impact=procedure.expected_impact,
-        authority_text=f"{describe(authority, policy.automation().approvers)}. {verdict.reason}",
+        authority_text=f"{describe(demands)}. {verdict.reason}",
         audience_text=told_text(incident.severity),
         needs_approval=verdict.needs_approval,
         submit_label="Request rollback" if verdict.needs_approval else "Roll back now",
@@ -84,9 +87,9 @@ def service_to_roll_back(incident: Incident, slug: str) -> Service:
         services = [service for service in services if service.slug == slug]
     if not services:
         raise NotFound(f"{incident.ref} names no such service.")
-    return next(
-        (service for service in services if service.procedure and candidate_targets(service)), services[0]
-    )
+    if len(services) == 1:
+        return services[0]
+    return next((service for service in services if not _why_no_way(incident, service)), services[0])
 
 
 def request_url(incident: Incident, service: Service | None = None) -> str:
@@ -95,7 +98,7 @@ def request_url(incident: Incident, service: Service | None = None) -> str:
 
 
 def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
-    """Why a rollback of the service cannot be requested now; empty when it can (three queries)."""
+    """Why a rollback of the service cannot be requested now; empty when it can (two queries)."""
     if refusal := why_not_allowed(actor, "request_rollback"):
         return refusal
     if not incident.is_open:
@@ -103,22 +106,19 @@ def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
     running = Rollback.objects.live().filter(service=service, drill=incident.drill).first()
     if running is not None:
         return f"{running.ref} of {service.name} is under way: one at a time."
+    return _why_no_way(incident, service)
+
+
+def _why_no_way(incident: Incident, service: Service) -> str:
+    """Why nothing of the service could go back by its procedure (one query)."""
     if service.procedure not in get_playbook()["procedures"]:
         return f"{service.name} has no rollback procedure; set one in the admin."
-    if live_release(service) is None:
+    targets = targets_of(service, kind=incident.kind)
+    if targets.live is None:
         return f"No live release of {service.name} is recorded."
-    if not candidate_targets(service):
-        return f"{service.name} has no verified good release to return to."
+    if policy.procedure(service.procedure).returns == "version" and not targets.candidates:
+        return f"{service.name} has {no_target_text(targets, incident.kind)}."
     return ""
-
-
-def _candidate(release: Release) -> Candidate:
-    since = f" since {release.good_at:%Y-%m-%d %H:%M} UTC" if release.good_at else ""
-    return (
-        release.version,
-        release.state,
-        f"Verified good{since}; deployed {release.deployed_at:%Y-%m-%d %H:%M} UTC.",
-    )
 
 
 def _steps(procedure: Procedure) -> tuple[PlannedStep, ...]:

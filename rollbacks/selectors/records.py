@@ -12,7 +12,7 @@ from rollbacks.models import Approval, Rollback
 def rollback_records(actor: Actor) -> QuerySet[Rollback]:
     """The rollbacks that the actor may see, with steps and approvals (3 queries)."""
     approvals = Approval.objects.select_related("user")
-    rows = Rollback.objects.visible_to(actor).select_related("incident", "service")
+    rows = Rollback.objects.visible_to(actor).select_related("incident", "service", "parent")
     return rows.prefetch_related("steps", Prefetch("approvals", queryset=approvals))
 
 

@@ -14,14 +14,22 @@ from django.urls import reverse
 from core.actors import Actor
 from core.errors import NotFound
 from core.playbook import get_playbook
-from incidents import policy as incident_policy
 from incidents.selectors.cards import incident_url
 from incidents.selectors.durations import duration_text
 from rollbacks import policy
 from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import describe
-from rollbacks.states import BUSY_STEPS, RUNNABLE_STATES, Phase, RollbackState, StepState, Trigger
+from rollbacks.selectors.authority import demands_of, is_about_this_plan
+from rollbacks.states import (
+    BUSY_STEPS,
+    RUNNABLE_STATES,
+    ApprovalDecision,
+    Phase,
+    RollbackState,
+    StepState,
+    Trigger,
+)
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
 _DONE = (StepState.SUCCEEDED, StepState.SKIPPED, StepState.REHEARSED)
@@ -57,6 +65,11 @@ class RollbackFacts:
     expected_impact: str
     outcome: str
     authority_text: str
+    break_glass: bool
+    returns: str
+    parent_ref: str
+    parent_url: str
+    judgement: str
     no_runner_text: str
 
 
@@ -66,6 +79,7 @@ class ApprovalLine:
 
     who: str
     decision: str
+    label: str
     at: dt.datetime
     reason: str
     valid: bool
@@ -104,7 +118,7 @@ class PhaseLine:
 
 def get_rollback(actor: Actor, ref: str) -> Rollback:
     """The rollback of that reference, if the actor may see its incident; raises NotFound."""
-    rows = Rollback.objects.visible_to(actor).select_related("incident", "service")
+    rows = Rollback.objects.visible_to(actor).select_related("incident", "service", "parent")
     rollback = rows.filter(ref=ref).first()
     if rollback is None:
         raise NotFound("No such rollback.")
@@ -116,9 +130,8 @@ def rollback_url(ref: str) -> str:
 
 
 def rollback_facts(rollback: Rollback) -> RollbackFacts:
-    """The facts of a rollback whose incident and service are loaded (no query)."""
+    """The facts of a rollback whose incident, service and parent are loaded (no query)."""
     incident = rollback.incident
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
     took = (
         (rollback.completed_at - rollback.started_at)
         if rollback.completed_at and rollback.started_at
@@ -150,8 +163,13 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         expected_duration_text=duration_text(rollback.expected_duration_seconds),
         expected_impact=rollback.expected_impact,
         outcome=rollback.outcome,
-        authority_text=describe(authority, policy.automation().approvers) + ".",
+        authority_text=describe(demands_of(rollback)) + ".",
         no_runner_text=_no_runner_text(rollback),
+        break_glass=rollback.break_glass,
+        returns=rollback.returns,
+        parent_ref=rollback.parent.ref if rollback.parent else "",
+        parent_url=rollback_url(rollback.parent.ref) if rollback.parent else "",
+        judgement=_judgement(rollback),
     )
 
 
@@ -161,15 +179,29 @@ def _no_runner_text(rollback: Rollback) -> str:
     return f"No runner for queue {rollback.queue}: it is due, and no living process serves that queue."
 
 
+def list_children(rollback: Rollback) -> tuple[tuple[str, str], ...]:
+    """The rollbacks that undo it or took over from it, as (reference, address) (one query)."""
+    refs = rollback.children.order_by("pk").values_list("ref", flat=True)
+    return tuple((ref, rollback_url(ref)) for ref in refs)
+
+
+def _judgement(rollback: Rollback) -> str:
+    if rollback.false_positive is None:
+        return ""
+    said = "A false positive" if rollback.false_positive else "It was necessary"
+    return f"{said}, says {rollback.judged_by}: {rollback.judged_reason}"
+
+
 def list_approvals(rollback: Rollback) -> tuple[ApprovalLine, ...]:
     """Every decision about the rollback, the oldest first (one query)."""
     return tuple(
         ApprovalLine(
             who=approval.user.get_username(),
             decision=approval.decision,
+            label=str(ApprovalDecision(approval.decision).label),
             at=approval.decided_at,
             reason=approval.reason,
-            valid=approval.plan_digest == rollback.plan_digest,
+            valid=is_about_this_plan(approval, rollback),
         )
         for approval in rollback.approvals.select_related("user")
     )

@@ -38,8 +38,9 @@ def consider_automatic_rollback(
     incident = Incident.objects.filter(ref=incident_ref).first()
     if subject is None or incident is None or not incident.is_open:
         return None
+    procedure = subject.procedure or incident_policy.thresholds().policies[policy_key].procedure
     reasons = refusals(
-        situation_of(subject, metric=metric),
+        situation_of(subject, metric=metric, kind=incident.kind, procedure=procedure),
         now=now,
         recent_seconds=policy.automation().recent_release,
     )
@@ -50,7 +51,7 @@ def consider_automatic_rollback(
     return request_rollback(
         incident_id=incident.pk,
         service=service,
-        procedure=subject.procedure or incident_policy.thresholds().policies[policy_key].procedure,
+        procedure=procedure,
         reason=cause,
         actor=AUTOMATION,
         now=now,

@@ -22,6 +22,7 @@ EVENT_OF_END = {
     RollbackState.EXPIRED: "rollback.expired",
     RollbackState.CANCELLED: "rollback.cancelled",
     RollbackState.FAILED: "rollback.failed",
+    RollbackState.HANDED_OVER: "rollback.handed_over",
     RollbackState.RESOLVED_BY_HAND: "rollback.resolved_by_hand",
 }
 

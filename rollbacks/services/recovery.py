@@ -17,13 +17,14 @@ ADOPTION_SECONDS = 15.0
 
 
 def flag_lost_rollbacks(*, now: dt.datetime) -> int:
-    """Move rollbacks whose host is gone in mid-step to `needs_attention`, and expire stale requests.
+    """Move rollbacks whose host is gone in mid-step to `needs_attention`, and expire what nobody approved
+    or began in time.
 
     The lease is judged by the database's clock. A rollback whose worker alone died is not lost: another
     worker of its host takes it up (`run_due`), in mid-step too. Returns how many were found.
     """
     found = sum(_flag_lost(rollback_id, now) for rollback_id in _ids(_LOST, ADOPTION_SECONDS))
-    return found + sum(_expire(rollback_id, now) for rollback_id in _ids(_UNAPPROVED))
+    return found + sum(_expire(rollback_id, now) for rollback_id in _ids(_EXPIRED))
 
 
 _LOST = """
@@ -31,9 +32,11 @@ SELECT DISTINCT r.id FROM rollbacks_rollback r JOIN rollbacks_rollbackstep s ON 
  WHERE r.state IN ('validating', 'executing', 'verifying') AND s.state IN ('starting', 'running')
    AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp() - make_interval(secs => %s))
 """
-_UNAPPROVED = """
+# An approved one that a worker holds is begun or refused by that worker.
+_EXPIRED = """
 SELECT id FROM rollbacks_rollback
- WHERE state = 'awaiting_approval' AND approval_expires_at <= clock_timestamp()
+ WHERE state IN ('awaiting_approval', 'approved') AND approval_expires_at <= clock_timestamp()
+   AND (lease_until IS NULL OR lease_until <= clock_timestamp())
 """
 
 
@@ -69,18 +72,24 @@ def _flag_lost(rollback_id: int, now: dt.datetime) -> bool:
 @transaction.atomic
 def _expire(rollback_id: int, now: dt.datetime) -> bool:
     rollback = lock_rollback(rollback_id, SYSTEM)
-    if rollback.state != RollbackState.AWAITING_APPROVAL:
+    why = {
+        RollbackState.AWAITING_APPROVAL: "it was not approved in time",
+        RollbackState.APPROVED: "it was approved, and no worker began it in time",
+    }.get(RollbackState(rollback.state))
+    if why is None or not _is_over(rollback.approval_expires_at) or not _is_over(rollback.lease_until):
         return False
-    end_rollback(rollback, RollbackState.EXPIRED, "nobody approved in time", actor=SYSTEM, now=now)
+    end_rollback(rollback, RollbackState.EXPIRED, why, actor=SYSTEM, now=now)
     return True
 
 
 def _lease_is_over(rollback: Rollback) -> bool:
-    if rollback.lease_until is None:
+    return _is_over(rollback.lease_until, ADOPTION_SECONDS)
+
+
+def _is_over(at: dt.datetime | None, since_seconds: float = 0.0) -> bool:
+    """Whether a time has passed by the database's clock; none is over from the start."""
+    if at is None:
         return True
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT %s <= clock_timestamp() - make_interval(secs => %s)",
-            [rollback.lease_until, ADOPTION_SECONDS],
-        )
+        cursor.execute("SELECT %s <= clock_timestamp() - make_interval(secs => %s)", [at, since_seconds])
         return bool(cursor.fetchone()[0])

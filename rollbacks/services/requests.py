@@ -7,21 +7,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from core.access import require
 from core.actors import Actor, ActorKind
 from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from core.models.counters import next_reference
-from incidents import policy as incident_policy
-from incidents.models import Incident, Release, Service
+from incidents.models import Incident, Service
 from incidents.services.holds import place_hold
 from incidents.services.incidents import lock_incident
-from incidents.states import ReleaseState
 from rollbacks import policy
-from rollbacks.models import Approval, Rollback, RollbackStep
-from rollbacks.rules.authority import Verdict, judge_approval, judge_request
-from rollbacks.selectors.decisions import candidate_targets, live_release, person_on_incident
+from rollbacks.models import Rollback, RollbackStep
+from rollbacks.playbook import Procedure
+from rollbacks.rules.authority import (
+    Case,
+    Verdict,
+    judge_approval,
+    judge_plan,
+    persons_behind,
+    seconds_left,
+)
+from rollbacks.selectors.authority import case_of, demands_on, person_on_incident
+from rollbacks.selectors.targets import no_target_text, targets_of, why_live_lacks
 from rollbacks.services.drills import preempt_drill
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
 from rollbacks.services.runners import wake_runner
@@ -79,9 +87,9 @@ def request_rollback(
         raise Invalid({"procedure": f"{subject.slug} has no procedure of its own; name one."})
     plan = policy.procedure(key)
     values = policy.checked_parameters(key, parameters or {})
-    source, target = _versions(subject, target_version)
+    source, target = choose_versions(subject, incident, key, plan, target_version)
     digest = policy.digest(key)
-    rollback = _insert(
+    rollback = insert_rollback(
         ref=next_reference("RB", now),
         incident=incident,
         service=subject,
@@ -93,7 +101,9 @@ def request_rollback(
         trigger=Trigger.AUTOMATED if actor.kind is ActorKind.AUTOMATION else Trigger.MANUAL,
         from_version=source,
         target_version=target,
+        returns=plan.returns,
         queue=plan.queue,
+        people=plan.people,
         parameters=values,
         reason=reason,
         expected_duration_seconds=expected_duration_seconds or int(plan.expected_duration),
@@ -104,7 +114,7 @@ def request_rollback(
         requested_by_token=actor.kind is ActorKind.TOKEN,
         requested_at=now,
     )
-    _copy_steps(rollback)
+    copy_steps(rollback)
     place_hold(
         incident=incident,
         kind=HOLD,
@@ -112,35 +122,35 @@ def request_rollback(
         reason=f"{rollback.ref} is under way",
         now=now,
     )
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
-    verdict = judge_request(
-        person_on_incident(actor, incident), authority, automatic_allowed=automatic_allowed
-    )
-    _record_request(rollback, verdict, actor, now)
+    case = Case(demands_on(incident, plan), person_on_incident(actor, incident), admitted=automatic_allowed)
+    record_request(rollback, judge_plan(case), actor, now)
     return rollback
 
 
 @transaction.atomic
 def approve_rollback(*, rollback_id: int, actor: Actor, now: dt.datetime, reason: str = "") -> Rollback:
-    """Approve the plan as it stands; raises ApprovalRefused or IllegalMove."""
+    """Approve the plan as it stands; it may run once everybody who is asked for stands behind it.
+
+    Raises ApprovalRefused, or Conflict when nothing awaits approval or this person gave it already.
+    """
     rollback = lock_rollback(rollback_id, actor)
     verdict = _decide(rollback, actor, now, ApprovalDecision.APPROVED, reason)
-    valid = dt.timedelta(seconds=policy.automation().approval_valid)
-    move_rollback(
-        rollback,
-        RollbackState.APPROVED,
-        approved_at=now,
-        approval_expires_at=now + valid,
-        due_at=now,
-    )
+    case = case_of(rollback, now)
+    plan = judge_plan(case)
+    if plan.allowed:
+        let_run(rollback, now=now, seconds=seconds_left(case))
+    else:  # the page and If-Match see that something has changed
+        Rollback.objects.filter(pk=rollback.pk).update(version=F("version") + 1)
+        rollback.refresh_from_db()
+    said = f"approved by {actor.label}" + (f": {reason}" if reason else "") + f". {verdict.reason}"
     record_on_rollback(
         rollback,
-        "rollback.approved",
-        f"approved by {actor.label}. {verdict.reason}",
+        "rollback.approved" if plan.allowed else "rollback.approval_given",
+        said if plan.allowed else f"{said} {plan.reason}",
         actor=actor,
         now=now,
+        data={"state": rollback.state, "persons": len(persons_behind(case)), "reason": reason[:500]},
     )
-    wake_runner(rollback)
     return rollback
 
 
@@ -219,29 +229,38 @@ def _open_incident(incident_id: int, actor: Actor, service: Service) -> Incident
     return incident
 
 
-def _versions(service: Service, asked: str) -> tuple[str, str]:
-    live = live_release(service)
+def choose_versions(
+    service: Service, incident: Incident, key: str, plan: Procedure, asked: str
+) -> tuple[str, str]:
+    """What is left and where it goes: the same version twice where the version stays."""
+    targets = targets_of(service, kind=incident.kind, procedure=key, also=asked)
+    live = targets.live
     if live is None:
         raise TargetUnverified(
             f"No live release of {service.slug} is recorded, so there is nothing to leave."
         )
-    if asked == live.version:
+    if plan.returns != "version":
+        if asked:
+            raise Invalid(
+                {"target_version": f"{plan.name} returns the {plan.returns}; the version stays {live}."}
+            )
+        if missing := why_live_lacks(service, key):
+            raise TargetUnverified(f"{plan.name} cannot run: {missing}.")
+        return live, live
+    if asked == live:
         raise Invalid({"target_version": f"{asked} is live already."})
-    candidates = candidate_targets(service)
-    if not asked:
-        if not candidates:
-            raise TargetUnverified(f"{service.slug} has no verified good release to return to.")
-        return live.version, candidates[0].version
-    if asked not in [release.version for release in candidates]:
-        known = Release.objects.filter(service=service, version=asked).first()
-        said = ReleaseState(known.state).label.lower() if known else "unknown"
-        raise TargetUnverified(f"{asked} of {service.slug} is {said}, not verified good.")
-    if not policy.is_safe_word(asked):
-        raise Invalid({"target_version": "Not a version that a command may be given."})
-    return live.version, asked
+    target = asked or targets.default
+    if target is None:
+        raise TargetUnverified(f"{service.slug} has {no_target_text(targets, incident.kind)}.")
+    if why_not := targets.why_not(target):
+        raise TargetUnverified(f"{target} of {service.slug} is no target: {why_not}.")
+    if not policy.is_safe_word(target):
+        raise Invalid({"target_version": f"{target} is not a version that a command may be given."})
+    return live, target
 
 
-def _insert(*, service: Service, **fields: Any) -> Rollback:
+def insert_rollback(*, service: Service, **fields: Any) -> Rollback:
+    """A new row, if no other rollback of the service is live; raises RollbackUnderWay."""
     try:
         with transaction.atomic():
             return Rollback.objects.create(service=service, **fields)
@@ -255,7 +274,8 @@ def _insert(*, service: Service, **fields: Any) -> Rollback:
         ) from error
 
 
-def _copy_steps(rollback: Rollback) -> None:
+def copy_steps(rollback: Rollback) -> None:
+    """The steps of its procedure, so that the rollback keeps them whatever becomes of the playbook."""
     RollbackStep.objects.bulk_create(
         RollbackStep(
             rollback=rollback,
@@ -271,30 +291,19 @@ def _copy_steps(rollback: Rollback) -> None:
     )
 
 
-def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
+def record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
+    """It is approved at once, or awaits a person."""
     if not rollback.drill:
         preempt_drill(rollback, actor=actor, now=now)
-    valid = dt.timedelta(seconds=policy.automation().approval_valid)
-    if verdict.needs_approval:
-        move_rollback(
-            rollback,
-            RollbackState.AWAITING_APPROVAL,
-            approval_expires_at=now + valid,
-            due_at=now + valid,
-        )
+    valid = policy.automation().approval_valid
+    if verdict.allowed:
+        let_run(rollback, now=now, seconds=valid)
     else:
-        move_rollback(
-            rollback,
-            RollbackState.APPROVED,
-            approved_at=now,
-            approval_expires_at=now + valid,
-            due_at=now,
-        )
+        move_rollback(rollback, RollbackState.AWAITING_APPROVAL, **awaiting(now, valid))
     record_on_rollback(
         rollback,
         "rollback.requested",
-        f"{rollback.from_version} → {rollback.target_version} of {rollback.service.name} requested."
-        f" {verdict.reason}",
+        f"{rollback.way} of {rollback.service.name} requested. {verdict.reason}",
         actor=actor,
         now=now,
         data={
@@ -306,29 +315,49 @@ def _record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.
             "reason": rollback.reason,
         },
     )
-    if not verdict.needs_approval:
-        wake_runner(rollback)
 
 
-def _decide(
-    rollback: Rollback, actor: Actor, now: dt.datetime, decision: ApprovalDecision, reason: str
-) -> Verdict:
-    require(actor, "decide_rollback")
-    incident = rollback.incident
-    verdict = judge_approval(
-        person_on_incident(actor, incident),
-        incident_policy.rollback_authority(incident.severity, incident.security_level),
-        policy.automation().approvers,
-        requester_id=rollback.requested_by_user_id,
-        requested_by_person=not rollback.requested_by_token and rollback.requested_by_user_id is not None,
+def let_run(rollback: Rollback, *, now: dt.datetime, seconds: float) -> None:
+    """It is authorised: a worker may begin it within so many seconds."""
+    move_rollback(
+        rollback,
+        RollbackState.APPROVED,
+        approved_at=now,
+        approval_expires_at=now + dt.timedelta(seconds=seconds),
+        due_at=now,
     )
-    if not verdict.allowed or actor.user_id is None:
-        raise ApprovalRefused(verdict.reason)
+    wake_runner(rollback)
+
+
+def awaiting(now: dt.datetime, seconds: float) -> dict[str, Any]:
+    """The columns of a rollback that awaits approval for so many seconds from now on."""
+    until = now + dt.timedelta(seconds=seconds)
+    return {"approved_at": None, "approval_expires_at": until, "due_at": until}
+
+
+def require_awaiting(rollback: Rollback, now: dt.datetime) -> None:
+    """Raise Conflict unless its approval is still asked for."""
     if rollback.state != RollbackState.AWAITING_APPROVAL:
         raise Conflict(f"{rollback.ref} is {rollback.state}: nothing awaits approval.", state=rollback.state)
-    require_assurance(actor, now)
-    Approval.objects.create(
-        rollback=rollback,
+    if rollback.approval_expires_at is not None and rollback.approval_expires_at <= now:
+        raise Conflict(f"{rollback.ref} was not approved in time.", state=rollback.state)
+
+
+def note_decision(
+    rollback: Rollback,
+    verdict: Verdict,
+    decision: ApprovalDecision,
+    reason: str,
+    *,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    """What a person decided about the plan as it stands; raises Conflict where they did so already."""
+    assert actor.user_id is not None  # the rules let only persons decide
+    standing = rollback.approvals.filter(user=actor.user_id, decision=decision, voided_at=None)
+    if standing.exists():
+        raise Conflict(f"You have decided this about {rollback.ref} already.", state=rollback.state)
+    rollback.approvals.create(
         user_id=actor.user_id,
         decision=decision,
         role=verdict.role or "",
@@ -336,4 +365,16 @@ def _decide(
         plan_digest=rollback.plan_digest,
         decided_at=now,
     )
+
+
+def _decide(
+    rollback: Rollback, actor: Actor, now: dt.datetime, decision: ApprovalDecision, reason: str
+) -> Verdict:
+    require(actor, "decide_rollback")
+    verdict = judge_approval(person_on_incident(actor, rollback.incident), case_of(rollback, now))
+    if not verdict.allowed:
+        raise ApprovalRefused(verdict.reason)
+    require_awaiting(rollback, now)
+    require_assurance(actor, now)
+    note_decision(rollback, verdict, decision, reason, actor=actor, now=now)
     return verdict

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.urls import reverse
 
+from core.clock import utcnow
 from core.errors import NotFound
 from core.playbook import get_playbook
+from core.versions import at_version
 from core.views.commands import CommandView
 from incidents.forms import OptionalReasonForm, ReasonForm
-from incidents.models import Service
+from incidents.models import Incident, Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
 from incidents.views.incidents import IncidentCommand
-from rollbacks.forms import AutomationForm, RequestForm, given_parameters
+from rollbacks.forms import (
+    PARAMETER,
+    AutomationForm,
+    ConfirmForm,
+    EditRollbackForm,
+    HandOverForm,
+    JudgeForm,
+    RequestForm,
+    given_parameters,
+)
 from rollbacks.models import Rollback
+from rollbacks.policy import told_about
+from rollbacks.rules.authority import judge_plan
+from rollbacks.selectors.authority import case_of, person_on_incident
+from rollbacks.selectors.confirmations import confirmation_of
 from rollbacks.selectors.plans import Plan, make_plan, service_to_roll_back
 from rollbacks.selectors.rollback_page import get_rollback, rollback_url
-from rollbacks.services import attention, automation, requests
-from rollbacks.states import RUNNING_STATES
+from rollbacks.selectors.targets import targets_of
+from rollbacks.selectors.undo import ledger_around, other_targets
+from rollbacks.services import (
+    attention,
+    automation,
+    break_glass,
+    confirmations,
+    editing,
+    judging,
+    requests,
+    undo,
+)
+from rollbacks.states import GLASS_BROKEN, RUNNING_STATES, RollbackState
 
 MOST_STEPS = 1000  # far above any procedure, far below what the column holds
 
@@ -48,7 +75,7 @@ class RequestRollback(IncidentCommand):
             incident_id=self.incident.pk,
             service=self.service.slug,
             reason=data["reason"],
-            target_version=data["target_version"],
+            target_version=data.get("target_version", ""),
             expected_duration_seconds=data["expected_duration_seconds"],
             expected_impact=data["expected_impact"],
             parameters=given_parameters(data),
@@ -62,14 +89,18 @@ class RequestRollback(IncidentCommand):
         return rollback_url(self.ref) if self.ref else incident_url(self.incident.ref)
 
     def form_arguments(self) -> dict[str, Any]:
-        versions = [version for version, _state, _why in self.plan.candidates]
+        versions = [judged.version for judged in self.plan.candidates]
         initial = {
             "service": self.service.slug,
             "target_version": versions[0] if versions else "",
             "expected_duration_seconds": self.plan.expected_duration_seconds,
             "expected_impact": self.plan.expected_impact,
         }
-        return {"versions": versions, "procedure": self.service.procedure, "initial": initial}
+        return {
+            "versions": versions if self.plan.returns == "version" else None,
+            "procedure": self.service.procedure,
+            "initial": initial,
+        }
 
     def extra_context(self) -> dict[str, Any]:
         return {"plan": self.plan}
@@ -87,7 +118,7 @@ class RollbackCommand(CommandView):
         return rollback_url(self.rollback.ref)
 
     def way(self) -> str:
-        return f"{self.rollback.from_version} → {self.rollback.target_version} of {self.rollback.service}"
+        return f"{self.rollback.way} of {self.rollback.service}"
 
 
 class Approve(RollbackCommand):
@@ -97,13 +128,78 @@ class Approve(RollbackCommand):
     submit_label = "Approve"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        requests.approve_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
-        return f"You approved {self.rollback.ref}: it starts now."
+        rollback = requests.approve_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        then = "it starts now" if rollback.state == RollbackState.APPROVED else "another person is missing"
+        return f"You approved {rollback.ref}: {then}."
 
     def extra_context(self) -> dict[str, Any]:
+        person = person_on_incident(self.actor, self.rollback.incident)
+        verdict = judge_plan(case_of(self.rollback, utcnow()).approved_by(person))
+        then = f"{self.way()} starts at once." if verdict.allowed else verdict.reason
         told = told_text(self.rollback.incident.severity)
+        return {"consequences": [then, self.rollback.expected_impact, f"Told: {told}."]}
+
+
+class BreakGlass(RollbackCommand):
+    decides = True
+    form_class = ReasonForm
+    title = "Break glass"
+    submit_label = "Break glass: run it alone"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        break_glass.break_glass(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        return f"You broke the glass: {self.rollback.ref} starts now."
+
+    def extra_context(self) -> dict[str, Any]:
         return {
-            "consequences": [f"{self.way()} starts at once.", self.rollback.expected_impact, f"Told: {told}."]
+            "consequences": [
+                f"{self.way()} starts at once, decided by you alone: no other person approves it.",
+                self.rollback.expected_impact,
+                f"Told at once, with your name and reason: {told_about(GLASS_BROKEN)}.",
+                "It is reviewed afterwards.",
+            ]
+        }
+
+
+class Edit(RollbackCommand):
+    form_class = EditRollbackForm
+    title = "Edit the rollback"
+    submit_label = "Save"
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        if self.rollback.procedure not in get_playbook()["procedures"]:
+            raise NotFound(f"The playbook has no procedure {self.rollback.procedure} any more.")
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        changes = {name: data[name] for name in (*editing.PLAN, *editing.WORDS) if name in data}
+        changes["parameters"] = given_parameters(data)
+        rows = Rollback.objects.filter(pk=self.rollback.pk)
+        incident = Incident.objects.filter(pk=self.rollback.incident_id)
+        with at_version(rows, [data["version"]], after=(incident,)):
+            rollback = editing.edit_rollback(
+                rollback_id=self.rollback.pk, changes=changes, actor=self.actor, now=now
+            )
+        return f"{rollback.ref} is {rollback.get_state_display().lower()}."
+
+    def form_arguments(self) -> dict[str, Any]:
+        rollback, versions = self.rollback, None
+        if rollback.returns == "version":
+            kind, procedure = rollback.incident.kind, rollback.procedure
+            candidates = targets_of(rollback.service, kind=kind, procedure=procedure).candidates
+            versions = list(dict.fromkeys([rollback.target_version, *(c.version for c in candidates)]))
+        values = {PARAMETER + name: value for name, value in rollback.parameters.items()}
+        named = ("target_version", "version", *editing.WORDS)
+        initial = {**{name: getattr(rollback, name) for name in named}, **values}
+        return {"versions": versions, "procedure": rollback.procedure, "initial": initial}
+
+    def extra_context(self) -> dict[str, Any]:
+        return {
+            "consequences": [
+                "Another target or other parameters are another plan: what was approved is void.",
+                "You then count as who asked for it, and cannot approve it.",
+            ]
         }
 
 
@@ -141,11 +237,79 @@ class Cancel(RollbackCommand):
         return {"consequences": [text]}
 
 
+class ChildCommand(RollbackCommand):
+    """A command that puts another rollback in this one's place."""
+
+    decides = True
+    danger = True
+    ref = ""
+
+    def back_url(self) -> str:
+        return rollback_url(self.ref or self.rollback.ref)
+
+    def asked_for(self, child: Rollback) -> str:
+        self.ref = child.ref
+        return f"{child.ref} waits until another person approves."
+
+
+class Undo(ChildCommand):
+    form_class = ReasonForm
+    title = "Undo the rollback"
+    submit_label = "Ask for the way back"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        return self.asked_for(
+            undo.undo_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        )
+
+    def extra_context(self) -> dict[str, Any]:
+        rollback = self.rollback
+        return {
+            "consequences": [
+                f"A new rollback of {rollback.service} goes from {rollback.target_version} back to"
+                f" {rollback.from_version}, the version that was left, by the same procedure.",
+                "It waits until another person approves.",
+                f"Where {rollback.ref} waits for a person, it ends as handed over.",
+            ]
+        }
+
+
+class HandOver(ChildCommand):
+    form_class = HandOverForm
+    title = "Go to another release"
+    submit_label = "Hand over"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        return self.asked_for(undo.hand_over(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data))
+
+    def form_arguments(self) -> dict[str, Any]:
+        targets = other_targets(self.rollback, ledger_around(self.rollback))
+        return {"options": [(judged.version, f"{judged.version}: {judged.why}") for judged in targets]}
+
+    def extra_context(self) -> dict[str, Any]:
+        text = f"{self.rollback.ref} ends as handed over, and a new rollback takes its place at once."
+        return {"consequences": [text, "It waits until another person approves."]}
+
+
+class Judge(RollbackCommand):
+    decides = True
+    form_class = JudgeForm
+    title = "Judge the rollback"
+    submit_label = "Judge"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        judging.judge_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        return f"You judged {self.rollback.ref}."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": ["It counts in the false positive rate, and stands on the timeline."]}
+
+
 class StepCommand(RollbackCommand):
     """A decision about a step that a machine could not settle."""
 
     decides = True
-    form_class = ReasonForm
+    form_class: ClassVar[type[forms.Form]] = ReasonForm
     position: int
 
     def load(self, **kwargs: Any) -> None:
@@ -163,6 +327,38 @@ class MarkStepDone(StepCommand):
             rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
         )
         return f"{self.rollback.ref} goes on."
+
+
+class Retry(StepCommand):
+    title = "Try the step again"
+    submit_label = "Try again"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        attention.retry_step(
+            rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
+        )
+        return f"{self.rollback.ref} tries the step again."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"consequences": ["What the step does is done once more, whatever it did before."]}
+
+
+class Confirm(StepCommand):
+    form_class = ConfirmForm
+    title = "Confirm the step"
+    submit_label = "Yes, go on"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        confirmations.confirm_step(
+            rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
+        )
+        return f"{self.rollback.ref} goes on."
+
+    def extra_context(self) -> dict[str, Any]:
+        steps = list(self.rollback.steps.filter(position=self.position))
+        asked = confirmation_of(self.actor, self.rollback, steps)
+        return {"intro": asked.question} if asked else {}
 
 
 class Abort(StepCommand):

@@ -16,9 +16,11 @@ from django.test import Client
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import Incident, Monitor, RoleGrant
+from incidents.services.checklists import answer_event
 from incidents.services.incidents import declare_incident
 from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
+from incidents.services.services import switch_back
 from incidents.states import INCIDENT_ROLES, Role
 from rollbacks.models import AutomationSwitch, Rollback
 from rollbacks.services.requests import request_rollback
@@ -111,6 +113,7 @@ class Scene:
             "slug": "nowhere" if missing else subject.rollback.service.slug,
             "pk": 2**40 if missing else subject.monitor.pk,
             "role": "technical_lead",
+            "version": "1.9.0",
             "position": 1,
             "key": "none",
             "uidb36": "1",
@@ -119,6 +122,8 @@ class Scene:
             "id": self.account.pk if self.account else 1,
             "provider_id": "sso",
             "ident": TOKEN,
+            "checklist": "emergency",
+            "item": "assess_severity",
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
@@ -182,9 +187,30 @@ def _no_rollback(subject: Subject, now: dt.datetime) -> None:
     subject.incident.holds.all().delete()
 
 
+def _two_people(subject: Subject, now: dt.datetime) -> None:
+    Rollback.objects.filter(pk=subject.rollback.pk).update(people=2)
+
+
 def _needs_attention(subject: Subject, now: dt.datetime) -> None:
     Rollback.objects.filter(pk=subject.rollback.pk).update(state="needs_attention", started_at=now)
     subject.rollback.steps.filter(position=1).update(state="unknown")
+
+
+def _switched(subject: Subject, now: dt.datetime) -> None:
+    _needs_attention(subject, now)
+    service = subject.rollback.service
+    switch_back(
+        service_id=service.pk,
+        from_version="2.0.0",
+        to_version="1.9.0",
+        rollback_ref=subject.rollback.ref,
+        actor=SYSTEM,
+        now=now,
+    )
+    long_ago = now - dt.timedelta(days=9)
+    service.releases.create(
+        version="1.8.0", state="good", deployed_at=long_ago, recorded_at=long_ago, good_at=now
+    )
 
 
 def _disarmed(subject: Subject, now: dt.datetime) -> None:
@@ -197,6 +223,12 @@ def _token(subject: Subject, now: dt.datetime) -> None:
         ApiToken.objects.create(id=TOKEN, user=me, name="t", scopes=["read"], expires_at=expires)
 
 
+def _quarantined(subject: Subject, now: dt.datetime) -> None:
+    subject.rollback.service.releases.filter(version="1.9.0").update(
+        state="quarantined", quarantined_at=now, quarantine_reason="it leaks"
+    )
+
+
 def _parked(subject: Subject, now: dt.datetime) -> None:
     event = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
     PendingEvent.objects.create(
@@ -204,11 +236,26 @@ def _parked(subject: Subject, now: dt.datetime) -> None:
     )
 
 
+def _checklist(subject: Subject, now: dt.datetime) -> None:
+    declared = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
+    answer_event(event=declared, now=now)
+
+
+def _ticked(subject: Subject, now: dt.datetime) -> None:
+    _checklist(subject, now)
+    subject.incident.checklist_items.update(ticked_at=now, ticked_by="boss")
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
+    "two_people": _two_people,
+    "switched": _switched,
     "disarmed": _disarmed,
     "token": _token,
+    "quarantined": _quarantined,
     "parked": _parked,
+    "checklist": _checklist,
+    "ticked": _ticked,
 }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from core.actors import SYSTEM
 from core.models import User
-from incidents.models import Incident
+from core.playbook import get_playbook, use_playbook
+from incidents.models import Incident, Service
+from incidents.services.services import switch_back
 from rollbacks.models import Rollback, RollbackStep, StepOutput
 from rollbacks.states import RollbackState, StepState
 from rollbacks.transitions import move_rollback, move_step
@@ -18,7 +22,7 @@ from rollbacks.transitions import move_rollback, move_step
 ROLLBACKS = "/api/v1/rollbacks/"
 FIELDS = set(
     "ref incident service procedure procedure_digest trigger state from_version target_version requested_by "
-    "requested_at started_at completed_at duration_seconds approvals steps drill outcome".split()
+    "requested_at started_at completed_at duration_seconds approvals steps drill outcome false_positive".split()
 )
 STEP_FIELDS = set(
     "position phase key kind state attempt started_at finished_at exit_code output_tail".split()
@@ -185,3 +189,86 @@ def test_the_switch_is_disarmed_by_many_and_armed_by_persons_only(
     assert token.post(f"{at}disarm/", {"reason": "again"}).status_code == 409
     assert token.post(f"{at}arm/").status_code == 403
     assert api.post(f"{at}arm/").json()["armed"] is True
+
+
+@pytest.fixture
+def switched(stuck: Rollback, shop: Service, now: dt.datetime) -> Rollback:
+    """1.9.0 is live by it, 1.8.0 was good before, and a person must decide."""
+    switch_back(
+        service_id=shop.pk,
+        from_version="2.0.0",
+        to_version="1.9.0",
+        rollback_ref=stuck.ref,
+        actor=SYSTEM,
+        now=now,
+    )
+    long_ago = now - dt.timedelta(days=9)
+    shop.releases.create(
+        version="1.8.0", state="good", deployed_at=long_ago, recorded_at=long_ago, good_at=now
+    )
+    return stuck
+
+
+def test_a_rollback_is_undone_by_another_one(api: APIClient, switched: Rollback) -> None:
+    at = f"{ROLLBACKS}{switched.ref}/"
+    assert api.post(f"{at}undo/", {"reason": ""}).status_code == 400
+    undone = api.post(f"{at}undo/", {"reason": "1.9.0 is worse"})
+    child = undone.json()
+    assert undone.status_code == 201
+    assert (child["parent"], child["state"], child["people"]) == (switched.ref, "awaiting_approval", 2)
+    assert (child["from_version"], child["target_version"], child["returns"]) == ("1.9.0", "2.0.0", "version")
+    assert api.get(at).json()["state"] == "handed_over"
+    again = api.post(f"{at}undo/", {"reason": "again"})
+    assert (again.status_code, again.json()["code"], again.json()["state"]) == (
+        409,
+        "nothing_to_undo",
+        "handed_over",
+    )
+    assert api.post(f"{ROLLBACKS}{child['ref']}/approve/").status_code == 403
+
+
+def test_or_handed_over_to_one_that_goes_elsewhere(api: APIClient, switched: Rollback) -> None:
+    at = f"{ROLLBACKS}{switched.ref}/hand_over/"
+    assert api.post(at, {"reason": "x"}).json()["errors"][0]["pointer"] == "/target_version"
+    same = api.post(at, {"reason": "x", "target_version": "1.9.0"})
+    assert (same.status_code, same.json()["errors"][0]["pointer"]) == (400, "/target_version")
+    unknown = api.post(at, {"reason": "x", "target_version": "9.9.9"})
+    assert (unknown.status_code, unknown.json()["code"]) == (409, "target_unverified")
+    answer = api.post(at, {"reason": "further back", "target_version": "1.8.0"})
+    assert (answer.status_code, answer.json()["target_version"]) == (201, "1.8.0")
+
+
+def test_an_undo_may_rest_on_what_was_read(api: APIClient, switched: Rollback) -> None:
+    at = f"{ROLLBACKS}{switched.ref}/"
+    stale = api.post(f"{at}undo/", {"reason": "x"}, HTTP_IF_MATCH='"1"')
+    assert (stale.status_code, stale.json()["code"]) == (412, "version_changed")
+    assert api.post(f"{at}undo/", {"reason": "x"}, HTTP_IF_MATCH=api.get(at)["ETag"]).status_code == 201
+
+
+def test_what_is_over_is_judged_and_says_so(api: APIClient, waiting: dict[str, Any]) -> None:
+    at = f"{ROLLBACKS}{waiting['ref']}/"
+    assert api.get(at).json()["false_positive"] is None
+    body = {"false_positive": True, "reason": "the monitor lied"}
+    early = api.post(f"{at}judge/", body)
+    assert (early.status_code, early.json()["state"]) == (409, "awaiting_approval")
+    api.post(f"{at}reject/", {"reason": "it is well"})
+    before = api.get(at)["ETag"]
+    assert api.post(f"{at}judge/", {"reason": "x"}).json()["errors"][0]["pointer"] == "/false_positive"
+    judged = api.post(f"{at}judge/", body)
+    assert (judged.json()["false_positive"], judged.json()["judged_by"]) == (True, "ida")
+    assert judged["ETag"] != before
+
+
+def test_a_procedure_that_leaves_the_version_takes_no_target(api: APIClient, asked: dict[str, str]) -> None:
+    playbook = get_playbook()
+    own = playbook["procedures"]["storefront_rollback"].model_copy(update={"returns": "configuration"})
+    procedures = {**playbook["procedures"], "storefront_rollback": own}
+    with use_playbook(replace(playbook, sections={**playbook.sections, "procedures": procedures})):
+        wrong = api.post(ROLLBACKS, asked | {"target_version": "1.9.0"})
+        assert [error["pointer"] for error in wrong.json()["errors"]] == ["/target_version"]
+        rollback = api.post(ROLLBACKS, asked).json()
+    assert (rollback["returns"], rollback["from_version"], rollback["target_version"]) == (
+        "configuration",
+        "2.0.0",
+        "2.0.0",
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
 from core.actors import SYSTEM
+from core.models import User
 from incidents.facts import Reading
 from incidents.models import Monitor, Service
 from incidents.services.monitors import create_monitor, observe
@@ -114,3 +116,25 @@ def test_samples_are_read_by_span(api: APIClient, monitor: Monitor, now: dt.date
     assert [row["value"] for row in everything] == [None, 0.003, 0.002, 0.001, 0.0]
     span = {"after": everything[3]["at"], "before": everything[1]["at"]}
     assert [row["value"] for row in api.get(address, span).json()["results"]] == [0.002, 0.001]
+
+
+def test_a_release_is_quarantined_and_a_person_lifts_it(
+    api: APIClient, ida: User, program: Callable[..., APIClient], shop: Service
+) -> None:
+    at = "/api/v1/services/shop/releases/1.9.0/"
+    token = program(ida, "write")
+    assert token.post(f"{at}quarantine/", {"reason": " "}).json()["errors"][0]["pointer"] == "/reason"
+    quarantined = token.post(f"{at}quarantine/", {"reason": "CVE-2026-1"}).json()
+    assert (quarantined["state"], quarantined["quarantine_reason"]) == ("quarantined", "CVE-2026-1")
+    assert quarantined["quarantined_at"]
+    assert api.post(f"{at}quarantine/", {"reason": "x"}).status_code == 409
+    assert token.post(f"{at}lift_quarantine/", {"reason": "patched"}).status_code == 403
+    lifted = api.post(f"{at}lift_quarantine/", {"reason": "not reachable"}).json()
+    assert (lifted["state"], lifted["quarantined_at"], lifted["quarantine_reason"]) == ("good", None, "")
+    assert api.post("/api/v1/services/shop/releases/9.9.9/quarantine/", {"reason": "x"}).status_code == 404
+
+
+def test_a_version_with_a_slash_has_an_address_too(api: APIClient, shop: Service) -> None:
+    api.post("/api/v1/services/shop/releases/", {"version": "release/3.0"})
+    answer = api.post("/api/v1/services/shop/releases/release/3.0/quarantine/", {"reason": "leaks"})
+    assert (answer.status_code, answer.json()["state"]) == (200, "live")

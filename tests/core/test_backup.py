@@ -20,6 +20,7 @@ from core.actors import SYSTEM
 from core.backup import manifest, tools
 from core.backup.checking import check_backup
 from core.clock import utcnow
+from core.embedded import postgres_programs
 from core.models.events import StreamKind
 from tests.conftest import make_service
 from tests.processes import manage
@@ -200,7 +201,7 @@ def test_a_program_that_is_too_old_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
     old = tmp_path / "pg_dump"
     old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n")
     old.chmod(0o755)
-    monkeypatch.setattr(tools, "_candidates", lambda name: [str(old)])
+    monkeypatch.setattr(postgres_programs, "candidates", lambda name: [str(old)])
     with (
         tools.connect() as server,
         pytest.raises(tools.BackupFailed, match=r"needs its pg_dump; found .* of 9"),

@@ -113,6 +113,14 @@ class World:
 
 
 @pytest.fixture
+def workshop(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """For what needs no worker of its own: it runs in the test."""
+    settings.VAR_DIR = tmp_path / "var"  # type: ignore[attr-defined]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Workshop(tmp_path)
+
+
+@pytest.fixture
 def world(tmp_path: Path, settings: object) -> Iterator[World]:
     settings.VAR_DIR = tmp_path / "var"  # type: ignore[attr-defined]
     world = World(tmp_path)

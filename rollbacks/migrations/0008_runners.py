@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("rollbacks", "0006_trusted_engine"),
+        ("rollbacks", "0007_authority"),
     ]
 
     operations = [

@@ -1,0 +1,1 @@
+"""What the database program is made of: the server, dumps, restored databases, the switch between two."""
