@@ -49,7 +49,6 @@ def _go_on(workshop: Workshop, rollback: Rollback, statement: str) -> Rollback:
         """parameters = '{"word": "other"}'""",
         """parameters = '{"word": "--force"}'""",
         "plan_digest = repeat('0', 64)",
-        "procedure_digest = repeat('0', 64)",
     ],
 )
 def test_a_plan_edited_by_sql_in_flight_stops_before_its_next_command(
