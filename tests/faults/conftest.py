@@ -72,7 +72,7 @@ def database(
     monkeypatch.setenv("DATABASE_URL", postgres.url(server.var_dir))
     monkeypatch.setenv("DATABASE_OWNER_URL", postgres.url(server.var_dir, role=postgres.OWNER))
     yield server
-    TransactionTestCase._fixture_teardown(None)  # type: ignore[arg-type]
+    TransactionTestCase._fixture_teardown(None)  # type: ignore[attr-defined]
     connection.close()
     connection.settings_dict |= before
 
