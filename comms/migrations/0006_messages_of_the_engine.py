@@ -4,15 +4,31 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('comms', '0005_history_of_configuration'),
+        ("comms", "0005_history_of_configuration"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='message',
-            name='template',
-            field=models.CharField(choices=[('incident_alert', 'Incident alert'), ('response_overdue', 'Response overdue'), ('escalation', 'Escalation'), ('checklist_overdue', 'Checklist overdue'), ('rollback_notice', 'Rollback notice'), ('approval_requested', 'Approval requested'), ('break_glass', 'Glass was broken'), ('attention_page', 'A rollback needs a person'), ('runner_missing', 'No runner for a rollback'), ('recovery', 'Recovery'), ('incident_update', 'Update'), ('incident_resolved', 'Resolved'), ('alarm', 'Alarm of Firebreak itself')], max_length=24),
+            model_name="message",
+            name="template",
+            field=models.CharField(
+                choices=[
+                    ("incident_alert", "Incident alert"),
+                    ("response_overdue", "Response overdue"),
+                    ("escalation", "Escalation"),
+                    ("checklist_overdue", "Checklist overdue"),
+                    ("rollback_notice", "Rollback notice"),
+                    ("approval_requested", "Approval requested"),
+                    ("break_glass", "Glass was broken"),
+                    ("attention_page", "A rollback needs a person"),
+                    ("runner_missing", "No runner for a rollback"),
+                    ("recovery", "Recovery"),
+                    ("incident_update", "Update"),
+                    ("incident_resolved", "Resolved"),
+                    ("alarm", "Alarm of Firebreak itself"),
+                ],
+                max_length=24,
+            ),
         ),
     ]
