@@ -27,6 +27,7 @@ Stranger = Callable[[Incident, MakeActor, Actor], Actor]
 
 def _requester(incident: Incident, make_actor: MakeActor, rob: Actor) -> Actor:
     """Who asked, and has been given the role since."""
+    assert rob.user_id is not None
     RoleGrant.objects.create(user_id=rob.user_id, role="incident_commander")
     Responder.objects.filter(incident=incident, role="incident_commander").delete()
     assign_role(incident_id=incident.pk, role="incident_commander", username="rob", actor=rob, now=utcnow())
