@@ -54,6 +54,8 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
             "slug:item": "assess_severity",
             "int:position": 1,
             "int:pk": process.pk,
+            "slug:slug": "shop",
+            "path:version": "1.9.0",
         }
         for part, value in named.items():
             route = route.replace(f"<{part}>", str(value))

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.actors import Actor
@@ -51,6 +51,11 @@ def test_one_more_criterion_never_weakens_the_recommendation(ticked: set[str], m
 
 
 @given(st.integers(min_value=0, max_value=1000))
+@example(0)
+@example(19)
+@example(20)
+@example(50)
+@example(51)
 def test_a_measured_degradation_is_in_its_tier_or_needs_judgement(percent: int) -> None:
     """Strictly above 50 is recommended, some but below 20 optional; from 20 to 50 somebody has to judge."""
     found = recommend(CRITERIA, (), percent)
