@@ -328,7 +328,7 @@ def test_at_execution_a_switched_off_account_holds_nothing(
     asking: Callable[..., Rollback], commander: Actor, now: dt.datetime
 ) -> None:
     rollback = asking(commander)
-    User.objects.filter(pk=commander.user_id).update(is_active=False)
+    User.objects.filter(username=commander.label).update(is_active=False)
     assert why_not_authorised(rollback, now)
 
 
