@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
-from core import events
+from core import events, live
 from core.access import require
 from core.actors import SYSTEM, Actor
 from core.errors import Conflict, Invalid
@@ -99,9 +99,11 @@ def _answer(event: Event, lists: Mapping[str, Checklist], now: dt.datetime) -> N
         if key in there:
             if opened and restarts_windows(checklist, event.kind):
                 _restart(incident, key, checklist, event=event)
+                live.poke(f"incident:{incident.ref}")
             _tick_by_machine(incident, key, checklist, [event], rows, now=now)
         elif opened:
             _open(incident, key, checklist, event=event, now=now)
+            live.poke(f"incident:{incident.ref}")  # it is no event of its own, but open pages show it
 
 
 def mark_lapsed_phases(*, now: dt.datetime) -> int:

@@ -32,12 +32,16 @@ def acting(rollback: Rollback, step: RollbackStep) -> ActingStep:
     return found
 
 
-def prepare(rollback: Rollback, step: RollbackStep, *, resumed: bool = False) -> Invocation:
+def prepare(
+    rollback: Rollback, step: RollbackStep, *, resumed: bool = False, begun: bool = False
+) -> Invocation:
     """The invocation of a step's attempt: of its work, or of its compensation while it is being undone.
 
-    Raises policy.ProcedureChanged when this worker's playbook is not the one of the request.
+    Raises policy.ProcedureChanged when this worker's playbook or the row's plan is not the one of the
+    request; what has `begun` is only waited for, so nothing is refused any more.
     """
-    check_playbook(rollback)
+    if not begun:
+        check_plan(rollback)
     said = acting(rollback, step)
     if step.compensating:
         assert said.compensate_with is not None
@@ -49,7 +53,7 @@ def prepare(rollback: Rollback, step: RollbackStep, *, resumed: bool = False) ->
 
 def probe(rollback: Rollback, step: RollbackStep, command: str) -> Invocation:
     """The invocation of a command that stands beside the step's work; each probe has its own folder."""
-    check_playbook(rollback)
+    check_plan(rollback)
     beside = run_dir(rollback, step)
     number = sum(1 for _ in beside.glob(f"{command}.*")) + 1
     return _invocation(rollback, step, work_of(policy.commands()[command]), beside / f"{command}.{number}")
@@ -61,6 +65,24 @@ def check_playbook(rollback: Rollback) -> None:
         raise policy.ProcedureChanged(
             f"The procedure {rollback.procedure} on {settings.HOST_NAME} differs from the one requested."
         )
+
+
+def check_plan(rollback: Rollback) -> None:
+    """Refuse to run anything but what was approved, whoever has edited playbook or row meanwhile."""
+    check_playbook(rollback)
+    if why := why_not_as_requested(rollback):
+        raise policy.ProcedureChanged(f"Not a step further: {why}.")
+
+
+def why_not_as_requested(rollback: Rollback) -> str:
+    """Whether the row's target and parameters are those that its digest was made of."""
+    digest = policy.plan_digest(
+        procedure_digest=rollback.procedure_digest,
+        service=rollback.service.slug,
+        target_version=rollback.target_version,
+        parameters=rollback.parameters,
+    )
+    return "" if digest == rollback.plan_digest else "the plan was edited after it was requested"
 
 
 def run_dir(rollback: Rollback, step: RollbackStep) -> Path:

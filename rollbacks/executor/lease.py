@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 30
 RENEW_SECONDS = 8
 MARGIN_SECONDS = 5
+LEAVE_TO_OTHERS_SECONDS = 5
 
 _CLAIM = """
 UPDATE rollbacks_rollback
@@ -28,7 +29,10 @@ UPDATE rollbacks_rollback
               WHERE r.state = ANY(%(runnable)s) AND r.due_at <= clock_timestamp()
                 AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp())
                 AND CASE WHEN %(only)s::bigint IS NULL THEN r.queue = ANY(%(queues)s) ELSE r.id = %(only)s END
-                AND r.procedure_digest = ANY(%(digests)s)
+                AND (r.procedure_digest = ANY(%(digests)s)
+                     OR r.lease_until <= clock_timestamp() - make_interval(secs => %(patience)s)
+                        AND EXISTS (SELECT 1 FROM rollbacks_rollbackstep s WHERE s.rollback_id = r.id
+                                       AND s.state = ANY(%(busy)s) AND s.host = %(host)s))
                 AND NOT EXISTS (SELECT 1 FROM rollbacks_rollbackstep s WHERE s.rollback_id = r.id
                                    AND s.state = ANY(%(busy)s) AND s.host <> %(host)s)
               ORDER BY r.due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
@@ -44,7 +48,9 @@ def claim(only: int | None = None) -> tuple[int, int] | None:
     """Take one due rollback of our queues that nobody holds; returns its id and fence, or None.
 
     Only one whose procedure this playbook has word for word: another runner may have that version, and
-    services.runners notices when none has. `only` is the one that an operator asked for, of any queue.
+    services.runners notices when none has. What was begun here is taken up all the same after some
+    seconds: it is waited for, so that no person is asked while it still runs. `only` is the one that an
+    operator asked for, of any queue.
     One with a step in the middle only on the host where it was begun: its supervisor and its folder are
     there. When that host does not come back, services.recovery asks for a person.
     """
@@ -59,6 +65,7 @@ def claim(only: int | None = None) -> tuple[int, int] | None:
                 "only": only,
                 "queues": list(settings.RUNNER_QUEUES),
                 "digests": list(policy.digests().values()),
+                "patience": LEAVE_TO_OTHERS_SECONDS,
                 "busy": list(BUSY_STEPS),
                 "host": settings.HOST_NAME,
             },

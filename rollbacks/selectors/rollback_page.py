@@ -23,7 +23,9 @@ from rollbacks.rules.authority import describe
 from rollbacks.selectors.authority import demands_of, is_about_this_plan
 from rollbacks.states import (
     BUSY_STEPS,
+    DONE_STEPS,
     RUNNABLE_STATES,
+    UNSETTLED_STEPS,
     ApprovalDecision,
     Phase,
     RollbackState,
@@ -32,7 +34,6 @@ from rollbacks.states import (
 )
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
-_DONE = (StepState.SUCCEEDED, StepState.SKIPPED, StepState.REHEARSED)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class ApprovalLine:
 
 @dataclass(frozen=True)
 class StepLine:
-    """One step with the end of its output."""
+    """One step with the end of its output; `waits_until` is its next attempt, look or end."""
 
     position: int
     key: str
@@ -104,6 +105,8 @@ class StepLine:
     output_tail: str
     note: str
     url_output: str | None
+    waits_until: dt.datetime | None
+    tolerated: bool
 
 
 @dataclass(frozen=True)
@@ -228,21 +231,17 @@ def list_phases(rollback: Rollback, steps: Sequence[RollbackStep]) -> tuple[Phas
 
 
 def _phase_state(steps: Iterable[RollbackStep]) -> str:
-    states = {StepState(step.state) for step in steps}
-    for state in (StepState.UNKNOWN, StepState.FAILED, StepState.TIMED_OUT, StepState.CANCELLED):
+    states = {StepState(step.state) for step in steps if not step.tolerated}
+    for state in reversed(UNSETTLED_STEPS):
         if state in states:
             return state.value
-    if states <= {StepState.SKIPPED}:
-        return StepState.SKIPPED.value
-    if states <= {StepState.SKIPPED, StepState.REHEARSED}:
-        return StepState.REHEARSED.value
-    if states <= set(_DONE):
+    for state in (StepState.SKIPPED, StepState.REHEARSED, StepState.COMPENSATED):
+        if states <= {state, StepState.SKIPPED}:
+            return state.value
+    if states <= set(DONE_STEPS):
         return StepState.SUCCEEDED.value
-    return (
-        StepState.RUNNING.value
-        if states & {*BUSY_STEPS, StepState.WAITING, *_DONE}
-        else StepState.PENDING.value
-    )
+    begun = states & {*BUSY_STEPS, StepState.WAITING, *DONE_STEPS}
+    return StepState.RUNNING.value if begun else StepState.PENDING.value
 
 
 def _step_line(rollback: Rollback, step: RollbackStep, commands: Mapping[int, str]) -> StepLine:
@@ -264,6 +263,8 @@ def _step_line(rollback: Rollback, step: RollbackStep, commands: Mapping[int, st
         output_tail=tail,
         note=step.note,
         url_output=f"/api/v1/rollbacks/{rollback.ref}/steps/{step.position}/output/" if tail else None,
+        waits_until=step.due_at if step.state in (StepState.PENDING, StepState.WAITING) else None,
+        tolerated=step.tolerated,
     )
 
 

@@ -13,6 +13,7 @@ from core.models import Event, User
 from core.outbox import deliver_pending
 from incidents.models import Incident
 from incidents.services.incidents import close_incident, resolve_incident
+from tests.pages.test_reading import count_queries
 
 ITEM = {"key", "name", "text", "starts_at", "due_at", "ticked_at", "ticked_by", "note", "overdue"}
 
@@ -139,9 +140,7 @@ def test_checklists_cost_the_same_however_many_there_are(
     now: dt.datetime,
     django_assert_num_queries: Any,
 ) -> None:
-    from tests.pages.test_reading import count_queries
-
-    price = count_queries(api, f"{at}checklists/")  # type: ignore[arg-type]
+    price = count_queries(api, f"{at}checklists/")
     resolve_incident(incident_id=incident.pk, resolution="x", actor=commander, now=now)
     deliver_pending(now=now)
     with django_assert_num_queries(price):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from comms.models import Message
 from comms.rules.routing import is_stale
@@ -170,6 +171,19 @@ def test_without_a_rollback_the_analysis_counts_from_the_resolution(
     commands.resolve_incident(incident_id=emergency.pk, resolution="fixed", actor=commander, now=resolved)
     deliver_pending(now=resolved)
     assert _items(emergency, "analysis")["root_cause"].due_at == resolved + 24 * HOUR
+
+
+def test_open_pages_hear_of_a_list_that_was_opened(
+    emergency: Incident, commander: Actor, began: dt.datetime
+) -> None:
+    commands.resolve_incident(incident_id=emergency.pk, resolution="fixed", actor=commander, now=began)
+    resolved = Event.objects.filter(stream=emergency.stream).latest("seq")
+    with CaptureQueriesContext(connection) as queries:
+        keep_checklists(resolved, began)
+    pokes = [query["sql"] for query in queries if "pg_notify" in query["sql"]]
+    assert _items(emergency, "analysis")
+    assert len(pokes) == 1
+    assert f"incident:{emergency.ref}" in pokes[0]
 
 
 def test_a_second_rollback_gives_what_is_open_new_windows(

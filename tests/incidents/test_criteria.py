@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,7 +74,7 @@ def test_a_check_stands_on_the_timeline_as_a_decision_and_the_last_one_is_shown(
     incident: Incident, commander: Actor, now: dt.datetime
 ) -> None:
     assert last_criteria_check(incident) is None
-    by = {"incident_id": incident.pk, "actor": commander}
+    by: dict[str, Any] = {"incident_id": incident.pk, "actor": commander}
     check_criteria(**by, criteria=["cosmetic_problems"], now=now)
     later = now + dt.timedelta(minutes=1)
     found = check_criteria(**by, criteria=["data_corruption"], degradation_percent=60, now=later)

@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -20,9 +21,12 @@ from incidents.facts import Reading
 from incidents.models import Incident, Release, RoleGrant, Service
 from incidents.services.monitors import create_monitor, observe
 from incidents.states import SampleOutcome
+from rollbacks import policy
 from rollbacks.executor import run_due
+from rollbacks.executor.commands import check_playbook
 from rollbacks.executor.lease import claim
 from rollbacks.models import Rollback
+from rollbacks.policy import ProcedureChanged
 from rollbacks.services.attention import abort_rollback, mark_step_done
 from rollbacks.services.recovery import flag_lost_rollbacks
 from rollbacks.services.requests import cancel_rollback
@@ -44,15 +48,15 @@ def test_all_steps_in_order_and_the_ledger_follows(
     with workshop.open():
         rollback = run(ask(incident, commander))
     assert rollback.state == "succeeded"
-    assert states(rollback) == ["succeeded"] * 12
+    assert states(rollback) == ["succeeded"] * 13
     assert workshop.ran == [
         "health_check", "backup_config", "verify_rollback_target",
         "verify_rollback_target",  # once more, right before the switch
         "switch_version", "update_config",
-        "update_load_balancer", "clear_caches", "restart_services", "smoke_tests", "health_check", "user_access_test",
+        "update_load_balancer", "clear_caches", "purge_cdn", "restart_services", "smoke_tests", "health_check", "user_access_test",
     ]  # fmt: skip
     assert workshop.probed == [
-        "release_is_back", "configuration_is_back", "traffic_is_back", "caches_are_back", "servers_are_back",
+        "release_is_back", "configuration_is_back", "traffic_is_back", "caches_are_back", "cdn_is_back", "servers_are_back",
     ]  # fmt: skip
     incident.refresh_from_db()
     assert incident.status == "monitoring"
@@ -181,6 +185,23 @@ def test_a_changed_playbook_is_refused(workshop: Workshop, incident: Incident, c
     with workshop.open():
         rollback = ask(incident, commander)
     workshop.command("switch_version", "print('something else')")
+    with workshop.open():
+        assert run_due(now=utcnow()) == 0
+        rollback.refresh_from_db()
+        assert rollback.state == "approved", "another runner may have it; tests of runners tell the rest"
+        with pytest.raises(ProcedureChanged, match="differs from the one requested"):
+            check_playbook(rollback)
+    assert workshop.ran == []
+
+
+def test_a_playbook_that_changes_under_a_worker_is_noticed_before_the_next_step(
+    workshop: Workshop, incident: Incident, commander: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workshop.open():
+        rollback = ask(incident, commander)
+        right = policy.digests()
+    workshop.command("switch_version", "print('something else')")
+    monkeypatch.setattr("rollbacks.executor.lease.policy", SimpleNamespace(digests=lambda: right))
     with workshop.open():
         rollback = run(rollback)
     assert rollback.state == "failed"
@@ -333,7 +354,7 @@ def test_eight_workers_run_it_once(workshop: Workshop, incident: Incident, comma
             worker.join()
         rollback = run(rollback)
     assert rollback.state == "succeeded"
-    assert len(workshop.ran) == 12
+    assert len(workshop.ran) == 13
 
 
 def _work() -> None:
@@ -354,12 +375,12 @@ def test_the_soak_fails_on_a_critical_sample_and_waits_for_an_answer(
     with workshop.open():
         rollback = ask(incident, commander)
         deadline = time.monotonic() + 30
-        while rollback.steps.get(position=12).state != "waiting" and time.monotonic() < deadline:
+        while rollback.steps.get(position=13).state != "waiting" and time.monotonic() < deadline:
             run_due(now=utcnow())
         observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.5), now=utcnow())
         rollback = run(rollback)
     assert rollback.state == "needs_attention"
-    assert "critical during the soak" in rollback.steps.get(position=12).note
+    assert "critical during the soak" in rollback.steps.get(position=13).note
 
 
 def test_a_grant_lost_after_approval_stops_it(
