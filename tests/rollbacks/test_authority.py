@@ -40,10 +40,10 @@ def person(*roles: Role, kind: ActorKind = K.USER, user_id: int | None = ME) -> 
 AUTOMATION = person(kind=K.AUTOMATION, user_id=None)
 
 
-def demands(severity: str, level: int | None = None, **more: object) -> Demands:
+def demands(severity: str, level: int | None = None, **more: Any) -> Demands:
     """As the shipped playbook asks."""
     authority = incident_policy.rollback_authority(severity, level)
-    return Demands(authority, policy.automation().approvers, VALID, **more)  # type: ignore[arg-type]
+    return Demands(authority, policy.automation().approvers, VALID, **more)
 
 
 def approval(*roles: Role, user_id: int = OTHER, age: float = 0.0, **more: bool) -> Given:
