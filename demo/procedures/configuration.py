@@ -62,6 +62,8 @@ def restore(site: Site, options: argparse.Namespace) -> None:
 def undo(site: Site, options: argparse.Namespace) -> None:
     """Make the configuration that the rollback has found the live one again."""
     _make_live(site, _plan(site, options.ref)["before"])
+    if options.reload:
+        reload(site, options)
 
 
 def reload(site: Site, _options: argparse.Namespace) -> None:
@@ -222,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     add("back-up", back_up)
     add("plan", plan, "ref").add_argument("snapshot", type=_snapshot, help="its hash, or `previous`")
     add("restore", restore, "ref")
-    add("undo", undo, "ref")
+    add("undo", undo, "ref").add_argument("--reload", action="store_true", help="and restart with it")
     add("reload", reload)
     add("check", check, changes=False)
     reading = add("read-back", read_back, "ref", changes=False)

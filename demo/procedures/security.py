@@ -126,13 +126,14 @@ def patch(site: Site, options: argparse.Namespace) -> None:
 
 
 def lift(site: Site, options: argparse.Namespace) -> None:
-    """Remove every restriction that this rollback has made."""
-    _keep(site, lambda entry: entry["rollback"] != options.ref, f"of {options.ref}")
+    """Remove the restrictions that this rollback has made, of one kind or all."""
+    kinds = [options.only] if options.only else list(KINDS)
+    _keep(site, kinds, lambda entry: entry["rollback"] != options.ref, f"of {options.ref}")
 
 
 def expire(site: Site, _options: argparse.Namespace) -> None:
     """Remove the restrictions whose time is over; they have not counted since."""
-    _keep(site, lambda entry: entry["until"] > time.time(), "that were over")
+    _keep(site, KINDS, lambda entry: entry["until"] > time.time(), "that were over")
 
 
 def inventory(site: Site, _options: argparse.Namespace) -> None:
@@ -230,10 +231,10 @@ def _restrict(site: Site, options: argparse.Namespace, kind: str, names: Sequenc
     print(f"{kind}: {', '.join(names)}, until {ends}")
 
 
-def _keep(site: Site, wanted: Callable[[Mapping[str, Any]], bool], which: str) -> None:
+def _keep(site: Site, kinds: Sequence[str], wanted: Callable[[Mapping[str, Any]], bool], which: str) -> None:
     found = _restrictions(site)
     kept = {
-        kind: {name: entry for name, entry in entries.items() if wanted(entry)}
+        kind: {name: entry for name, entry in entries.items() if kind not in kinds or wanted(entry)}
         for kind, entries in found.items()
     }
     _write(site, kept)
@@ -331,6 +332,10 @@ def _isolated(site: Site, _options: argparse.Namespace) -> str:
     return "" if SHOP in in_force(_restrictions(site)["isolation"]) else "the shop is open"
 
 
+def _reopened(site: Site, options: argparse.Namespace) -> str:
+    return "" if _isolated(site, options) else "the shop is still closed"
+
+
 def _rules(site: Site, _options: argparse.Namespace) -> str:
     return "" if LOG_DENIED in in_force(_restrictions(site)["rules"]) else "the rules are the old ones"
 
@@ -348,6 +353,7 @@ QUESTIONS: Mapping[str, Callable[[Site, argparse.Namespace], str]] = {
     "blocked": _blocked,
     "disabled": _disabled,
     "isolated": _isolated,
+    "reopened": _reopened,
     "rules": _rules,
     "patched": _patched,
 }
@@ -390,7 +396,7 @@ def _parser() -> argparse.ArgumentParser:
     add("isolate", isolate, "ref", "time")
     add("update-rules", update_rules, "ref", "time")
     add("patch", patch, "ref")
-    add("lift", lift, "ref")
+    add("lift", lift, "ref").add_argument("--only", choices=KINDS, help="restrictions of this kind")
     add("expire", expire)
     add("inventory", inventory, changes=False)
     add("audit", audit, "ref", "evidence", changes=False)

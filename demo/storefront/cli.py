@@ -31,7 +31,6 @@ SITE_VERBS: dict[str, tuple[Callable[[Site], None], str]] = {
     "keep-baseline": (performance.keep_baseline, "keep the figures as the baseline"),
     "enable-performance-mode": (performance.enable_performance_mode, "do less for each request"),
     "disable-performance-mode": (performance.disable_performance_mode, "do all of it again"),
-    "check-performance-mode": (performance.check_performance_mode, "is the live server in it"),
     "user-access-test": (checks.user_access_test, "log in, see the account, log out"),
     "status": (checks.print_status, "print version, slot and error rate as JSON"),
     "next-version": (lambda site: print(next_version(site)), "print a version not used yet"),
@@ -82,6 +81,8 @@ def _run(site: Site, options: argparse.Namespace) -> None:
         deploy(site, options.version, bad=options.bad)
     elif options.verb == "smoke-test":
         checks.smoke_test(site, options.version)
+    elif options.verb == "check-performance-mode":
+        performance.check_performance_mode(site, off=options.off)
     elif options.verb == "read-back":
         read_back(site, options.what, options.version)
     elif options.verb == "serve-slot":
@@ -122,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     deploying = add_verb("deploy", "install a release and make it live")
     deploying.add_argument("version", type=_version)
     deploying.add_argument("--bad", action="store_true", help="one that fails a third of requests")
+    mode = add_verb("check-performance-mode", "is the live server in performance mode")
+    mode.add_argument("--off", action="store_true", help="is it not")
     smoke = add_verb("smoke-test", "get the main pages through the load balancer")
     smoke.add_argument("version", type=_version, nargs="?", help="the current one if left out")
     receiving = verbs.add_parser("receive-webhooks", help="keep webhooks as JSON lines")

@@ -66,12 +66,13 @@ def disable_performance_mode(site: Site) -> None:
     print("performance mode is off")
 
 
-def check_performance_mode(site: Site) -> None:
-    """Raises CheckFailed unless the server that has the traffic says that it is in performance mode."""
+def check_performance_mode(site: Site, *, off: bool = False) -> None:
+    """Raises CheckFailed unless the server that has the traffic is in performance mode (`off`: is not)."""
     health = get_json(site.balancer_port(), "/health")
-    if not health or not health.get("performance_mode"):
-        raise CheckFailed("the shop is not in performance mode")
-    print("the shop is in performance mode")
+    mode = health.get("performance_mode") if health else None
+    if mode is not (not off):
+        raise CheckFailed(f"the shop {'is' if mode else 'is not'} in performance mode")
+    print(f"performance mode is {'off' if off else 'on'}")
 
 
 def _figures(site: Site) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def _score(measured: tuple[Measured, ...]) -> Score:
         if one.value is not None:
             worst[one.metric] = max(one.value, worst.get(one.metric) or one.value)
     thresholds = policy.thresholds()
-    limits = thresholds.policies[PERFORMANCE].metrics if PERFORMANCE in thresholds.policies else {}
+    policies = thresholds.policies
+    limits = dict(policies[PERFORMANCE].metrics.items()) if PERFORMANCE in policies else {}
     return performance_score(
         worst, limits, warnings_that_make_critical=thresholds.warnings_that_make_critical
     )

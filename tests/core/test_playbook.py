@@ -38,7 +38,8 @@ def test_the_shipped_playbook_is_the_seed_policy() -> None:
     }
     assert [step.key for _phase, step in playbook["procedures"]["automated_rollback"].steps()] == [
         "health_check", "backup_config", "verify_target",
-        "switch_version", "update_config", "update_load_balancer", "clear_caches", "restart_services",
+        "switch_version", "update_config", "update_load_balancer", "clear_caches",
+        "purge_cdn", "restart_services",
         "smoke_tests", "health_check", "user_access_test", "monitor",
     ]  # fmt: skip
 
@@ -52,13 +53,13 @@ def test_the_shipped_playbook_is_the_seed_policy() -> None:
         ("thresholds.yaml", "{high: 0.02, critical: 0.05}", "{high: 0.2, critical: 0.05}", "policies.rollback_triggers.metrics.error_rate"),
         ("thresholds.yaml", "{high: 0.02, critical: 0.05}", "{high: .nan, critical: 0.05}", "error_rate.high"),
         ("thresholds.yaml", "procedure: automated_rollback", "procedure: nonsense", "thresholds.yaml:6: policies.rollback_triggers.procedure: no procedure nonsense"),
-        ("commands.yaml", "[demo/bin/storefront, health-check", '["{target_version}", health-check', "commands.yaml:6: health_check.argv"),
-        ("procedures/automated_rollback.yaml", "command: clear_caches", "command: rm_rf", "procedures/automated_rollback.yaml:14: execute.3.command: no command rm_rf"),
-        ("procedures/automated_rollback.yaml", "command: backup_config}", "command: backup_config, mutating: true}", "validate must change nothing"),
+        ("commands.yaml", "[demo/bin/storefront, health-check", '["{target_version}", health-check', "commands.yaml:7: health_check.argv"),
+        ("procedures/automated_rollback.yaml", "command: clear_caches", "command: rm_rf", "procedures/automated_rollback.yaml:16: execute.3.command: no command rm_rf"),
+        ("procedures/automated_rollback.yaml", "command: backup_config, repeatable: true, safe_in_drill: true", "command: backup_config, mutating: true, verify_after: release_is_back", "validate must change nothing"),
         ("routing.yaml", "channels: [email, webhook]", "channels: [pigeon]", "routing.yaml:5: routes.0.channels.0: no channel pigeon"),
-        ("procedures/automated_rollback.yaml", "kind: soak", "kind: nap", "procedures/automated_rollback.yaml:20: verify.3: its kind must be one of: command, soak"),
-        ("procedures/automated_rollback.yaml", "duration: 30m", "duration: 0m", "procedures/automated_rollback.yaml:20: verify.3.duration"),
-        ("procedures/automated_rollback.yaml", "name: Clear application caches", f"name: {'x' * 121}", "procedures/automated_rollback.yaml:14: execute.3.name"),
+        ("procedures/automated_rollback.yaml", "kind: soak", "kind: nap", "procedures/automated_rollback.yaml:23: verify.3: its kind must be one of: command, http, assert, confirm, soak, wait"),
+        ("procedures/automated_rollback.yaml", "duration: 30m", "duration: 0m", "procedures/automated_rollback.yaml:23: verify.3.duration"),
+        ("procedures/automated_rollback.yaml", "name: Clear application caches", f"name: {'x' * 121}", "procedures/automated_rollback.yaml:16: execute.3.name"),
         ("commands.yaml", '"{target_version}"]', '"{color}"]', "needs parameters: color"),
         ("channels.yaml", "kind: webhook", "kind: pigeon", "channels.yaml:5: webhook: its kind must be one of: email, webhook"),
         ("channels.yaml", "url_variable: WEBHOOK_URL", "url_variable: https://x", "channels.yaml:7: webhook.url_variable"),

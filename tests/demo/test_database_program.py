@@ -186,7 +186,8 @@ def _is_restoring(name: str) -> bool:
 
 def test_killed_in_the_middle_of_the_switch_every_name_is_as_it_was(orders: Orders) -> None:
     orders.program.succeed("restore", *orders.words())
-    with _connect("postgres") as holding, holding.transaction():
+    with _connect("postgres") as holding:
+        holding.execute("BEGIN")
         # The second rename has to wait for this, the first is done by then.
         holding.execute(f"COMMENT ON DATABASE {orders.fresh} IS 'held'".encode())
         running = orders.program.start("switch", *orders.words())
@@ -195,8 +196,7 @@ def test_killed_in_the_middle_of_the_switch_every_name_is_as_it_was(orders: Orde
             assert time.monotonic() < deadline and running.poll() is None
         os.killpg(running.pid, signal.SIGKILL)
         assert running.wait() == -signal.SIGKILL
-        holding.execute("SELECT 1")
-        raise psycopg.Rollback
+        holding.execute("ROLLBACK")
     assert _databases(orders.name) == {orders.name, orders.fresh}
     assert orders.rows() == 102
     orders.program.refuse("read-back", *orders.words("switched"))

@@ -80,6 +80,7 @@ def _the_incident_and_its_rollback(firebreak: Firebreak, incident: dict[str, obj
         ("execute", "update_config", "succeeded"),
         ("execute", "update_load_balancer", "succeeded"),
         ("execute", "clear_caches", "succeeded"),
+        ("execute", "purge_cdn", "succeeded"),
         ("execute", "restart_services", "succeeded"),
         ("verify", "smoke_tests", "succeeded"),
         ("verify", "health_check", "succeeded"),

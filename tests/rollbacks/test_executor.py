@@ -48,15 +48,15 @@ def test_all_steps_in_order_and_the_ledger_follows(
     with workshop.open():
         rollback = run(ask(incident, commander))
     assert rollback.state == "succeeded"
-    assert states(rollback) == ["succeeded"] * 12
+    assert states(rollback) == ["succeeded"] * 13
     assert workshop.ran == [
         "health_check", "backup_config", "verify_rollback_target",
         "verify_rollback_target",  # once more, right before the switch
         "switch_version", "update_config",
-        "update_load_balancer", "clear_caches", "restart_services", "smoke_tests", "health_check", "user_access_test",
+        "update_load_balancer", "clear_caches", "purge_cdn", "restart_services", "smoke_tests", "health_check", "user_access_test",
     ]  # fmt: skip
     assert workshop.probed == [
-        "release_is_back", "configuration_is_back", "traffic_is_back", "caches_are_back", "servers_are_back",
+        "release_is_back", "configuration_is_back", "traffic_is_back", "caches_are_back", "cdn_is_back", "servers_are_back",
     ]  # fmt: skip
     incident.refresh_from_db()
     assert incident.status == "monitoring"
@@ -354,7 +354,7 @@ def test_eight_workers_run_it_once(workshop: Workshop, incident: Incident, comma
             worker.join()
         rollback = run(rollback)
     assert rollback.state == "succeeded"
-    assert len(workshop.ran) == 12
+    assert len(workshop.ran) == 13
 
 
 def _work() -> None:
@@ -375,12 +375,12 @@ def test_the_soak_fails_on_a_critical_sample_and_waits_for_an_answer(
     with workshop.open():
         rollback = ask(incident, commander)
         deadline = time.monotonic() + 30
-        while rollback.steps.get(position=12).state != "waiting" and time.monotonic() < deadline:
+        while rollback.steps.get(position=13).state != "waiting" and time.monotonic() < deadline:
             run_due(now=utcnow())
         observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.5), now=utcnow())
         rollback = run(rollback)
     assert rollback.state == "needs_attention"
-    assert "critical during the soak" in rollback.steps.get(position=12).note
+    assert "critical during the soak" in rollback.steps.get(position=13).note
 
 
 def test_a_grant_lost_after_approval_stops_it(

@@ -130,7 +130,7 @@ def test_undo_hands_over_to_a_child_that_awaits_another_person(
     assert child.ref in stuck.outcome
     assert (child.parent, child.state, child.people) == (stuck, "awaiting_approval", 2)
     assert (child.from_version, child.target_version, child.trigger) == ("1.9.0", "2.0.0", "manual")
-    assert child.steps.count() == 12
+    assert child.steps.count() == 13
     assert child.steps.get(switches=True).key == "switch_version"
     kinds = list(Event.objects.filter(stream=incident.stream).order_by("seq").values_list("kind", flat=True))
     assert kinds[-2:] == ["rollback.handed_over", "rollback.requested"]

@@ -73,7 +73,7 @@ def check_integrity(
         if broken:
             raise Refused(f"the index {broken[0]} is not valid")
         for check in checks:
-            row = connection.execute(sql.SQL(check)).fetchone()  # type: ignore[arg-type]
+            row = connection.execute(sql.SQL(check)).fetchone()
             if row is None or row[0] is not True:
                 raise Refused(f"the check {check!r} is not true")
         trees = _check_trees(connection)
