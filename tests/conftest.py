@@ -89,7 +89,7 @@ def run_as_owner(work: Callable[[], None]) -> None:
         connection.settings_dict["USER"] = app_role
 
 
-def _empty_all_tables(_self: TransactionTestCase | None = None) -> None:
+def empty_all_tables(_self: TransactionTestCase | None = None) -> None:
     """After a test with real commits: the application may not empty the timeline, the owner may."""
 
     def empty() -> None:
@@ -102,7 +102,7 @@ def _empty_all_tables(_self: TransactionTestCase | None = None) -> None:
     run_as_owner(empty)
 
 
-TransactionTestCase._fixture_teardown = _empty_all_tables  # type: ignore[attr-defined]
+TransactionTestCase._fixture_teardown = empty_all_tables  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")

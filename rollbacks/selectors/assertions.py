@@ -31,7 +31,8 @@ def _score(measured: tuple[Measured, ...]) -> Score:
             worst[one.metric] = max(one.value, worst.get(one.metric) or one.value)
     thresholds = policy.thresholds()
     policies = thresholds.policies
-    limits = dict(policies[PERFORMANCE].metrics.items()) if PERFORMANCE in policies else {}
+    judged = policies[PERFORMANCE].metrics if PERFORMANCE in policies else {}
+    limits = {str(metric): limit for metric, limit in judged.items()}
     return performance_score(
         worst, limits, warnings_that_make_critical=thresholds.warnings_that_make_critical
     )

@@ -16,7 +16,7 @@ from django.db import connection
 from core.embedded import postgres, valkey
 from core.embedded.postgres import EmbeddedPostgres
 from core.embedded.valkey import EmbeddedValkey
-from tests.conftest import _empty_all_tables
+from tests.conftest import empty_all_tables
 from tests.faults import recorder
 from tests.faults.world import World
 from tests.rollbacks.workshop import Workshop
@@ -72,7 +72,7 @@ def database(
     monkeypatch.setenv("DATABASE_URL", postgres.url(server.var_dir))
     monkeypatch.setenv("DATABASE_OWNER_URL", postgres.url(server.var_dir, role=postgres.OWNER))
     yield server
-    _empty_all_tables()
+    empty_all_tables()
     connection.close()
     connection.settings_dict |= before
 

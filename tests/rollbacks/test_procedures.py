@@ -126,9 +126,7 @@ def test_automated(
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-def test_frontend(
-    tmp_path: Path, _own_folders: None, shop: Service, incident: Incident, commander: Actor
-) -> None:
+def test_frontend(tmp_path: Path, shop: Service, incident: Incident, commander: Actor) -> None:
     home = settings.VAR_DIR / "frontend"
     program = Program("frontend", "--home", home)
     good, bad = program.succeed("make-source", "--at", home / "source").split()
@@ -142,7 +140,7 @@ def test_frontend(
 
 
 def test_a_frontend_that_does_not_come_up_is_put_back(
-    tmp_path: Path, _own_folders: None, shop: Service, incident: Incident, commander: Actor
+    tmp_path: Path, shop: Service, incident: Incident, commander: Actor
 ) -> None:
     """What has been built before needs no npm; the read-back of the deployment says no."""
     home = settings.VAR_DIR / "frontend"
