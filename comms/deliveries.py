@@ -11,15 +11,18 @@ from comms.channels import CHANNELS
 from comms.facts import NotSent, Outgoing, Sent
 from comms.models import Delivery, Message
 from comms.rules.routing import is_stale
-from comms.states import DUE_STATES, DeliveryState, MessageState
+from comms.states import DUE_STATES, DeliveryState, MessageState, Template
 from comms.timeline import record_message_finished
 from comms.transitions import move_delivery
 from core import live, shutdown
 from core.clock import utcnow
 from core.events import rfc3339
 from core.logs import about
+from core.models import Event
 from core.operation import vitals
 from core.playbook import get_playbook
+from incidents.models import Incident
+from incidents.selectors.checklists import is_phase_overdue
 from rollbacks.models import Rollback
 
 logger = logging.getLogger(__name__)
@@ -128,7 +131,13 @@ def _is_stale(message: Message) -> bool:
         incident_open=incident.is_open,
         acknowledged=incident.acknowledged_at is not None,
         rollback_state=rollback.state if rollback else "",
+        overdue=message.template == Template.CHECKLIST_OVERDUE and _is_overdue(incident, message.event),
     )
+
+
+def _is_overdue(incident: Incident, event: Event) -> bool:
+    named = {name: event.data[name] for name in ("checklist", "phase")}
+    return is_phase_overdue(incident, **named, now=utcnow())
 
 
 def _outgoing(delivery: Delivery) -> Outgoing:

@@ -11,6 +11,8 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+RUNNER = "runner."  # what names of queues of rollbacks begin with
+
 app = Celery("firebreak")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
@@ -37,14 +39,32 @@ def _keep_our_logs(**_: Any) -> None:
     """Celery configures no logging of its own when somebody listens here: Django's stands."""
 
 
+@signals.celeryd_after_setup.connect
+def _serve_own_queues(instance: Any, **_: Any) -> None:
+    """A worker of rollbacks (-Q runner.…) listens to the queues that RUNNER_QUEUES names, and to no other."""
+    from django.conf import settings
+
+    queues = instance.app.amqp.queues
+    given = {name for name in queues.consume_from if name.startswith(RUNNER)}
+    own = {f"{RUNNER}{name}" for name in settings.RUNNER_QUEUES}
+    if given:
+        for name in sorted(own - given):
+            queues.select_add(name)
+        queues.deselect(sorted(given - own))
+
+
 @signals.worker_ready.connect
 def _report_worker(sender: Any, **_: Any) -> None:
     """Signs of life of this worker, proved by the threads that run its tasks."""
     from core.operation import vitals
+    from rollbacks.executor import presence
+    from rollbacks.states import RunnerKind
 
     executor = getattr(sender.pool, "executor", None)
     prove = None if executor is None else lambda: executor.submit(int)
-    vitals.start(str(sender.hostname).split("@", 1)[0], prove=prove)
+    runs_rollbacks = any(name.startswith(RUNNER) for name in sender.app.amqp.queues.consume_from)
+    duty = presence.duty(RunnerKind.WORKER) if runs_rollbacks else None
+    vitals.start(str(sender.hostname).split("@", 1)[0], prove=prove, duty=duty)
 
 
 @signals.task_postrun.connect
@@ -66,8 +86,10 @@ def _report_beat(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def _say_goodbye(**_: Any) -> None:
     from core.operation import vitals
+    from rollbacks.executor import presence
 
     vitals.stop()
+    presence.leave()
 
 
 @signals.worker_shutting_down.connect

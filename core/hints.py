@@ -18,15 +18,15 @@ _quiet_until = 0.0
 _lock = threading.Lock()
 
 
-def wake(task: str, **kwargs: Any) -> None:
-    """Ask a worker to run `task` soon after this transaction commits.
+def wake(task: str, *, queue: str = "", **kwargs: Any) -> None:
+    """Ask a worker to run `task` soon after this transaction commits: one of `queue`, else of its route.
 
     A dead or frozen broker costs one short timeout and a log line, then no more tries for five
     seconds: the sweeps find the work by its row. The same hint twice in a transaction is sent once.
     """
     connection = transaction.get_connection()
     waiting = {entry[1] for entry in connection.run_on_commit}
-    hint = _Hint(task, tuple(sorted(kwargs.items())))
+    hint = _Hint(task, queue, tuple(sorted(kwargs.items())))
     if hint not in waiting:
         transaction.on_commit(hint, robust=True)
 
@@ -34,17 +34,18 @@ def wake(task: str, **kwargs: Any) -> None:
 class _Hint:
     """A callable with equality, so that a transaction sends each hint once."""
 
-    def __init__(self, task: str, arguments: tuple[tuple[str, Any], ...]) -> None:
-        self.task, self.arguments = task, arguments
+    def __init__(self, task: str, queue: str, arguments: tuple[tuple[str, Any], ...]) -> None:
+        self.task, self.queue, self.arguments = task, queue, arguments
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hint) and (self.task, self.arguments) == (
-            other.task,
-            other.arguments,
-        )
+        return isinstance(other, _Hint) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((self.task, self.arguments))
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return self.task, self.queue, self.arguments
 
     def __call__(self) -> None:
         global _quiet_until
@@ -55,6 +56,7 @@ class _Hint:
                 current_app.send_task(
                     self.task,
                     kwargs=dict(self.arguments),
+                    queue=self.queue or None,
                     expires=60,
                     retry=False,
                     ignore_result=True,

@@ -33,6 +33,8 @@ def run_sweep(name: str) -> int:
         logger.warning("the database is older than this code: %s waits for `manage.py migrate`", name)
         return 0
     heartbeats.beat(f"sweep:{name}", seconds=_took.get(name))
+    for part in settings.SWEEP_PARTS.get(name, ()):
+        heartbeats.beat(f"sweep:{name}:{part}")
     started = time.monotonic()
     try:
         with about(sweep=name):

@@ -9,6 +9,7 @@ import time
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
+from django.utils.module_loading import import_string
 
 from core import heartbeats, schema, shutdown
 from core.clock import utcnow
@@ -40,6 +41,8 @@ class Watchdog:
         vitals.start("watchdog", duty=snapshot.look_after)
         patrol.go_round("ask web", patrol.EVERY_SECONDS, patrol.ask_web)
         patrol.go_round("outside heartbeat", settings.HEARTBEAT_SECONDS, outside.tell)
+        for name, path, seconds in settings.WATCHDOG_ROUNDS:
+            patrol.go_round(name, seconds, import_string(path))
         while not shutdown.wait(LOOK_EVERY_SECONDS):
             vitals.progress()
             try:
@@ -69,12 +72,19 @@ class Watchdog:
         return [
             name
             for name, _function, seconds in settings.SWEEPS
-            if min(ages.get(f"sweep:{name}", _NEVER), watched) > max(OVERDUE_SECONDS, seconds * 4)
+            if min(_age(name, ages), watched) > max(OVERDUE_SECONDS, seconds * 4)
         ]
 
     def _is_running(self, name: str) -> bool:
         thread = self._rescues.get(name)
         return thread is not None and thread.is_alive()
+
+
+def _age(name: str, ages: dict[str, float]) -> float:
+    """Of a sweep in parts only those of this process count; of none of them it is never overdue."""
+    if name not in settings.SWEEP_PARTS:
+        return ages.get(f"sweep:{name}", _NEVER)
+    return max((ages.get(f"sweep:{name}:{part}", _NEVER) for part in settings.SWEEP_PARTS[name]), default=0.0)
 
 
 def _ages() -> dict[str, float]:

@@ -6,6 +6,7 @@ import datetime as dt
 
 from core.models import Event
 from incidents.services.breaches import answer_level_change
+from incidents.services.checklists import answer_event
 
 
 def declare_for_breach(event: Event, now: dt.datetime) -> None:
@@ -20,3 +21,8 @@ def declare_for_breach(event: Event, now: dt.datetime) -> None:
         event_id=event.pk,
         now=now,
     )
+
+
+def keep_checklists(event: Event, now: dt.datetime) -> None:
+    """Open checklists and tick what the machine did itself; idempotent by the event."""
+    answer_event(event=event, now=now)

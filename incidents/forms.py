@@ -11,12 +11,14 @@ from django.http import QueryDict
 
 from core.events import SUMMARY_LENGTH
 from core.forms import Line, Text
+from incidents import policy
 from incidents.models import Incident, RoleGrant, Service
+from incidents.rules.criteria import MOST_DEGRADED
 from incidents.selectors.changes import last_changed_by
 from incidents.selectors.declaration import told_audiences
 from incidents.services.escalation import DEFAULT_AUDIENCE
 from incidents.services.notes import KINDS
-from incidents.states import AUDIENCES, MOVES, IncidentKind, IncidentStatus, Severity, audience_label
+from incidents.states import AUDIENCES, MOVES, IncidentKind, IncidentStatus, Severity, Tier, audience_label
 
 TEXT_LENGTH = 10_000
 NOTE_KINDS = [(kind, kind.capitalize()) for kind in KINDS]
@@ -29,6 +31,12 @@ def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
 def service_choices() -> list[tuple[str, str]]:
     services = Service.objects.values_list("slug", "name", "environment")
     return [(slug, f"{name} ({environment})") for slug, name, environment in services]
+
+
+def criteria_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The playbook's criteria by tier, the strongest first."""
+    tiers = policy.criteria().root
+    return [(tiers[tier].name, [(c.key, c.text) for c in tiers[tier].criteria]) for tier in Tier]
 
 
 class DeclareForm(forms.Form):
@@ -276,6 +284,33 @@ class NoteForm(forms.Form):
 
     def clean_kind(self) -> str:
         return self.cleaned_data["kind"] or "note"
+
+
+class TickForm(forms.Form):
+    """It is done, and what there is to say about it."""
+
+    note = Text(
+        required=False, max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Anything to add?"
+    )
+
+
+class CriteriaForm(forms.Form):
+    """What is the case, of the playbook's criteria."""
+
+    criteria = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, label="What is the case?"
+    )
+    degradation_percent = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_DEGRADED,
+        label="Performance degradation in percent",
+        help_text="If it was measured: it meets the criteria about it by itself.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["criteria"].choices = criteria_choices()  # type: ignore[attr-defined]
 
 
 class AssignForm(forms.Form):

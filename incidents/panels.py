@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from core.actors import Actor
 from core.errors import NotFound
-from incidents.models import Incident
+from incidents.models import Incident, Service
 from incidents.selectors.actions import Action
 
 SLOTS = ("left", "centre", "right")
@@ -33,6 +34,16 @@ class Panel:
     context: Mapping[str, Any]
     actions: tuple[Action, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServiceNote:
+    """One line of another app at the head of a service's page."""
+
+    icon: str
+    text: str
+    url: str = ""
+    tone: str = "neutral"
 
 
 Panels = Mapping[str, tuple[Panel, ...]]
@@ -68,6 +79,14 @@ def now_panels(actor: Actor) -> tuple[Panel, ...]:
     paths: tuple[str, ...] = settings.NOW_PANELS
     functions: list[Callable[[Actor], Panel | None]] = [import_string(path) for path in paths]
     return tuple(panel for make in functions if (panel := make(actor)) is not None)
+
+
+def service_notes(actor: Actor, service: Service, *, now: dt.datetime) -> tuple[ServiceNote, ...]:
+    """What the other apps say of a service."""
+    functions: list[Callable[..., ServiceNote | None]] = [
+        import_string(path) for path in settings.SERVICE_NOTES
+    ]
+    return tuple(note for make in functions if (note := make(actor, service, now=now)) is not None)
 
 
 def _make(path: str, actor: Actor, incident: Incident) -> Panel | None:

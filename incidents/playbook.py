@@ -1,15 +1,15 @@
-"""This app's part of the playbook: roles, severities, security levels, thresholds."""
+"""This app's part of the playbook: roles, severities, security levels, thresholds, criteria, checklists."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, RootModel, field_validator, model_validator
+from pydantic import Field, RootModel, StringConstraints, field_validator, model_validator
 
 from core.playbook.loader import Location, Playbook
-from core.playbook.schema import Key, PositiveSeconds, Seconds, Section, Text
-from incidents.states import INCIDENT_ROLES, Metric, MonitorLevel, Role, Severity
+from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, Text
+from incidents.states import INCIDENT_ROLES, Metric, MonitorLevel, Role, Severity, Tier
 
 Audience = Literal["everyone", "technical_team", "management", "development_team", "security_team"]
 
@@ -207,6 +207,119 @@ class Thresholds(Section):
         if wrong := bad_levels ^ set(self.effects):
             raise ValueError(f"one effect for each bad level; missing or wrong: {', '.join(sorted(wrong))}")
         return self
+
+
+class Degradation(Section):
+    """The degradation in percent that a criterion is about; strictly above or strictly below."""
+
+    above: int | None = Field(default=None, ge=0, le=1000, description="Met by more percent than this.")
+    below: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Met by some, but fewer percent than this. One of the two is given.",
+    )
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Degradation:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give one of above, below")
+        return self
+
+
+class Criterion(Section):
+    """Something that speaks for a rollback."""
+
+    key: Key = Field(description="Its name for programs; once in the file.")
+    text: Text = Field(description="What a person checks.")
+    degradation: Degradation | None = Field(
+        default=None, description="A measured degradation that meets it, so that a number can be given."
+    )
+
+
+class CriteriaTier(Section):
+    """How strongly its criteria speak for a rollback."""
+
+    name: Text = Field(description="The recommendation in words.")
+    criteria: tuple[Criterion, ...] = Field(min_length=1, description="One met criterion is enough.")
+
+
+class Criteria(RootModel[Mapping[Tier, CriteriaTier]]):
+    """criteria.yaml: when to roll back by hand, in three tiers; the strongest one that is met counts."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Criteria:
+        if missing := [tier.value for tier in Tier if tier not in self.root]:
+            raise ValueError(f"these tiers are missing: {', '.join(missing)}")
+        keys = [criterion.key for tier in self.root.values() for criterion in tier.criteria]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"these keys stand here twice: {', '.join(twice)}")
+        return self
+
+
+class TickedBy(Section):
+    """The event that ticks an item by machine."""
+
+    event: Annotated[str, StringConstraints(pattern=r"^(incident|rollback|message)\.[a-z_]{1,40}$")] = Field(
+        description="The kind of event on the incident's timeline, such as `rollback.succeeded`."
+    )
+    when: Mapping[str, str | bool] = Field(
+        default_factory=dict,
+        description="Values of the event's data, such as `step`; every one given must match.",
+    )
+
+
+class ChecklistEntry(Section):
+    """One thing to do."""
+
+    key: Key = Field(description="Its name for programs; once in its checklist.")
+    name: Line = Field(description="What to do, in a few words.")
+    text: Text = Field(description="What that means.")
+    ticked_by: TickedBy | None = Field(
+        default=None, description="What shows that it is done; without it only a person ticks it."
+    )
+
+
+class ChecklistPhase(Section):
+    """What is to be done in one window of time."""
+
+    key: Key = Field(description="Its name for programs; once in its checklist.")
+    name: Line = Field(description="Its name for people.")
+    starts: Seconds = Field(description="When the window opens, counted as `opens` says.")
+    ends: PositiveSeconds = Field(description="When the window ends: what is not ticked then is overdue.")
+    items: tuple[ChecklistEntry, ...] = Field(min_length=1, description="What is to be done.")
+
+    @model_validator(mode="after")
+    def _some_time(self) -> ChecklistPhase:
+        if self.starts >= self.ends:
+            raise ValueError("ends must be later than starts")
+        return self
+
+
+class Checklist(Section):
+    """A list of things to do, in phases with windows of time."""
+
+    name: Line = Field(description="Its name for people.")
+    opens: Literal["declaration", "rollback_end"] = Field(
+        description="When an incident gets it and from when its windows count. `declaration`: when it is"
+        " declared, or raised to one of the severities; it ends with the resolution. `rollback_end`: when"
+        " a rollback has ended, else when the incident is resolved; it ends when the incident is closed."
+    )
+    severities: tuple[Severity, ...] = Field(min_length=1, description="Incidents of which severity get it.")
+    phases: tuple[ChecklistPhase, ...] = Field(min_length=1, description="Its phases in order.")
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Checklist:
+        phases = [phase.key for phase in self.phases]
+        items = [item.key for phase in self.phases for item in phase.items]
+        for keys in (phases, items):
+            if twice := sorted({key for key in keys if keys.count(key) > 1}):
+                raise ValueError(f"these keys stand here twice: {', '.join(twice)}")
+        return self
+
+
+class Checklists(RootModel[Mapping[Key, Checklist]]):
+    """checklists.yaml: what must not be forgotten, and by when."""
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from core.playbook import get_playbook
 from incidents.playbook import (
     Authority,
+    Checklist,
+    Criteria,
     Limits,
     RoleDuties,
     SecurityLevel,
@@ -31,6 +34,14 @@ def role_duties(role: str) -> RoleDuties:
 
 def thresholds() -> Thresholds:
     return cast(Thresholds, get_playbook()["thresholds"])
+
+
+def criteria() -> Criteria:
+    return cast(Criteria, get_playbook()["criteria"])
+
+
+def checklists() -> Mapping[str, Checklist]:
+    return cast(Mapping[str, Checklist], get_playbook()["checklists"].root)
 
 
 def response_target_seconds(severity: str, level: int | None) -> float:

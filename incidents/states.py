@@ -72,6 +72,14 @@ def audience_label(audience: str) -> str:
     return audience.replace("_", " ")
 
 
+class Tier(models.TextChoices):
+    """How strongly criteria speak for a rollback, the strongest first. Source: seed, the criteria."""
+
+    IMMEDIATE = "immediate", "Immediate"
+    RECOMMENDED = "recommended", "Recommended"
+    OPTIONAL = "optional", "Optional"
+
+
 class Metric(models.TextChoices):
     """The metrics that the seed's thresholds know, with their units."""
 

@@ -31,6 +31,17 @@ urlpatterns = [
     path("incidents/<slug:ref>/reopen/", incidents.Reopen.as_view(), name="reopen"),
     path("incidents/<slug:ref>/close/", incidents.Close.as_view(), name="close"),
     path("incidents/<slug:ref>/note/", incidents.AddNote.as_view(), name="note"),
+    path("incidents/<slug:ref>/criteria/", incidents.CheckCriteria.as_view(), name="criteria"),
+    path(
+        "incidents/<slug:ref>/checklists/<slug:checklist>/<slug:item>/tick/",
+        incidents.Tick.as_view(),
+        name="tick",
+    ),
+    path(
+        "incidents/<slug:ref>/checklists/<slug:checklist>/<slug:item>/untick/",
+        incidents.Untick.as_view(),
+        name="untick",
+    ),
     path(
         "incidents/<slug:ref>/roles/<slug:role>/take/",
         incidents.TakeRole.as_view(),

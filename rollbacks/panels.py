@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from core.actors import Actor
 from core.health import Banner
 from incidents.models import Incident, Release, Service
-from incidents.panels import Panel
+from incidents.panels import Panel, ServiceNote
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.states import ReleaseState
 from rollbacks.models import Rollback
 from rollbacks.rules.targets import Targets
 from rollbacks.selectors.plans import request_url, why_no_request
+from rollbacks.selectors.readiness import last_rehearsals, rehearsal_text
 from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
 from rollbacks.selectors.targets import targets_of
 from rollbacks.services.automation import current_switch
@@ -87,6 +88,20 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
         topics=f"incident:{incident.ref} now",
         url=incident_url(incident.ref),
         context={"releases": tuple(_suspect(actor, incident, r, targets[r.service_id]) for r in releases)},
+    )
+
+
+def readiness(actor: Actor, service: Service, *, now: dt.datetime) -> ServiceNote | None:
+    """When the service's own procedure was last rehearsed (two queries)."""
+    if not service.procedure:
+        return None
+    last = last_rehearsals(actor, [service.pk]).get((service.pk, service.procedure))
+    well = last is not None and last.succeeded
+    return ServiceNote(
+        icon="academic-cap",
+        text=rehearsal_text(last, now=now),
+        url=last.url if last else "",
+        tone="neutral" if well else "warning",
     )
 
 

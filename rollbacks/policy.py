@@ -54,6 +54,11 @@ def digest(key: str) -> str:
     return procedure_digest(get_playbook(), key)
 
 
+def digests() -> dict[str, str]:
+    """The digest of each procedure of this process's playbook."""
+    return {key: digest(key) for key in get_playbook()["procedures"]}
+
+
 def commands() -> Mapping[str, Command]:
     return cast(Commands, get_playbook()["commands"]).root
 

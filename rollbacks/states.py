@@ -26,6 +26,7 @@ class RollbackState(models.TextChoices):
 
 _R = RollbackState
 RUNNING_STATES = (_R.VALIDATING, _R.EXECUTING, _R.VERIFYING)
+RUNNABLE_STATES = (_R.APPROVED, *RUNNING_STATES)
 LIVE_STATES = (_R.REQUESTED, _R.AWAITING_APPROVAL, _R.APPROVED, *RUNNING_STATES, _R.NEEDS_ATTENTION)
 END_STATES = tuple(state for state in _R if state not in LIVE_STATES)
 MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
@@ -38,8 +39,17 @@ MOVES: Mapping[RollbackState, frozenset[RollbackState]] = {
     # Failed or cancelled while nothing was changed, or when all of it was put back.
     _R.EXECUTING: frozenset({_R.VERIFYING, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
     _R.VERIFYING: frozenset({_R.SUCCEEDED, _R.NEEDS_ATTENTION, _R.FAILED, _R.CANCELLED}),
+    # Cancelled: a drill that a real rollback pre-empts.
     _R.NEEDS_ATTENTION: frozenset(
-        {_R.VALIDATING, _R.EXECUTING, _R.VERIFYING, _R.RESOLVED_BY_HAND, _R.HANDED_OVER, _R.FAILED}
+        {
+            _R.VALIDATING,
+            _R.EXECUTING,
+            _R.VERIFYING,
+            _R.RESOLVED_BY_HAND,
+            _R.HANDED_OVER,
+            _R.FAILED,
+            _R.CANCELLED,
+        }
     ),
     **{end: frozenset() for end in END_STATES},
 }
@@ -97,6 +107,14 @@ PHASE_STATE: Mapping[Phase, RollbackState] = {
 class Trigger(models.TextChoices):
     AUTOMATED = "automated", "Automated"
     MANUAL = "manual", "Manual"
+
+
+class RunnerKind(models.TextChoices):
+    """What claims rollbacks: a worker hears hints, a runner asks the database alone."""
+
+    WORKER = "worker", "Celery worker"
+    RUNNER = "runner", "Runner without a broker"
+    WATCHDOG = "watchdog", "Watchdog"
 
 
 SOAK = "soak"

@@ -30,12 +30,18 @@ def audiences_of(
     return tuple(dict.fromkeys(named))
 
 
-def is_stale(template: str, *, incident_open: bool, acknowledged: bool, rollback_state: str) -> bool:
+def is_stale(
+    template: str, *, incident_open: bool, acknowledged: bool, rollback_state: str, overdue: bool = False
+) -> bool:
     """Whether a message that has not left yet would say something that is no longer true."""
     if template == Template.APPROVAL_REQUESTED:
         return rollback_state != "awaiting_approval"
     if template == Template.ATTENTION_PAGE:
         return rollback_state not in ("needs_attention", "failed")
+    if template == Template.RUNNER_MISSING:
+        return rollback_state not in ("approved", "validating", "executing", "verifying")
+    if template == Template.CHECKLIST_OVERDUE:
+        return not overdue
     if template == Template.RESPONSE_OVERDUE:
         return acknowledged or not incident_open
     while_open = (Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE, Template.ESCALATION)

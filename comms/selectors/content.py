@@ -60,6 +60,7 @@ class RollbackFacts:
     state: str
     attention: str
     outcome: str
+    queue: str
     url: str
 
 
@@ -113,6 +114,7 @@ def _rollback_facts(rollback: Rollback | None) -> RollbackFacts | None:
         state=rollback.get_state_display(),
         attention=rollback.attention,
         outcome=rollback.outcome,
+        queue=rollback.queue,
         url=f"{settings.PUBLIC_URL}/rollbacks/{rollback.ref}/",
     )
 

@@ -21,6 +21,7 @@ from incidents.models import Incident, Responder
 from rollbacks.models import Rollback
 
 EVERYONE = "everyone"
+DRILL = "*** DRILL - this is an exercise ***"
 
 
 @transaction.atomic
@@ -60,7 +61,7 @@ def _queue(
             "rollback_ref": rollback.ref if rollback else "",
             "audiences": list(audiences),
             "subject": _subject(route.template, facts),
-            "body": render_to_string(f"comms/messages/{route.template}.txt", {"facts": facts}).strip() + "\n",
+            "body": _body(route.template, facts),
             "created_at": now,
         },
     )
@@ -81,6 +82,12 @@ def _subject(template: Template, facts: MessageFacts) -> str:
     rendered = render_to_string(f"comms/messages/{template}.subject.txt", {"facts": facts})
     subject = " ".join(rendered.split())
     return (f"DRILL · {subject}" if facts.drill else subject)[:300]
+
+
+def _body(template: Template, facts: MessageFacts) -> str:
+    """Every message of a drill says so first, whatever its template."""
+    rendered = render_to_string(f"comms/messages/{template}.txt", {"facts": facts}).strip() + "\n"
+    return f"{DRILL}\n\n{rendered}" if facts.drill else rendered
 
 
 def _recipients(route: Route, audiences: tuple[str, ...], incident: Incident | None) -> list[tuple[str, str]]:

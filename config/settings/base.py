@@ -21,7 +21,7 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 PLAYBOOK_DIR = Path(env.str("PLAYBOOK_DIR", default=str(BASE_DIR / "playbook"))).resolve()
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
-# Which queues' rollbacks the workers of this process run (a procedure names its queue).
+# Which queues' rollbacks this process runs (a procedure names its queue); empty: of none.
 RUNNER_QUEUES = env.list("RUNNER_QUEUES", default=["default"])
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())
 
@@ -177,6 +177,8 @@ CELERY_BEAT_SCHEDULER = "core.operation.beat:Scheduler"
 CELERY_TASK_ROUTES = {
     "comms.*": {"queue": "comms"},
     "core.*": {"queue": "comms"},
+    # A runner may be busy for long, or absent: noticing that is for others.
+    "rollbacks.sweep_*": {"queue": "checks"},
     "rollbacks.*": {"queue": "runner.default"},
 }
 # A frozen broker must not hold a request: see core.hints, which gives up after these timeouts.

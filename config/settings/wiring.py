@@ -2,9 +2,12 @@
 
 from celery.schedules import schedule
 
+from config.settings.base import RUNNER_QUEUES
+
 # (name, handler, kinds of event). One pending row per consumer and event is written with the event.
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
+    ("incidents.checklists", "incidents.consumers.keep_checklists", ("incident.", "rollback.", "message.")),
     (
         "rollbacks.automation",
         "rollbacks.consumers.consider_rollback",
@@ -14,7 +17,7 @@ EVENT_CONSUMERS = (
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox."),
+        ("incident.", "rollback.", "monitor.", "outbox.", "checklist.overdue"),
     ),
 )
 
@@ -25,6 +28,8 @@ INCIDENT_PANELS = (
     ("left", "comms.panels.who_was_told"),
 )
 NOW_PANELS = ()
+# Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
+SERVICE_NOTES = ("rollbacks.panels.readiness",)
 
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (
@@ -41,6 +46,8 @@ PLAYBOOK_SECTIONS = (
     ("severities", "severities.yaml", "incidents.playbook.Severities"),
     ("security_levels", "security_levels.yaml", "incidents.playbook.SecurityLevels"),
     ("thresholds", "thresholds.yaml", "incidents.playbook.Thresholds"),
+    ("criteria", "criteria.yaml", "incidents.playbook.Criteria"),
+    ("checklists", "checklists.yaml", "incidents.playbook.Checklists"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -63,12 +70,19 @@ SWEEPS = (
     ("incidents.sweep_monitors", "incidents.polling.run_due_checks", 1.0),
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
+    ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
+    ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
+
+# Sweeps of which each process does a part: name -> the parts of this one.
+SWEEP_PARTS = {"rollbacks.run_due": tuple(RUNNER_QUEUES)}
+# What the watchdog does now and then besides: (name, function(), seconds between).
+WATCHDOG_ROUNDS = (("runner presence", "rollbacks.executor.presence.report_watchdog", 10.0),)
 
 # What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
 RETENTION = (
@@ -91,13 +105,17 @@ CELERY_BEAT_SCHEDULE = {
 DUE_WORK = (
     ("checks", "Checks of monitors", "incidents.selectors.due.due_checks", 120.0),
     ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
+    ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
-OWN_TROUBLES = ("comms.selectors.operation.dead_deliveries",)
+OWN_TROUBLES = (
+    "comms.selectors.operation.dead_deliveries",
+    "rollbacks.selectors.runners.missing_runners",
+)
 
 # /metrics: function() -> iterable of prometheus_client families, by queries whose cost does not grow.
 METRIC_COLLECTORS = (

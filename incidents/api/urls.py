@@ -3,6 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
 from incidents.api import service_views as on_services
 
@@ -22,6 +23,26 @@ urlpatterns = [
         "incidents/<str:ref>/roles/<str:role>/",
         on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),
         name="incident-role",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/",
+        on_guidance.ChecklistViewSet.as_view({"get": "list"}),
+        name="incident-checklists",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/<str:key>/items/<str:item>/tick/",
+        on_guidance.ChecklistViewSet.as_view({"post": "tick"}),
+        name="incident-tick",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/<str:key>/items/<str:item>/untick/",
+        on_guidance.ChecklistViewSet.as_view({"post": "untick"}),
+        name="incident-untick",
+    ),
+    path(
+        "incidents/<str:ref>/criteria/",
+        on_guidance.CriteriaViewSet.as_view({"post": "create"}),
+        name="incident-criteria",
     ),
     path(
         f"{RELEASE}/quarantine/",

@@ -17,6 +17,12 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(response_due_at))::f
    AND status = ANY(%s)
 """
 
+_CHECKLISTS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM incidents_checklistitem
+ WHERE ticked_at IS NULL AND lapsed_at IS NULL AND due_at <= clock_timestamp()
+"""
+
 
 def due_checks() -> DueWork:
     """Monitors whose check is due."""
@@ -26,3 +32,8 @@ def due_checks() -> DueWork:
 def due_responses() -> DueWork:
     """Response clocks that ran out and were not marked as breached yet."""
     return due_from(_RESPONSES, [list(OPEN_STATUSES)])
+
+
+def due_checklists() -> DueWork:
+    """Items of checklists whose window ended and that nobody has looked at yet."""
+    return due_from(_CHECKLISTS)

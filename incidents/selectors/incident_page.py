@@ -16,6 +16,7 @@ from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGra
 from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, incident_actions, why_not_allowed
 from incidents.selectors.cards import incident_url, is_response_breached
+from incidents.selectors.checklists import Guidance, guidance_for
 from incidents.selectors.metrics import MetricLine, metric_lines
 from incidents.states import (
     INCIDENT_ROLES,
@@ -113,6 +114,7 @@ class IncidentView:
     roles: tuple[RoleSlot, ...]
     responders: tuple[ResponderLine, ...]
     checks: tuple[MetricLine, ...]
+    guidance: Guidance
     can_note: bool
     edit_url: str | None
 
@@ -139,6 +141,7 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         roles=_roles(actor, incident, holders),
         responders=_responders(incident, people),
         checks=_checks(services, now),
+        guidance=guidance_for(actor, incident, now=now),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),
     )

@@ -13,6 +13,7 @@ from core.actors import Actor
 from core.errors import NotFound
 from incidents import policy
 from incidents.models import Incident, Monitor, Release, Service
+from incidents.panels import ServiceNote, service_notes
 from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import IncidentCard, cards_of_service
@@ -89,6 +90,7 @@ class ServicePage:
     """Everything the page of one service shows."""
 
     service: ServiceFacts
+    notes: tuple[ServiceNote, ...]
     charts: tuple[Chart, ...]
     releases: tuple[LedgerLine, ...]
     monitors: tuple[MonitorLine, ...]
@@ -117,6 +119,7 @@ def get_service_page(actor: Actor, slug: str, *, now: dt.datetime) -> ServicePag
     tile = _tile(service, lines)
     return ServicePage(
         service=ServiceFacts(**vars(tile), tier=service.tier, procedure=service.procedure),
+        notes=service_notes(actor, service, now=now),
         charts=tuple(_chart(monitor, points.get(monitor.pk, []), moments) for monitor in monitors),
         releases=tuple(_ledger_line(actor, service, release) for release in releases),
         monitors=tuple(_monitor_line(monitor, lines[monitor.pk]) for monitor in monitors),

@@ -36,6 +36,7 @@ GROUPS = (
         "monitor", "Monitors", "chart-bar", ("incident.breached", "incident.metric_recovered"), ("monitor.",)
     ),
     Group("people", "People", "user", ("incident.acknowledged",), ("role.", "responder.")),
+    Group("checklist", "Checklists", "clipboard-document-check", prefixes=("checklist.",)),
     Group("rollback", "Rollback", "arrow-uturn-left", prefixes=("rollback.",)),
     Group("state", "State", "flag", prefixes=("incident.",)),
 )

@@ -12,11 +12,14 @@ from core.errors import NotFound
 from core.versions import at_version
 from core.views.commands import CommandView
 from incidents import forms
-from incidents.models import Incident
+from incidents.models import ChecklistItem, Incident
 from incidents.selectors.cards import incident_url
+from incidents.selectors.checklists import get_item
 from incidents.selectors.declaration import severity_cards, told_text
 from incidents.selectors.incident_page import get_incident
 from incidents.services import incidents as commands
+from incidents.services.checklists import tick_item, untick_item
+from incidents.services.criteria import check_criteria
 from incidents.services.escalation import escalate_incident
 from incidents.services.notes import add_note
 from incidents.services.people import assign_role, release_role
@@ -192,6 +195,60 @@ class AddNote(IncidentCommand):
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         add_note(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return "It stands on the timeline."
+
+
+class CheckCriteria(IncidentCommand):
+    form_class = forms.CriteriaForm
+    title = "Check the criteria"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        found = check_criteria(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{found.text}."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {
+            "intro": "Tick what is the case. The strongest tier with something ticked is the recommendation.",
+            "consequences": ["It stands on the timeline as a decision. Nothing is rolled back by it."],
+        }
+
+
+class ChecklistCommand(IncidentCommand):
+    """A command on one item of a checklist of the incident."""
+
+    item: ChecklistItem
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        self.item = get_item(self.incident, kwargs["checklist"], kwargs["item"])
+
+    def address(self) -> dict[str, Any]:
+        """Which item, as the services take it."""
+        return {
+            "incident_id": self.incident.pk,
+            "checklist": self.item.checklist,
+            "item": self.item.key,
+        }
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"title": f"{self.title}: {self.item.name}", "intro": f"{self.item.text}."}
+
+
+class Tick(ChecklistCommand):
+    form_class = forms.TickForm
+    title = "Done"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        tick_item(**self.address(), actor=self.actor, now=now, **data)
+        return f"{self.item.name} is done."
+
+
+class Untick(ChecklistCommand):
+    form_class = forms.ReasonForm
+    title = "Not done"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        untick_item(**self.address(), actor=self.actor, now=now, **data)
+        return f"{self.item.name} is open again."
 
 
 class RoleCommand(IncidentCommand):

@@ -25,9 +25,11 @@ from rollbacks.executor import commands
 from rollbacks.executor.holding import hold
 from rollbacks.executor.outcomes import finish_step, settle_badly, skip_step, try_again
 from rollbacks.executor.patience import patiently, surviving_the_database
+from rollbacks.executor.rehearsing import keep_out_of_production
 from rollbacks.executor.streaming import OutputStream, keep_text
 from rollbacks.facts import ActingStep, Ending, Invocation, StepResult
 from rollbacks.models import Rollback, RollbackStep
+from rollbacks.policy import ProcedureChanged
 from rollbacks.policy import procedure as procedure_of
 from rollbacks.selectors.decisions import why_not_target
 from rollbacks.states import StepState
@@ -73,7 +75,7 @@ def _start(rollback_id: int, fence: int, step: RollbackStep) -> RollbackStep:
         if looks_again:
             move_step(step, StepState.RUNNING, due_at=None, host=settings.HOST_NAME)
             return step
-        commands.check_playbook(rollback)
+        commands.check_plan(rollback)
         move_step(
             step,
             StepState.STARTING,
@@ -133,6 +135,7 @@ class _Attempt:
         """From here on the step may have run; or why it must not."""
         rollback = hold(self.rollback_id, self.fence)
         step = rollback.steps.get(pk=self.step.pk)
+        keep_out_of_production(rollback, step, self.said)
         if self.said.switches and not step.compensating and (why := why_not_target(rollback)):
             return f"the target is not there any more: {why}"
         now = utcnow()
@@ -146,10 +149,11 @@ class _Attempt:
     # --- the work ---------------------------------------------------------------------------------
 
     def _run(self) -> StepResult:
+        keep_out_of_production(self.rollback, self.step, self.said)
         kind = STEPS["command" if self.step.compensating else self.step.kind]
         if self.resumed and not kind.resumes and not self.step.memory:
             return StepResult(Ending.UNKNOWN, None, self.step.output_tail, note="the worker died meanwhile")
-        invocation = commands.prepare(self.rollback, self.step, resumed=self.resumed)
+        invocation = self._prepare()
         stream = OutputStream(self.step, invocation.run_dir / "output")
         result = kind.run(
             invocation,
@@ -159,6 +163,15 @@ class _Attempt:
         failpoint("worker.ended")
         patiently(lambda: self._keep_output(invocation, stream, result))
         return result
+
+    def _prepare(self) -> Invocation:
+        try:
+            return commands.prepare(self.rollback, self.step, resumed=self.resumed)
+        except ProcedureChanged:
+            if not self.resumed or supervisor.forbid(commands.run_dir(self.rollback, self.step)):
+                raise
+            # Begun while the playbook was the approved one: no person is asked while it still runs.
+            return commands.prepare(self.rollback, self.step, resumed=True, begun=True)
 
     def _report(self, stream: OutputStream, tail: str) -> None:
         vitals.progress()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from rollbacks.facts import PLACEHOLDER, ActingStep, Invocation, Work
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.playbook import AnyStep
 from rollbacks.steps.command import work_of
+from rollbacks.supervisor import recording
 
 
 def declared(rollback: Rollback, step: RollbackStep) -> AnyStep:
@@ -30,12 +32,16 @@ def acting(rollback: Rollback, step: RollbackStep) -> ActingStep:
     return found
 
 
-def prepare(rollback: Rollback, step: RollbackStep, *, resumed: bool = False) -> Invocation:
+def prepare(
+    rollback: Rollback, step: RollbackStep, *, resumed: bool = False, begun: bool = False
+) -> Invocation:
     """The invocation of a step's attempt: of its work, or of its compensation while it is being undone.
 
-    Raises policy.ProcedureChanged when this worker's playbook is not the one of the request.
+    Raises policy.ProcedureChanged when this worker's playbook or the row's plan is not the one of the
+    request; what has `begun` is only waited for, so nothing is refused any more.
     """
-    check_playbook(rollback)
+    if not begun:
+        check_plan(rollback)
     said = acting(rollback, step)
     if step.compensating:
         assert said.compensate_with is not None
@@ -47,7 +53,7 @@ def prepare(rollback: Rollback, step: RollbackStep, *, resumed: bool = False) ->
 
 def probe(rollback: Rollback, step: RollbackStep, command: str) -> Invocation:
     """The invocation of a command that stands beside the step's work; each probe has its own folder."""
-    check_playbook(rollback)
+    check_plan(rollback)
     beside = run_dir(rollback, step)
     number = sum(1 for _ in beside.glob(f"{command}.*")) + 1
     return _invocation(rollback, step, work_of(policy.commands()[command]), beside / f"{command}.{number}")
@@ -55,10 +61,28 @@ def probe(rollback: Rollback, step: RollbackStep, command: str) -> Invocation:
 
 def check_playbook(rollback: Rollback) -> None:
     """Refuse to run a procedure that is not word for word the one that was requested."""
-    if policy.digest(rollback.procedure) != rollback.procedure_digest:
+    if policy.digests().get(rollback.procedure) != rollback.procedure_digest:
         raise policy.ProcedureChanged(
             f"The procedure {rollback.procedure} on {settings.HOST_NAME} differs from the one requested."
         )
+
+
+def check_plan(rollback: Rollback) -> None:
+    """Refuse to run anything but what was approved, whoever has edited playbook or row meanwhile."""
+    check_playbook(rollback)
+    if why := why_not_as_requested(rollback):
+        raise policy.ProcedureChanged(f"Not a step further: {why}.")
+
+
+def why_not_as_requested(rollback: Rollback) -> str:
+    """Whether the row's target and parameters are those that its digest was made of."""
+    digest = policy.plan_digest(
+        procedure_digest=rollback.procedure_digest,
+        service=rollback.service.slug,
+        target_version=rollback.target_version,
+        parameters=rollback.parameters,
+    )
+    return "" if digest == rollback.plan_digest else "the plan was edited after it was requested"
 
 
 def run_dir(rollback: Rollback, step: RollbackStep) -> Path:
@@ -67,10 +91,11 @@ def run_dir(rollback: Rollback, step: RollbackStep) -> Path:
     return folder / f"{step.position:02d}-{step.key}.{step.attempt}"
 
 
-def words_for_reading(rollback: Rollback, step: RollbackStep) -> tuple[str, ...]:
-    """What a rehearsal shows: the words that would have run."""
+def text_for_reading(rollback: Rollback, step: RollbackStep) -> str:
+    """The words that would run, as one line for people: without anything that looks like a secret."""
     values = _values(rollback)
-    return tuple(_fill(word, values) for word in acting(rollback, step).work(policy.commands()).words)
+    words = [_fill(word, values) for word in acting(rollback, step).work(policy.commands()).words]
+    return recording.clean(shlex.join(words).encode())
 
 
 def _invocation(

@@ -11,24 +11,30 @@ from types import TracebackType
 from django.conf import settings
 from django.db import connection, connections
 
-from rollbacks.states import BUSY_STEPS, RUNNING_STATES, RollbackState
+from rollbacks import policy
+from rollbacks.states import BUSY_STEPS, RUNNABLE_STATES
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 8
 MARGIN_SECONDS = 5
-RUNNABLE = (RollbackState.APPROVED, *RUNNING_STATES)
+LEAVE_TO_OTHERS_SECONDS = 5
 
 _CLAIM = """
 UPDATE rollbacks_rollback
-   SET lease_owner = %s, lease_until = clock_timestamp() + make_interval(secs => %s), fence = fence + 1
+   SET lease_owner = %(owner)s, lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+       fence = fence + 1, no_runner_at = NULL
  WHERE id = (SELECT r.id FROM rollbacks_rollback r
-              WHERE r.state = ANY(%s) AND r.due_at <= clock_timestamp()
+              WHERE r.state = ANY(%(runnable)s) AND r.due_at <= clock_timestamp()
                 AND (r.lease_until IS NULL OR r.lease_until <= clock_timestamp())
-                AND r.queue = ANY(%s)
-                AND NOT EXISTS (SELECT 1 FROM rollbacks_rollbackstep s
-                                 WHERE s.rollback_id = r.id AND s.state = ANY(%s) AND s.host <> %s)
+                AND CASE WHEN %(only)s::bigint IS NULL THEN r.queue = ANY(%(queues)s) ELSE r.id = %(only)s END
+                AND (r.procedure_digest = ANY(%(digests)s)
+                     OR r.lease_until <= clock_timestamp() - make_interval(secs => %(patience)s)
+                        AND EXISTS (SELECT 1 FROM rollbacks_rollbackstep s WHERE s.rollback_id = r.id
+                                       AND s.state = ANY(%(busy)s) AND s.host = %(host)s))
+                AND NOT EXISTS (SELECT 1 FROM rollbacks_rollbackstep s WHERE s.rollback_id = r.id
+                                   AND s.state = ANY(%(busy)s) AND s.host <> %(host)s)
               ORDER BY r.due_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id, fence
 """
@@ -38,9 +44,13 @@ UPDATE rollbacks_rollback SET lease_until = clock_timestamp() + make_interval(se
 """
 
 
-def claim() -> tuple[int, int] | None:
+def claim(only: int | None = None) -> tuple[int, int] | None:
     """Take one due rollback of our queues that nobody holds; returns its id and fence, or None.
 
+    Only one whose procedure this playbook has word for word: another runner may have that version, and
+    services.runners notices when none has. What was begun here is taken up all the same after some
+    seconds: it is waited for, so that no person is asked while it still runs. `only` is the one that an
+    operator asked for, of any queue.
     One with a step in the middle only on the host where it was begun: its supervisor and its folder are
     there. When that host does not come back, services.recovery asks for a person.
     """
@@ -48,14 +58,17 @@ def claim() -> tuple[int, int] | None:
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
-            [
-                owner,
-                LEASE_SECONDS,
-                list(RUNNABLE),
-                list(settings.RUNNER_QUEUES),
-                list(BUSY_STEPS),
-                settings.HOST_NAME,
-            ],
+            {
+                "owner": owner,
+                "seconds": LEASE_SECONDS,
+                "runnable": list(RUNNABLE_STATES),
+                "only": only,
+                "queues": list(settings.RUNNER_QUEUES),
+                "digests": list(policy.digests().values()),
+                "patience": LEAVE_TO_OTHERS_SECONDS,
+                "busy": list(BUSY_STEPS),
+                "host": settings.HOST_NAME,
+            },
         )
         row: tuple[int, int] | None = cursor.fetchone()
     return row

@@ -46,6 +46,30 @@ def skip_step(rollback: Rollback, step: RollbackStep, *, said: AnyStep, now: dt.
     return True
 
 
+def rehearse_step(
+    rollback: Rollback, step: RollbackStep, *, said: AnyStep, now: dt.datetime, note: str, output_tail: str
+) -> bool:
+    """A drill has shown what would have run."""
+    move_step(
+        step,
+        StepState.REHEARSED,
+        attempt=step.attempt + 1,
+        started_at=now,
+        finished_at=now,
+        note=note,
+        output_tail=output_tail,
+    )
+    record_on_rollback(
+        rollback,
+        "rollback.step_rehearsed",
+        f"{step.name}: rehearsed, nothing was done",
+        actor=SYSTEM,
+        now=now,
+        data=_facts(step),
+    )
+    return True
+
+
 def try_again(
     rollback: Rollback,
     step: RollbackStep,
@@ -92,7 +116,8 @@ def settle_badly(
     )
     if goes_on:
         return True
-    if said.on_failure == "compensate" and not rollback.compensating and state is not StepState.UNKNOWN:
+    undoes = said.on_failure == "compensate" and not rollback.drill  # a drill has nothing to undo
+    if undoes and not rollback.compensating and state is not StepState.UNKNOWN:
         return _begin_to_undo(rollback, why, now)
     if rollback.mutated_at is not None or state is StepState.UNKNOWN:
         ask_for_a_person(rollback, why, actor=SYSTEM, now=now)

@@ -8,46 +8,52 @@ import logging
 from django.db import transaction
 
 from core import live, shutdown
-from core.actors import AUTOMATION, SYSTEM, actor_for_user
+from core.actors import SYSTEM
 from core.clock import utcnow
 from core.errors import FirebreakError, NotFound
 from core.logs import about
-from incidents import policy as incident_policy
 from incidents.models import Service
 from incidents.services.incidents import follow_rollback
 from incidents.services.services import switch_back
 from incidents.states import IncidentStatus
-from rollbacks import policy
 from rollbacks.executor import commands
 from rollbacks.executor.acting import IsHeld, act
 from rollbacks.executor.holding import hold
 from rollbacks.executor.lease import Lease, claim
 from rollbacks.executor.outcomes import skip_step
+from rollbacks.executor.rehearsing import is_only_rehearsed, rehearse
 from rollbacks.executor.undoing import undo_next
 from rollbacks.executor.waiting import WAITING_KINDS
 from rollbacks.models import Rollback, RollbackStep
-from rollbacks.rules.authority import judge_request
-from rollbacks.selectors.decisions import live_release, person_on_incident, why_not_target
+from rollbacks.selectors.authority import why_not_authorised
+from rollbacks.selectors.decisions import live_release, why_not_target
 from rollbacks.selectors.progress import has_switched, next_step
 from rollbacks.services.endings import ask_for_a_person, end_rollback
-from rollbacks.states import BUSY_STEPS, PHASE_STATE, Phase, RollbackState, StepState, Trigger
+from rollbacks.states import BUSY_STEPS, PHASE_STATE, Phase, RollbackState, StepState
 from rollbacks.supervisor.program import failpoint
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import StaleWorker, move_rollback, move_step
 
 logger = logging.getLogger(__name__)
 
+_ENTERED = {
+    Phase.VALIDATE: "checks before anything is changed",
+    Phase.EXECUTE: "all checks passed; what has to change is changed now",
+    Phase.VERIFY: "everything is changed; what users see is verified now",
+}
+
 
 def run_due(*, now: dt.datetime) -> int:
     """Take up due rollbacks one after the other and run each as far as it goes; returns how many."""
     taken = 0
     while not shutdown.requested() and (claimed := claim()):
-        _run(*claimed)
+        run_claimed(*claimed)
         taken += 1
     return taken
 
 
-def _run(rollback_id: int, fence: int) -> None:
+def run_claimed(rollback_id: int, fence: int) -> None:
+    """Run one that this process has claimed as far as it goes."""
     ref, incident = Rollback.objects.values_list("ref", "incident__ref").get(pk=rollback_id)
     with about(rollback=ref, incident=incident), Lease(rollback_id, fence) as lease:
         try:
@@ -85,6 +91,8 @@ def _advance(rollback_id: int, fence: int, is_held: IsHeld) -> bool:
         return _enter_phase(rollback_id, fence, Phase(step.phase), now)
     if why := _why_not_needed(rollback, step):
         return _pass_over(rollback_id, fence, step.pk, why, now)
+    if rollback.drill and is_only_rehearsed(commands.declared(rollback, step)):
+        return rehearse(rollback_id, fence, step.pk, now)
     if step.kind in WAITING_KINDS:
         return WAITING_KINDS[step.kind](rollback_id, fence, step.pk, now)
     return act(rollback_id, fence, step.pk, is_held)
@@ -145,48 +153,14 @@ def _begin(rollback_id: int, fence: int, now: dt.datetime) -> bool:
 def _why_not_now(rollback: Rollback, now: dt.datetime) -> str:
     """Authority, approval, target and playbook are judged again at the moment of execution."""
     commands.check_playbook(rollback)
-    if rollback.approval_expires_at is not None and rollback.approval_expires_at < now:
-        return "its approval has expired"
     live_now = live_release(rollback.service)
     if live_now is None or live_now.version != rollback.from_version:
         return f"{rollback.from_version} is no longer live"
     if why := why_not_target(rollback):
         return why
-    digest = policy.plan_digest(
-        procedure_digest=rollback.procedure_digest,
-        service=rollback.service.slug,
-        target_version=rollback.target_version,
-        parameters=rollback.parameters,
-    )
-    if digest != rollback.plan_digest:
-        return "the plan was edited after it was requested"
-    return _why_not_authorised(rollback)
-
-
-def _why_not_authorised(rollback: Rollback) -> str:
-    incident = rollback.incident
-    authority = incident_policy.rollback_authority(incident.severity, incident.security_level)
-    approvals = list(
-        rollback.approvals.filter(decision="approved", plan_digest=rollback.plan_digest).select_related(
-            "user"
-        )
-    )
-    if approvals:
-        wanted = set(policy.automation().approvers) if authority.approval else set(authority.roles)
-        still = [a for a in approvals if wanted & person_on_incident(actor_for_user(a.user), incident).roles]
-        return "" if still else "nobody who approved holds the role any more"
-    if rollback.trigger == Trigger.AUTOMATED:
-        allowed = not judge_request(
-            person_on_incident(AUTOMATION, incident), authority, automatic_allowed=True
-        ).needs_approval
-        return "" if allowed else "automation may not decide this"
-    requester = rollback.requested_by_user
-    if requester is None:
-        return "the account that requested it is gone"
-    verdict = judge_request(
-        person_on_incident(actor_for_user(requester), incident), authority, automatic_allowed=False
-    )
-    return verdict.reason if verdict.needs_approval else ""
+    if why := commands.why_not_as_requested(rollback):
+        return why
+    return why_not_authorised(rollback, now)
 
 
 @transaction.atomic
@@ -196,6 +170,9 @@ def _enter_phase(rollback_id: int, fence: int, phase: Phase, now: dt.datetime) -
     Service.objects.select_for_update(no_key=True).get(pk=service_id)
     rollback = hold(rollback_id, fence)
     move_rollback(rollback, PHASE_STATE[phase], due_at=now)
+    record_on_rollback(
+        rollback, "rollback.phase_entered", _ENTERED[phase], actor=SYSTEM, now=now, data={"phase": phase}
+    )
     if phase is Phase.VERIFY and has_switched(rollback):
         switch_back(
             service_id=service_id,
@@ -272,15 +249,14 @@ def _give_to_a_person(rollback_id: int, fence: int, why: str) -> None:
     except (StaleWorker, NotFound):
         return
     now = utcnow()
-    if rollback.mutated_at is None and rollback.state in (
-        RollbackState.APPROVED,
-        RollbackState.VALIDATING,
-    ):
-        end_rollback(rollback, RollbackState.FAILED, why, actor=SYSTEM, now=now)
-        return
+    may_fail = (RollbackState.APPROVED, RollbackState.VALIDATING)
+    clean = rollback.mutated_at is None and (rollback.drill or rollback.state in may_fail)
     step = next_step(rollback)
-    if step is not None and step.state in (StepState.RUNNING, StepState.STARTING):
-        move_step(step, StepState.UNKNOWN, finished_at=now, note=why[:500])
+    if step is not None and step.state in BUSY_STEPS:
+        move_step(step, StepState.FAILED if clean else StepState.UNKNOWN, finished_at=now, note=why[:500])
     elif step is not None and step.state in (StepState.PENDING, StepState.WAITING):
         move_step(step, StepState.CANCELLED, finished_at=now, note=why[:500])
-    ask_for_a_person(rollback, why, actor=SYSTEM, now=now)
+    if clean:
+        end_rollback(rollback, RollbackState.FAILED, why, actor=SYSTEM, now=now)
+    else:
+        ask_for_a_person(rollback, why, actor=SYSTEM, now=now)

@@ -2,5 +2,6 @@
 
 from rollbacks.models.automation import AutomationSwitch
 from rollbacks.models.rollbacks import Approval, Rollback, RollbackStep, StepOutput
+from rollbacks.models.runners import Runner
 
-__all__ = ["Approval", "AutomationSwitch", "Rollback", "RollbackStep", "StepOutput"]
+__all__ = ["Approval", "AutomationSwitch", "Rollback", "RollbackStep", "Runner", "StepOutput"]

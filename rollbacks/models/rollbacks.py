@@ -102,6 +102,9 @@ class Rollback(models.Model):
     lease_until = models.DateTimeField(null=True)
     lease_owner = models.CharField(max_length=200, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
+    no_runner_at = models.DateTimeField(
+        null=True, help_text="When it was noticed that no runner serves its queue; none since it was claimed."
+    )
 
     objects = RollbackQuerySet.as_manager()
 

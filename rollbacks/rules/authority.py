@@ -143,12 +143,6 @@ def judge_plan(case: Case) -> Verdict:
     return Verdict(True, f"Decided by the {leading.label}." if leading else "", leading)
 
 
-def judge_request(person: Person, authority: Authority, *, automatic_allowed: bool) -> Verdict:
-    """May this actor's request run at once, as far as the authority alone goes?"""
-    demands = Demands(authority, (), 0.0)
-    return judge_plan(Case(demands, requester=person, admitted=automatic_allowed))
-
-
 def judge_approval(person: Person, case: Case) -> Verdict:
     """May this person approve or reject this request?
 

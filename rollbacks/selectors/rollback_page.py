@@ -21,10 +21,19 @@ from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.rules.authority import describe
 from rollbacks.selectors.authority import demands_of, is_about_this_plan
-from rollbacks.states import BUSY_STEPS, ApprovalDecision, Phase, RollbackState, StepState, Trigger
+from rollbacks.states import (
+    BUSY_STEPS,
+    DONE_STEPS,
+    RUNNABLE_STATES,
+    UNSETTLED_STEPS,
+    ApprovalDecision,
+    Phase,
+    RollbackState,
+    StepState,
+    Trigger,
+)
 
 SHOWN_OUTPUT = 8_000  # characters; the rest is behind `url_output`
-_DONE = (StepState.SUCCEEDED, StepState.SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class RollbackFacts:
     parent_ref: str
     parent_url: str
     judgement: str
+    no_runner_text: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class ApprovalLine:
 
 @dataclass(frozen=True)
 class StepLine:
-    """One step with the end of its output."""
+    """One step with the end of its output; `waits_until` is its next attempt, look or end."""
 
     position: int
     key: str
@@ -95,6 +105,8 @@ class StepLine:
     output_tail: str
     note: str
     url_output: str | None
+    waits_until: dt.datetime | None
+    tolerated: bool
 
 
 @dataclass(frozen=True)
@@ -155,12 +167,19 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         expected_impact=rollback.expected_impact,
         outcome=rollback.outcome,
         authority_text=describe(demands_of(rollback)) + ".",
+        no_runner_text=_no_runner_text(rollback),
         break_glass=rollback.break_glass,
         returns=rollback.returns,
         parent_ref=rollback.parent.ref if rollback.parent else "",
         parent_url=rollback_url(rollback.parent.ref) if rollback.parent else "",
         judgement=_judgement(rollback),
     )
+
+
+def _no_runner_text(rollback: Rollback) -> str:
+    if rollback.no_runner_at is None or rollback.state not in RUNNABLE_STATES:
+        return ""
+    return f"No runner for queue {rollback.queue}: it is due, and no living process serves that queue."
 
 
 def list_children(rollback: Rollback) -> tuple[tuple[str, str], ...]:
@@ -212,19 +231,17 @@ def list_phases(rollback: Rollback, steps: Sequence[RollbackStep]) -> tuple[Phas
 
 
 def _phase_state(steps: Iterable[RollbackStep]) -> str:
-    states = {StepState(step.state) for step in steps}
-    for state in (StepState.UNKNOWN, StepState.FAILED, StepState.TIMED_OUT, StepState.CANCELLED):
+    states = {StepState(step.state) for step in steps if not step.tolerated}
+    for state in reversed(UNSETTLED_STEPS):
         if state in states:
             return state.value
-    if states <= {StepState.SKIPPED}:
-        return StepState.SKIPPED.value
-    if states <= set(_DONE):
+    for state in (StepState.SKIPPED, StepState.REHEARSED, StepState.COMPENSATED):
+        if states <= {state, StepState.SKIPPED}:
+            return state.value
+    if states <= set(DONE_STEPS):
         return StepState.SUCCEEDED.value
-    return (
-        StepState.RUNNING.value
-        if states & {*BUSY_STEPS, StepState.WAITING, *_DONE}
-        else StepState.PENDING.value
-    )
+    begun = states & {*BUSY_STEPS, StepState.WAITING, *DONE_STEPS}
+    return StepState.RUNNING.value if begun else StepState.PENDING.value
 
 
 def _step_line(rollback: Rollback, step: RollbackStep, commands: Mapping[int, str]) -> StepLine:
@@ -246,6 +263,8 @@ def _step_line(rollback: Rollback, step: RollbackStep, commands: Mapping[int, st
         output_tail=tail,
         note=step.note,
         url_output=f"/api/v1/rollbacks/{rollback.ref}/steps/{step.position}/output/" if tail else None,
+        waits_until=step.due_at if step.state in (StepState.PENDING, StepState.WAITING) else None,
+        tolerated=step.tolerated,
     )
 
 

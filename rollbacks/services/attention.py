@@ -6,7 +6,6 @@ import datetime as dt
 
 from django.db import transaction
 
-from core import hints
 from core.access import require
 from core.actors import Actor
 from core.assurance import require_assurance
@@ -16,6 +15,7 @@ from incidents.states import IncidentStatus
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.selectors.choices import why_no_decision
 from rollbacks.services.endings import end_rollback, lock_rollback
+from rollbacks.services.runners import wake_runner
 from rollbacks.states import PHASE_STATE, Phase, RollbackState, StepState
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback, move_step
@@ -90,7 +90,7 @@ def _go_on(rollback: Rollback, step: RollbackStep, actor: Actor, now: dt.datetim
         actor=actor,
         now=now,
     )
-    hints.wake("rollbacks.run_due")
+    wake_runner(rollback)
 
 
 def _lock_for_decision(

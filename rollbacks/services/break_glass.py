@@ -32,10 +32,10 @@ def break_glass(*, rollback_id: int, reason: str, actor: Actor, now: dt.datetime
     if len(reason.strip()) < SHORTEST_REASON:
         raise Invalid({"reason": f"Say why in at least {SHORTEST_REASON} characters: it will be reviewed."})
     rollback = lock_rollback(rollback_id, actor)
+    require_awaiting(rollback, now)
     verdict = judge_break_glass(person_on_incident(actor, rollback.incident), case_of(rollback, now))
     if not verdict.allowed:
         raise ApprovalRefused(verdict.reason)
-    require_awaiting(rollback, now)
     require_assurance(actor, now)
     note_decision(rollback, verdict, ApprovalDecision.BROKE, reason, actor=actor, now=now)
     Rollback.objects.filter(pk=rollback.pk).update(break_glass=True)

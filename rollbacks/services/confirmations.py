@@ -6,7 +6,6 @@ import datetime as dt
 
 from django.db import transaction
 
-from core import hints
 from core.access import require
 from core.actors import Actor
 from core.assurance import require_assurance
@@ -14,6 +13,7 @@ from core.errors import Conflict, NotAllowed
 from rollbacks.models import Rollback
 from rollbacks.selectors.confirmations import why_no_confirmation
 from rollbacks.services.endings import lock_rollback
+from rollbacks.services.runners import wake_runner
 from rollbacks.states import CONFIRM, StepState
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_step
@@ -51,5 +51,5 @@ def confirm_step(
         now=now,
         data={"position": step.position, "step": step.key, "note": note[:500]},
     )
-    hints.wake("rollbacks.run_due")
+    wake_runner(rollback)
     return rollback

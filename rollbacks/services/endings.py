@@ -39,11 +39,12 @@ def lock_rollback(rollback_id: int, actor: Actor) -> Rollback:
 
 
 def end_rollback(
-    rollback: Rollback, end: RollbackState, summary: str, *, actor: Actor, now: dt.datetime
+    rollback: Rollback, end: RollbackState, summary: str, *, actor: Actor, now: dt.datetime, kind: str = ""
 ) -> None:
     """Move a locked rollback to an end: the service's lock and the incident's hold are gone.
 
-    The incident goes on to monitoring after a success, else back to investigating.
+    The incident goes on to monitoring after a success, else back to investigating. `kind` is the
+    event's where it is not the end's usual one.
     """
     had_run = rollback.started_at is not None
     rollback.steps.filter(state=StepState.PENDING).update(state=StepState.SKIPPED)
@@ -60,7 +61,7 @@ def end_rollback(
     release_hold(kind=HOLD, reference=rollback.ref)
     record_on_rollback(
         rollback,
-        EVENT_OF_END[end],
+        kind or EVENT_OF_END[end],
         summary,
         actor=actor,
         now=now,

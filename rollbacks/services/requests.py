@@ -9,7 +9,6 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from core import hints
 from core.access import require
 from core.actors import Actor, ActorKind
 from core.assurance import require_assurance
@@ -31,7 +30,9 @@ from rollbacks.rules.authority import (
 )
 from rollbacks.selectors.authority import case_of, demands_on, person_on_incident
 from rollbacks.selectors.targets import no_target_text, targets_of, why_live_lacks
+from rollbacks.services.drills import preempt_drill
 from rollbacks.services.endings import HOLD, end_rollback, lock_rollback
+from rollbacks.services.runners import wake_runner
 from rollbacks.states import ApprovalDecision, RollbackState, Trigger
 from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback
@@ -208,7 +209,7 @@ def cancel_rollback(*, rollback_id: int, reason: str, actor: Actor, now: dt.date
             actor=actor,
             now=now,
         )
-        hints.wake("rollbacks.run_due")
+        wake_runner(rollback)
     return rollback
 
 
@@ -292,6 +293,8 @@ def copy_steps(rollback: Rollback) -> None:
 
 def record_request(rollback: Rollback, verdict: Verdict, actor: Actor, now: dt.datetime) -> None:
     """It is approved at once, or awaits a person."""
+    if not rollback.drill:
+        preempt_drill(rollback, actor=actor, now=now)
     valid = policy.automation().approval_valid
     if verdict.allowed:
         let_run(rollback, now=now, seconds=valid)
@@ -323,7 +326,7 @@ def let_run(rollback: Rollback, *, now: dt.datetime, seconds: float) -> None:
         approval_expires_at=now + dt.timedelta(seconds=seconds),
         due_at=now,
     )
-    hints.wake("rollbacks.run_due")
+    wake_runner(rollback)
 
 
 def awaiting(now: dt.datetime, seconds: float) -> dict[str, Any]:

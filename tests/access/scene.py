@@ -16,6 +16,7 @@ from django.test import Client
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import Incident, Monitor, RoleGrant
+from incidents.services.checklists import answer_event
 from incidents.services.incidents import declare_incident
 from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
@@ -121,6 +122,8 @@ class Scene:
             "id": self.account.pk if self.account else 1,
             "provider_id": "sso",
             "ident": TOKEN,
+            "checklist": "emergency",
+            "item": "assess_severity",
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
@@ -184,6 +187,10 @@ def _no_rollback(subject: Subject, now: dt.datetime) -> None:
     subject.incident.holds.all().delete()
 
 
+def _two_people(subject: Subject, now: dt.datetime) -> None:
+    Rollback.objects.filter(pk=subject.rollback.pk).update(people=2)
+
+
 def _needs_attention(subject: Subject, now: dt.datetime) -> None:
     Rollback.objects.filter(pk=subject.rollback.pk).update(state="needs_attention", started_at=now)
     subject.rollback.steps.filter(position=1).update(state="unknown")
@@ -229,13 +236,26 @@ def _parked(subject: Subject, now: dt.datetime) -> None:
     )
 
 
+def _checklist(subject: Subject, now: dt.datetime) -> None:
+    declared = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
+    answer_event(event=declared, now=now)
+
+
+def _ticked(subject: Subject, now: dt.datetime) -> None:
+    _checklist(subject, now)
+    subject.incident.checklist_items.update(ticked_at=now, ticked_by="boss")
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
+    "two_people": _two_people,
     "switched": _switched,
     "disarmed": _disarmed,
     "token": _token,
     "quarantined": _quarantined,
     "parked": _parked,
+    "checklist": _checklist,
+    "ticked": _ticked,
 }

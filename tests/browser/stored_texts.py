@@ -31,6 +31,9 @@ NEVER = {
     "incidents.incident.ref": "made by Firebreak",
     "incidents.incidenthold.reference": "a reference, made by Firebreak",
     "incidents.incidenthold.kind": "a word of the code",
+    "incidents.checklistitem.checklist": "a key of the playbook",
+    "incidents.checklistitem.phase": "a key of the playbook",
+    "incidents.checklistitem.key": "a key of the playbook",
     "incidents.service.slug": "a-z, 0-9 and hyphens: addresses are made of it",
     "incidents.service.procedure": "a key of the playbook",
     "incidents.monitor.policy": "a key of the playbook",
@@ -43,6 +46,7 @@ NEVER = {
     "rollbacks.rollback.plan_digest": "a digest",
     "rollbacks.approval.plan_digest": "a digest",
     "rollbacks.approval.role": "a key of the playbook",
+    "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
 }
 MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version")

@@ -23,7 +23,7 @@ from core import events, outbox
 from core.actors import SYSTEM, Actor, ActorKind, Level
 from core.clock import utcnow
 from core.models import ApiToken, Process, User
-from incidents.models import Incident, Release
+from incidents.models import ChecklistItem, Incident, Release
 from incidents.states import ReleaseState
 from rollbacks.models import Approval, Rollback, RollbackStep
 from rollbacks.services.automation import disarm_automation
@@ -83,6 +83,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     outbox.deliver_pending(now=utcnow())
     declare(commander, now, AT_ONCE, "shop")  # its event stays pending
     Incident.objects.update(escalated_at=now, escalated_to="x")
+    ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
     for number in range(AT_ONCE):  # gone silent an hour ago
         Process.objects.create(
@@ -263,7 +264,7 @@ def _forms(full: Afternoon) -> list[str]:
     return [
         "/incidents/declare/", "/automation/", f"{incident}roll-back/?service=shop",
         *(f"{incident}{name}/" for name in names),
-        *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "steps/4/mark_done", "steps/4/abort")),
+        *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "edit", "break_glass", "steps/4/mark_done", "steps/4/retry", "steps/4/abort")),
     ]  # fmt: skip
 
 

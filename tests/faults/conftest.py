@@ -1,115 +1,25 @@
-"""Workers as processes of their own, which a test breaks; they work on the database of the test."""
+"""The world of a fault test, on the database of the tests or on servers of its own that it may break."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from django.conf import settings
+from django.conf import settings as django_settings
+from django.db import connection
 
-from rollbacks import supervisor
-from rollbacks.models import Rollback
-from rollbacks.supervisor import Life
-from tests.faults import invariants
-from tests.processes import database_environment
+from core.embedded import postgres, valkey
+from core.embedded.postgres import EmbeddedPostgres
+from core.embedded.valkey import EmbeddedValkey
+from tests.conftest import _empty_all_tables
+from tests.faults import recorder
+from tests.faults.world import World
 from tests.rollbacks.workshop import Workshop
-
-T = TypeVar("T")
-
-
-class World:
-    """The workshop's playbook on disk, and the workers that run it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.workshop = Workshop(folder)
-        self.var_dir = folder / "var"
-        self.var_dir.mkdir(mode=0o700)
-        self.struck = folder / "failpoint-struck"
-        self._log = folder / "workers.log"
-        self._workers: list[subprocess.Popen[bytes]] = []
-
-    def worker(self, *, failpoint: str = "", **environment: str) -> subprocess.Popen[bytes]:
-        """Start one more worker; it dies at the failpoint, as by kill -9."""
-        ours = {
-            "HOME": str(self.var_dir.parent),
-            "VAR_DIR": str(self.var_dir),
-            "PLAYBOOK_DIR": str(self.workshop.write()),
-        }
-        if failpoint:
-            ours["FIREBREAK_FAILPOINT"] = f"{failpoint}@{self.struck}"
-        with self._log.open("ab") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.worker"],
-                env=database_environment() | ours | environment,
-                cwd=settings.BASE_DIR,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._workers.append(worker)
-        return worker
-
-    def until(self, look: Callable[[], T | None], what: str, seconds: float = 60) -> T:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"waited {seconds:.0f} s for {what}:\n{self._log.read_text()[-4000:]}")
-
-    def until_rest(self, rollback: Rollback, seconds: float = 60) -> Rollback:
-        """Until the rollback has ended or waits for a person."""
-
-        def rests() -> bool:
-            rollback.refresh_from_db()
-            return rollback.due_at is None
-
-        self.until(rests, f"{rollback.ref} to come to rest", seconds)
-        return rollback
-
-    def until_ran(self, command: str, seconds: float = 60) -> None:
-        self.until(lambda: command in self.workshop.ran, f"{command} to run", seconds)
-
-    def run_dirs(self, rollback: Rollback) -> list[Path]:
-        return sorted((self.var_dir / "runs" / rollback.ref).glob("*"))
-
-    def kill_supervisor(self, run_dir: Path) -> None:
-        """kill -9 whoever supervises the command of this folder, if it still runs."""
-        claim = supervisor._read(run_dir / "claim")
-        if claim is not None and supervisor.look(run_dir) is Life.RUNNING:
-            os.kill(claim["pid"], signal.SIGKILL)
-
-    def check(self, *rollbacks: Rollback) -> None:
-        self.stop()
-        invariants.check(self.workshop, *rollbacks)
-
-    def stop(self) -> None:
-        for worker in self._workers:
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGCONT)
-                worker.terminate()
-        for worker in self._workers:
-            try:
-                worker.wait(40)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
-        self._workers.clear()
-
-    def end_what_is_left(self) -> None:
-        """After a test that failed: nothing of it may run on."""
-        for run_dir in (self.var_dir / "runs").glob("*/*"):
-            with contextlib.suppress(OSError, ValueError):
-                self.kill_supervisor(run_dir)
-                supervisor.end_leftovers(run_dir)
 
 
 @pytest.fixture
@@ -121,9 +31,66 @@ def workshop(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def world(tmp_path: Path, settings: object) -> Iterator[World]:
+def world(transactional_db: None, tmp_path: Path, settings: object) -> Iterator[World]:
     settings.VAR_DIR = tmp_path / "var"  # type: ignore[attr-defined]
+    recorder.install()
     world = World(tmp_path)
     yield world
     world.stop()
     world.end_what_is_left()
+    recorder.remove()
+
+
+@pytest.fixture(scope="module")
+def _own_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A migrated PostgreSQL that keeps what it promised, as in production."""
+    folder = tmp_path_factory.mktemp("database")
+    folder.chmod(0o700)
+    server = EmbeddedPostgres(folder)
+    server.start()
+    server.ensure_database()
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v", "0"],
+        env=_without_addresses() | {"VAR_DIR": str(folder)},
+        cwd=django_settings.BASE_DIR,
+        check=True,
+    )
+    yield server
+    server.stop()
+    shutil.rmtree(server.sockets, ignore_errors=True)
+
+
+@pytest.fixture
+def database(
+    transactional_db: None, _own_database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EmbeddedPostgres]:
+    """The test and its processes work on this server; ask for it before `world`."""
+    server = _own_database
+    before = {name: connection.settings_dict[name] for name in ("HOST", "NAME", "USER")}
+    connection.close()
+    connection.settings_dict |= {"HOST": str(server.sockets), "NAME": postgres.DATABASE, "USER": postgres.APP}
+    monkeypatch.setenv("DATABASE_URL", postgres.url(server.var_dir))
+    monkeypatch.setenv("DATABASE_OWNER_URL", postgres.url(server.var_dir, role=postgres.OWNER))
+    yield server
+    _empty_all_tables()
+    connection.close()
+    connection.settings_dict |= before
+
+
+@pytest.fixture
+def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedValkey]:
+    """A Valkey of the test's own for the processes that it starts; ask for it before `world`."""
+    folder = tmp_path / "broker"
+    folder.mkdir(mode=0o700)
+    server = EmbeddedValkey(folder, durable=False)
+    server.start()
+    monkeypatch.setenv("REDIS_URL", valkey.url(folder))
+    monkeypatch.setenv("CELERY_BROKER_URL", valkey.broker_url(folder))
+    yield server
+    server.stop()
+    shutil.rmtree(server.sockets, ignore_errors=True)
+
+
+def _without_addresses() -> dict[str, str]:
+    names = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "CELERY_BROKER_URL")
+    return {name: value for name, value in os.environ.items() if name not in names}

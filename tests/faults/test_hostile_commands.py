@@ -16,8 +16,7 @@ from incidents.models import Incident
 from rollbacks.models import Rollback, StepOutput
 from rollbacks.services.requests import cancel_rollback
 from rollbacks.states import END_STATES
-from tests.faults.conftest import World
-from tests.faults.test_kills import asked, one_change
+from tests.faults.world import World
 from tests.rollbacks.workshop import step
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,14 +34,13 @@ def test_one_that_hangs_and_ignores_term_is_killed_with_its_tree(
 ) -> None:
     pids = tmp_path / "pids"
     child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-    one_change(
-        world,
+    world.one_change(
         "import signal, subprocess; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"p = subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n"
         f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}'); time.sleep(600)",
     )
     world.workshop.commands["switch_version"]["timeout"] = "2s"
-    rollback = asked(world, incident, commander)
+    rollback = world.asked(incident, commander)
     world.worker()
     world.until_rest(rollback)
     world.check(rollback)
@@ -54,13 +52,12 @@ def test_a_daemon_left_behind_does_not_hold_the_rollback_up(
     world: World, incident: Incident, commander: Actor, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
-    one_change(
-        world,
+    world.one_change(
         "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n"
         f"  open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)\n os._exit(0)\n"
         "os.wait(); time.sleep(0.5)",
     )
-    rollback = asked(world, incident, commander)
+    rollback = world.asked(incident, commander)
     world.worker()
     world.until_rest(rollback)
     world.check(rollback)
@@ -71,9 +68,9 @@ def test_a_daemon_left_behind_does_not_hold_the_rollback_up(
 def test_a_fork_bomb_is_held_by_its_limit_and_ended(
     world: World, incident: Incident, commander: Actor
 ) -> None:
-    one_change(world, "while True:\n try: os.fork()\n except OSError: time.sleep(0.05)")
+    world.one_change("while True:\n try: os.fork()\n except OSError: time.sleep(0.05)")
     world.workshop.commands["switch_version"] |= {"timeout": "3s", "limits": {"processes": 30}}
-    rollback = asked(world, incident, commander)
+    rollback = world.asked(incident, commander)
     world.worker()
     world.until_rest(rollback)
     world.check(rollback)
@@ -82,9 +79,9 @@ def test_a_fork_bomb_is_held_by_its_limit_and_ended(
 
 def _flood(world: World, incident: Incident, actor: Actor, megabytes: int) -> None:
     line = "x" * 1023 + "\\n"
-    one_change(world, f"for _ in range({megabytes} * 16): sys.stdout.write('{line}' * 64)")
+    world.one_change(f"for _ in range({megabytes} * 16): sys.stdout.write('{line}' * 64)")
     world.workshop.commands["switch_version"]["timeout"] = "10m"
-    rollback = asked(world, incident, actor)
+    rollback = world.asked(incident, actor)
     worker = psutil.Process(world.worker().pid)
     most = 0
 
@@ -149,7 +146,7 @@ def test_cancelled_in_every_state_it_stops_and_says_whether_something_was_change
     phase: str, began: str | None, end: str, world: World, incident: Incident, commander: Actor
 ) -> None:
     _long(world, phase)
-    rollback = asked(world, incident, commander)
+    rollback = world.asked(incident, commander)
     if began is not None:
         world.worker()
         world.until_ran(began)
@@ -169,7 +166,7 @@ def test_cancelled_with_all_workers_dead_it_is_honoured_by_the_next_one(
     phase: str, world: World, incident: Incident, commander: Actor
 ) -> None:
     _long(world, phase)
-    rollback = asked(world, incident, commander)
+    rollback = world.asked(incident, commander)
     worker = world.worker()
     world.until_ran("health_check" if phase == "validating" else "switch_version")
     worker.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from core.clock import utcnow
 from core.errors import Invalid
 from incidents.models import Incident, Release, Service
 from incidents.services.services import record_release
-from rollbacks.executor import run_due
+from rollbacks.executor import presence, run_due
 from rollbacks.models import Rollback
 from rollbacks.services.requests import TargetUnverified
+from rollbacks.services.runners import look_after_queues
+from rollbacks.states import RunnerKind
 from tests.rollbacks.workshop import Workshop, ask, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,7 +132,6 @@ def test_a_version_with_a_hostile_name_reaches_no_shell(
         {"parameters": {"word": "other"}},
         {"parameters": {"word": "x", "python": "/bin/sh"}},
         {"target_version": "0.0.1"},
-        {"procedure_digest": "0" * 64},
         {"plan_digest": "0" * 64},
     ],
 )
@@ -141,6 +143,29 @@ def test_a_row_edited_by_sql_does_not_run(
         rollback = ask(incident, commander, parameters={"word": "x"})
         Rollback.objects.filter(pk=rollback.pk).update(**change)
         rollback = run(rollback)
+    assert rollback.state == "failed"
+    assert not (tmp_path / "argv").exists()
+
+
+def _refused_by_the_runners(rollback: Rollback) -> Rollback:
+    """What becomes of it when every runner has another procedure than the approved one."""
+    long_ago = utcnow() - dt.timedelta(minutes=1)
+    Rollback.objects.filter(pk=rollback.pk).update(due_at=long_ago)
+    rollback.steps.filter(state="waiting").update(due_at=long_ago)
+    assert run_due(now=utcnow()) == 0
+    presence.report(RunnerKind.RUNNER)
+    assert look_after_queues(now=utcnow()) == 1
+    rollback.refresh_from_db()
+    return rollback
+
+
+def test_another_procedure_than_the_runners_have_does_not_run(
+    echoing: Workshop, incident: Incident, commander: Actor, tmp_path: Path
+) -> None:
+    with echoing.open():
+        rollback = ask(incident, commander, parameters={"word": "x"})
+        Rollback.objects.filter(pk=rollback.pk).update(procedure_digest="0" * 64)
+        rollback = _refused_by_the_runners(rollback)
     assert rollback.state == "failed"
     assert not (tmp_path / "argv").exists()
 
@@ -159,11 +184,9 @@ def test_a_procedure_edited_in_flight_stops_before_its_next_step(
         run_due(now=utcnow())
     workshop.command("update_config", "print('something else')")
     with workshop.open():
-        Rollback.objects.filter(pk=rollback.pk).update(due_at=utcnow())
-        rollback.steps.filter(key="pause").update(due_at=utcnow())
-        rollback = run(rollback)
+        rollback = _refused_by_the_runners(rollback)
     assert rollback.state == "needs_attention"
-    assert "differs from the one requested" in rollback.attention
+    assert "was approved with" in rollback.attention
     assert workshop.ran == ["health_check", "switch_version"]
 
 

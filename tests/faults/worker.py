@@ -1,54 +1,51 @@
-"""A worker that can be broken quickly: the real sweeps in a loop, with leases of seconds.
+"""A worker that can be broken quickly: the real sweeps in threads, with leases of seconds.
 
-`python -m tests.faults.worker` does what a Celery worker of the runner's queue and beat do together:
-`rollbacks.run_due` and `rollbacks.sweep_lost`, again and again, until TERM.
+`python -m tests.faults.worker` does what the Celery workers of the runner's and the messages' queues and
+beat do together, until TERM. FAULTS_REAL_LEASES=1 keeps the times of production.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
-import time
 
 import django
 
+SWEEPS = ("rollbacks.run_due", "rollbacks.sweep_lost", "core.sweep_outbox", "comms.sweep_deliveries")
+
 
 def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
+    from core import shutdown
+    from rollbacks.executor import lease
+    from rollbacks.services import recovery
+
+    signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
+    if os.environ.get("FAULTS_REAL_LEASES") != "1":
+        lease.LEASE_SECONDS, lease.RENEW_SECONDS, lease.MARGIN_SECONDS = 4, 1, 1
+        lease.LEAVE_TO_OTHERS_SECONDS, recovery.ADOPTION_SECONDS = 1, 4.0
+    threads = [threading.Thread(target=_sweep, args=(name,), name=name) for name in SWEEPS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _sweep(name: str) -> None:
     from django.db import Error, connection
 
     from core import shutdown
-    from core.clock import utcnow
-    from rollbacks.executor import lease, run_due
-    from rollbacks.services import recovery
+    from core.sweeps import run_sweep
 
-    if os.environ.get("FAULTS_REAL_LEASES") != "1":
-        lease.LEASE_SECONDS, lease.RENEW_SECONDS, lease.MARGIN_SECONDS = 4, 1, 1
-        recovery.ADOPTION_SECONDS = 4.0
-
-    def look_for_lost() -> None:
-        while not shutdown.wait(0.5):
-            try:
-                recovery.flag_lost_rollbacks(now=utcnow())
-            except Error:
-                connection.close()
-
-    threading.Thread(target=look_for_lost, daemon=True).start()
-    print("ready", flush=True)
-    while not shutdown.requested():
+    while not shutdown.wait(0.1 if name == "rollbacks.run_due" else 0.5):
         try:
-            run_due(now=utcnow())
+            run_sweep(name)
         except Error as error:
-            print(f"the database is away: {error}", flush=True)
+            print(f"{name}: the database is away: {error}", flush=True)
             connection.close()
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":
-    import signal
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from core import shutdown
-
-    signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
     main()

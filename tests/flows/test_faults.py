@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 from django.conf import settings
@@ -46,30 +47,52 @@ def test_redis_flushed_and_stopped_during_the_story(launch: Callable[..., Firebr
         broker.stop()
 
 
-@pytest.fixture
-def slow_playbook(tmp_path: Path) -> tuple[Path, Path]:
-    """A playbook whose switch signs a ledger and then takes minutes."""
-    folder, ledger = tmp_path / "playbook", tmp_path / "ledger"
-    shutil.copytree(settings.BASE_DIR / "playbook", folder)
-    code = f"import os, time; open({str(ledger)!r}, 'a').write(os.environ['FIREBREAK_ROLLBACK'] + chr(10)); time.sleep(300)"
-    commands = folder / "commands.yaml"
-    old = '[demo/bin/storefront, switch-version, --site, "{var_dir}/storefront", "{target_version}"]\n  timeout: 60s'
+def slow_playbook(folder: Path, seconds: int) -> tuple[Path, Path]:
+    """A playbook whose switch signs a ledger and then takes its time; returns it and the ledger."""
+    playbook, ledger = folder / "playbook", folder / "ledger"
+    shutil.copytree(settings.BASE_DIR / "playbook", playbook)
+    code = (
+        f"import os, sys, time; open({str(ledger)!r}, 'a').write(os.environ['FIREBREAK_ROLLBACK'] + chr(10));"
+        f" time.sleep({seconds}); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    commands = playbook / "commands.yaml"
+    old = 'argv: [demo/bin/storefront, switch-version, --site, "{var_dir}/storefront", "{target_version}"]\n  timeout: 60s'
     assert old in commands.read_text()
-    new = f'["{{python}}", "-c", "{code}", "{{target_version}}"]\n  timeout: 10m'
+    new = old.replace("argv: [", f'argv: ["{{python}}", "-c", "{code}", ').replace("60s", "10m")
     commands.write_text(commands.read_text().replace(old, new))
-    return folder, ledger
+    return playbook, ledger
 
 
-def test_a_worker_killed_in_mid_step_pages_a_person_and_never_repeats_it(
-    launch: Callable[..., Firebreak], slow_playbook: tuple[Path, Path]
+def test_a_worker_killed_in_mid_step_is_replaced_and_the_command_runs_once(
+    launch: Callable[..., Firebreak], tmp_path: Path
 ) -> None:
-    folder, ledger = slow_playbook
+    """The command outlives its worker: the next one waits for it, and the rollback goes on to its end."""
+    folder, ledger = slow_playbook(tmp_path, seconds=10)
     firebreak = launch(PLAYBOOK_DIR=str(folder))
     firebreak.break_demo()
     wait_for(ledger.exists, "the switch to begin", 90)
-    (worker,) = [p for p in firebreak.children("runner@") if "celery" in " ".join(p.cmdline())]
+    _runner(firebreak).send_signal(signal.SIGKILL)
+    incident = firebreak.incident("monitoring", timeout=150)
+    (rollback,) = firebreak.all("/rollbacks/")
+    assert rollback["state"] == "succeeded"
+    assert ledger.read_text().split() == [rollback["ref"]]
+    assert firebreak.storefront()["version"] == "1.4.2"
+    assert "intact" in firebreak.manage("verify_timeline", incident["ref"])
+
+
+def test_a_worker_killed_with_its_command_pages_a_person_and_never_repeats_it(
+    launch: Callable[..., Firebreak], tmp_path: Path
+) -> None:
+    folder, ledger = slow_playbook(tmp_path, seconds=300)
+    firebreak = launch(PLAYBOOK_DIR=str(folder))
+    firebreak.break_demo()
+    wait_for(ledger.exists, "the switch to begin", 90)
+    worker = _runner(firebreak)
+    (supervisor,) = [p for p in worker.children() if "program.py" in " ".join(p.cmdline())]
+    command = supervisor.children()
     killed_at = time.monotonic()
-    worker.send_signal(signal.SIGKILL)
+    for process in (worker, supervisor, *command):
+        process.send_signal(signal.SIGKILL)
 
     def lost() -> Any:
         (rollback,) = firebreak.all("/rollbacks/")
@@ -78,8 +101,12 @@ def test_a_worker_killed_in_mid_step_pages_a_person_and_never_repeats_it(
     rollback = wait_for(lost, "needs_attention", 90)
     wait_for(lambda: any("ROLLBACK NEEDS A PERSON" in mail for mail in firebreak.mails()), "the page", 60)
     assert time.monotonic() - killed_at < 60, "a person is paged within 60 s (rulings, States)"
-    steps = firebreak.get(f"/rollbacks/{rollback['ref']}/")["steps"]
-    assert [s["state"] for s in steps if s["key"] == "switch_version"] == ["unknown"]
+    (step,) = [
+        step
+        for step in firebreak.get(f"/rollbacks/{rollback['ref']}/")["steps"]
+        if step["key"] == "switch_version"
+    ]
+    assert (step["state"], "its read-back says no" in step["note"]) == ("unknown", True)
 
     # The worker is back by now; the command has run once and is not run again.
     wait_for(lambda: firebreak.children("runner@"), "the worker's successor", 60)
@@ -102,6 +129,11 @@ def test_a_worker_killed_in_mid_step_pages_a_person_and_never_repeats_it(
     )
     assert firebreak.get(f"/rollbacks/{rollback['ref']}/")["state"] == "resolved_by_hand"
     assert firebreak.get(f"/incidents/{rollback['incident']}/")["active_rollback"] is None
+
+
+def _runner(firebreak: Firebreak) -> psutil.Process:
+    (worker,) = [p for p in firebreak.children("runner@") if "celery" in " ".join(p.cmdline())]
+    return worker
 
 
 def test_a_wrong_playbook_stops_the_start(tmp_path: Path) -> None:

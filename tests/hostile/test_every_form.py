@@ -14,9 +14,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from core.actors import Actor
-from core.models import ApiToken, Process, User
+from core.models import ApiToken, Event, Process, User
 from core.views.commands import CommandView
 from incidents.models import Incident
+from incidents.services.checklists import answer_event
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback
 from tests.hostile.doors import Doors, row_counts
@@ -28,6 +29,7 @@ OWN = ("core", "incidents", "rollbacks", "comms")
 
 @pytest.fixture
 def rollback(incident: Incident, commander: Actor, now: dt.datetime) -> Rollback:
+    answer_event(event=Event.objects.filter(stream=incident.stream).earliest("seq"), now=now)  # its checklist
     return request_rollback(incident_id=incident.pk, service="shop", reason="bad", actor=commander, now=now)
 
 
@@ -45,7 +47,16 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
             continue
         route = str(pattern.pattern)
         ref = rollback.ref if route.startswith("rollbacks/") else incident.ref
-        named = {"slug:ref": ref, "slug:role": "incident_commander", "int:position": 1, "int:pk": process.pk}
+        named = {
+            "slug:ref": ref,
+            "slug:role": "incident_commander",
+            "slug:checklist": "emergency",
+            "slug:item": "assess_severity",
+            "int:position": 1,
+            "int:pk": process.pk,
+            "slug:slug": "shop",
+            "path:version": "1.9.0",
+        }
         for part, value in named.items():
             route = route.replace(f"<{part}>", str(value))
         yield f"/{route}"

@@ -15,7 +15,9 @@ from incidents.models import Incident, Release, Service
 from incidents.services.incidents import change_severity
 from incidents.services.services import quarantine_release, switch_back
 from incidents.states import ReleaseState
+from rollbacks import policy
 from rollbacks.models import AutomationSwitch, Rollback, RollbackStep
+from rollbacks.playbook import ConfirmStep
 from rollbacks.services.endings import ask_for_a_person
 from rollbacks.services.requests import request_rollback
 from rollbacks.states import RollbackState, StepState
@@ -174,7 +176,7 @@ def test_what_needs_a_person_is_explained_with_its_choices(
     assert [(choice.key, choice.enabled, choice.needs_reason) for choice in attention.choices] == [
         ("mark_done", True, True), ("retry", True, True), ("undo", False, True), ("hand_over", False, True), ("abort", True, True),
     ]  # fmt: skip
-    assert [choice.why_not for choice in attention.choices[1:3]] == [
+    assert [choice.why_not for choice in attention.choices[2:4]] == [
         "“Switch to previous version” did not succeed: mark it done if it took effect, else abort instead.",
         "No other release of Shop may be gone to.",
     ]
@@ -368,3 +370,134 @@ def test_automation_is_switched_by_form_and_every_page_says_so(ida: Client, sign
     assert ida.post("/automation/", {"to": "disarmed", "reason": "x"}).status_code == 409
     assert ida.post("/automation/", {"to": "armed"}).status_code == 302
     assert "Automation is disarmed" not in viewer.get("/services/").content.decode()
+
+
+@pytest.fixture
+def two_wanted(ida: Client, incident: Incident, commander: Actor, now: dt.datetime) -> Rollback:
+    """Requested by its commander as a P0 of which two persons are asked for."""
+    ida.post(f"/incidents/{incident.ref}/roll-back/", FORM)
+    rollback = Rollback.objects.get()
+    Rollback.objects.update(state=RollbackState.AWAITING_APPROVAL, people=2, approved_at=None)
+    rollback.refresh_from_db()
+    return rollback
+
+
+def _action(browser: Client, rollback: Rollback, key: str) -> tuple[bool, str]:
+    actions = browser.get(f"/rollbacks/{rollback.ref}/").context["actions"]
+    found = next(action for action in actions if action.key == key)
+    return found.enabled, found.why_not
+
+
+def test_the_page_says_who_stands_behind_it_and_who_is_missing(
+    ida: Client, sign_in: SignIn, two_wanted: Rollback
+) -> None:
+    answer = ida.get(f"/rollbacks/{two_wanted.ref}/")
+    standing = answer.context["standing"]
+    assert [(backer.who, backer.role) for backer in standing.backers] == [("ida", "Incident Commander")]
+    assert (standing.people, standing.expires_at) == (2, two_wanted.approval_expires_at)
+    page = answer.content.decode()
+    for text in (
+        "2 different persons must stand behind it",
+        "2 persons must stand behind it, and 1 does.",
+        "1 of 2 persons behind it",
+        "Expires without approval in",
+        'data-clock="until"',
+    ):
+        assert text in page, text
+    assert _action(ida, two_wanted, "approve") == (False, "The requester cannot approve their own request.")
+    assert _action(ida, two_wanted, "break_glass") == (True, "")
+    emma = sign_in("emma", "responder", "engineering_manager")
+    assert _action(emma, two_wanted, "approve") == (True, "")
+    assert _action(emma, two_wanted, "break_glass") == (False, "Nobody else is missing: approve it instead.")
+    Rollback.objects.update(people=3)
+    assert "and 2 do" in emma.get(f"/rollbacks/{two_wanted.ref}/approve/").content.decode()
+    assert emma.post(f"/rollbacks/{two_wanted.ref}/approve/").status_code == 302
+    assert _action(emma, two_wanted, "approve") == (
+        False,
+        "You approved it; another person is still missing.",
+    )
+    assert _action(emma, two_wanted, "reject") == (True, "")
+
+
+def test_the_page_costs_the_same_however_many_approved(
+    ida: Client, sign_in: SignIn, two_wanted: Rollback
+) -> None:
+    address = f"/rollbacks/{two_wanted.ref}/"
+    Rollback.objects.update(people=4)
+    before = count_queries(ida, address)
+    for name in ("emma", "max"):
+        assert sign_in(name, "responder", "engineering_manager").post(f"{address}approve/").status_code == 302
+    assert count_queries(ida, address) == before
+
+
+def test_glass_is_broken_with_a_reason_and_the_page_says_so(
+    ida: Client, sign_in: SignIn, two_wanted: Rollback
+) -> None:
+    address = f"/rollbacks/{two_wanted.ref}/break_glass/"
+    form = ida.get(address).content.decode()
+    assert "Told at once, with your name and reason: management, role holders." in form
+    assert ida.post(address, {"reason": "now"}).status_code == 422
+    assert sign_in("rosa").post(address, {"reason": "nobody answers"}).status_code == 403
+    assert ida.post(address, {"reason": "nobody answers"}).status_code == 302
+    two_wanted.refresh_from_db()
+    assert (two_wanted.state, two_wanted.break_glass) == (RollbackState.APPROVED, True)
+    page = ida.get(f"/rollbacks/{two_wanted.ref}/").content.decode()
+    assert "The glass was broken" in page
+    assert "Broke the glass" in page
+
+
+def test_a_rollback_is_edited_by_form_from_what_was_seen(
+    ida: Client, sign_in: SignIn, shop: Service, two_wanted: Rollback, now: dt.datetime
+) -> None:
+    long_ago = now - dt.timedelta(days=9)
+    shop.releases.create(
+        version="1.8.0", state="good", deployed_at=long_ago, recorded_at=long_ago, good_at=now
+    )
+    emma = sign_in("emma", "responder", "engineering_manager")
+    page = f"/rollbacks/{two_wanted.ref}/"
+    assert emma.post(f"{page}approve/").status_code == 302
+    form = ida.get(f"{page}edit/").context["form"]
+    assert form.initial["target_version"] == "1.9.0"
+    sent = {**FORM, "version": form.initial["version"], "target_version": "1.8.0", "expected_impact": "none"}
+    assert ida.post(f"{page}edit/", sent | {"version": 1}).status_code == 412
+    assert ida.post(f"{page}edit/", sent | {"reason": ""}).status_code == 422
+    assert sign_in("vic", "viewer").post(f"{page}edit/", sent).status_code == 403
+    assert ida.post(f"{page}edit/", sent).status_code == 302
+    two_wanted.refresh_from_db()
+    assert (two_wanted.state, two_wanted.target_version, two_wanted.expected_impact) == (
+        RollbackState.AWAITING_APPROVAL, "1.8.0", "none",
+    )  # fmt: skip
+    answer = ida.get(page)
+    assert [(line.who, line.valid) for line in answer.context["approvals"]] == [("emma", False)]
+    assert "void: the plan was edited" in answer.content.decode()
+    Rollback.objects.update(procedure="gone")
+    assert ida.get(f"{page}edit/").status_code == 404
+    assert ida.get(page).status_code == 200
+
+
+def test_a_step_asks_its_question_on_the_page(
+    ida: Client, sign_in: SignIn, rollback: Rollback, now: dt.datetime
+) -> None:
+    playbook = get_playbook()
+    own = playbook["procedures"]["storefront_rollback"]
+    question = ConfirmStep(key="sure", name="Ask", kind="confirm", question="Is the <b>site</b> calm?")
+    asking = own.model_copy(update={"execute": (question, *own.execute[1:])})
+    sections = {**playbook.sections, "procedures": {**playbook["procedures"], "storefront_rollback": asking}}
+    due = now + dt.timedelta(hours=1)
+    with use_playbook(replace(playbook, sections=sections)):
+        Rollback.objects.update(
+            state=RollbackState.EXECUTING, procedure_digest=policy.digest(rollback.procedure)
+        )
+        rollback.steps.filter(position=4).update(kind="confirm", state=StepState.WAITING, due_at=due)
+        page = ida.get(f"/rollbacks/{rollback.ref}/")
+        asked = page.context["confirmation"]
+        assert (asked.position, asked.enabled, asked.until) == (4, True, due)
+        assert "Is the &lt;b&gt;site&lt;/b&gt; calm?" in page.content.decode()
+        assert "Yes, go on" in page.content.decode()
+        rosa = sign_in("rosa")
+        refused = rosa.get(f"/rollbacks/{rollback.ref}/").context["confirmation"]
+        assert (refused.enabled, "This is for Incident Commander" in refused.why_not) == (False, True)
+        assert rosa.post(asked.url).status_code == 403
+        assert "calm?" in ida.get(asked.url).content.decode()
+        assert ida.post(asked.url, {"note": "quiet"}).status_code == 302
+    assert rollback.steps.get(position=4).note == "confirmed by ida: quiet"

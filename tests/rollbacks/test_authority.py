@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -79,7 +80,7 @@ def test_what_a_token_requests_always_awaits_a_person(severity: str, kind: Actor
 
 
 def test_automation_decides_alone_only_where_policy_and_admission_allow() -> None:
-    def allowed(admitted: bool = True, **more: object) -> bool:
+    def allowed(admitted: bool = True, **more: Any) -> bool:
         return judge_plan(Case(demands("P0", **more), AUTOMATION, admitted=admitted)).allowed
 
     assert allowed()
@@ -321,13 +322,13 @@ def test_one_more_approval_never_takes_authority_away(case: Case, who: Person) -
 
 @given(cases)
 def test_without_roles_nothing_but_admitted_automation_runs(case: Case) -> None:
-    def bare(someone: Person | None) -> Person | None:
-        return someone and dataclasses.replace(someone, roles=frozenset())
+    def bare(someone: Person) -> Person:
+        return dataclasses.replace(someone, roles=frozenset())
 
     stripped = dataclasses.replace(
         case,
-        requester=bare(case.requester),
-        editor=bare(case.editor),
+        requester=case.requester and bare(case.requester),
+        editor=case.editor and bare(case.editor),
         approvals=tuple(dataclasses.replace(g, person=bare(g.person)) for g in case.approvals),
     )
     if judge_plan(stripped).allowed:

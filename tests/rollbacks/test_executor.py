@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -20,9 +21,12 @@ from incidents.facts import Reading
 from incidents.models import Incident, Release, RoleGrant, Service
 from incidents.services.monitors import create_monitor, observe
 from incidents.states import SampleOutcome
+from rollbacks import policy
 from rollbacks.executor import run_due
+from rollbacks.executor.commands import check_playbook
 from rollbacks.executor.lease import claim
 from rollbacks.models import Rollback
+from rollbacks.policy import ProcedureChanged
 from rollbacks.services.attention import abort_rollback, mark_step_done
 from rollbacks.services.recovery import flag_lost_rollbacks
 from rollbacks.services.requests import cancel_rollback
@@ -181,6 +185,23 @@ def test_a_changed_playbook_is_refused(workshop: Workshop, incident: Incident, c
     with workshop.open():
         rollback = ask(incident, commander)
     workshop.command("switch_version", "print('something else')")
+    with workshop.open():
+        assert run_due(now=utcnow()) == 0
+        rollback.refresh_from_db()
+        assert rollback.state == "approved", "another runner may have it; tests of runners tell the rest"
+        with pytest.raises(ProcedureChanged, match="differs from the one requested"):
+            check_playbook(rollback)
+    assert workshop.ran == []
+
+
+def test_a_playbook_that_changes_under_a_worker_is_noticed_before_the_next_step(
+    workshop: Workshop, incident: Incident, commander: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workshop.open():
+        rollback = ask(incident, commander)
+        right = policy.digests()
+    workshop.command("switch_version", "print('something else')")
+    monkeypatch.setattr("rollbacks.executor.lease.policy", SimpleNamespace(digests=lambda: right))
     with workshop.open():
         rollback = run(rollback)
     assert rollback.state == "failed"

@@ -1,0 +1,50 @@
+"""When a checklist opens, what ticks its items, and whether a window that ended still matters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from incidents.playbook import Checklist, TickedBy
+from incidents.states import OPEN_STATUSES, IncidentStatus
+
+# A rollback that failed has changed nothing, and one that was handed over goes on as its child: in neither
+# is there anything to analyse yet.
+ROLLBACK_ENDS = ("rollback.succeeded", "rollback.resolved_by_hand")
+_OPENED_BY = {
+    "declaration": ("incident.declared", "incident.severity_changed"),
+    "rollback_end": (*ROLLBACK_ENDS, "incident.resolved"),
+}
+OPENING_KINDS = tuple(kind for kinds in _OPENED_BY.values() for kind in kinds)
+
+
+def is_opened_by(checklist: Checklist, *, kind: str, severity: str) -> bool:
+    """Whether an event of `kind` gives an incident of `severity` this checklist."""
+    return kind in _OPENED_BY[checklist.opens] and severity in checklist.severities
+
+
+def restarts_windows(checklist: Checklist, kind: str) -> bool:
+    """Whether the windows of a checklist that is there already count from this event on.
+
+    A relapse may need a second rollback: the analysis counts from the end of the last one.
+    """
+    return checklist.opens == "rollback_end" and kind in ROLLBACK_ENDS
+
+
+def is_ticked_by(trigger: TickedBy | None, *, kind: str, data: Mapping[str, Any]) -> bool:
+    """Whether an event shows that the item is done."""
+    if trigger is None or trigger.event != kind:
+        return False
+    return all(data.get(name) == value for name, value in trigger.when.items())
+
+
+def is_still_asked_for(checklist: Checklist | None, status: str) -> bool:
+    """Whether its items still matter: the emergency's until the resolution, the analysis' until closed.
+
+    A checklist that the playbook does not have any more asks for nothing.
+    """
+    if checklist is None:
+        return False
+    if checklist.opens == "declaration":
+        return status in OPEN_STATUSES
+    return status != IncidentStatus.CLOSED
