@@ -35,6 +35,8 @@ Network = IPv4Network | IPv6Network
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 WIDEST = {4: 16, 6: 48}
 """A wider network than this is no attacker, it is half of the customers."""
+NONE = "none"
+"""Said instead of a list: a parameter of a rollback is never empty."""
 LONGEST_SECONDS = 30 * 86_400
 DURATION = re.compile(r"^([1-9][0-9]{0,3})([mhd])\Z")
 ACCOUNT = re.compile(r"^[a-z][a-z0-9._-]{0,39}\Z")
@@ -402,12 +404,12 @@ def _parser() -> argparse.ArgumentParser:
     add("audit", audit, "ref", "evidence", changes=False)
     reading = add("read-back", read_back, "ref", "evidence", changes=False)
     reading.add_argument("question", choices=sorted(QUESTIONS))
-    reading.add_argument("names", nargs="?", default="", help="what was to be blocked or disabled")
+    reading.add_argument("names", nargs="?", default=NONE, help="what was to be blocked or disabled")
     return parser
 
 
 def _split(text: str) -> list[str]:
-    return [word for word in text.split(",") if word]
+    return [] if text == NONE else text.split(",")
 
 
 def _network(text: str) -> Network:

@@ -15,7 +15,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_folders(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands are told apart by their environment: one test's must not look like another's."""
     settings.VAR_DIR = tmp_path / "var"  # type: ignore[attr-defined]
     monkeypatch.setenv("HOME", str(tmp_path))
