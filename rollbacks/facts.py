@@ -16,7 +16,7 @@ from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, T
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
-class Limits(Section):
+class ResourceLimits(Section):
     """What a program and its children may use up. A limit is the kernel's, so nothing talks its way out."""
 
     processes: int = Field(
@@ -46,7 +46,7 @@ class Command(Section):
     directory: str | None = Field(
         default=None, description="Where the program runs; without it, Firebreak's own folder."
     )
-    limits: Limits = Field(default_factory=Limits, description="What it may use up.")
+    limits: ResourceLimits = Field(default_factory=ResourceLimits, description="What it may use up.")
 
     @field_validator("argv")
     @classmethod

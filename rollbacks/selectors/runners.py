@@ -78,12 +78,15 @@ def queues_to_wake() -> list[str]:
 
 def differences_of(rollback: Rollback) -> tuple[str, ...]:
     """How the procedure of each living runner of its queue differs; empty where there is none (one query)."""
-    key, approved = rollback.procedure, rollback.procedure_digest
+    key, ours = rollback.procedure, rollback.procedure_digest[:SHOWN]
     said: dict[str, None] = {}
     for runner in Runner.objects.alive().filter(queues__contains=[rollback.queue]):
-        own = runner.digests.get(key)
-        has = f"has procedure {key} with digest {own[:SHOWN]}…" if own else f"has no procedure {key}"
-        said[f"runner {runner.host} {has}, the rollback was approved with {approved[:SHOWN]}…"] = None
+        own = runner.digests.get(key, "")[:SHOWN]
+        who = f"runner {runner.host}"
+        told = f"{who} has no procedure {key}, the rollback was approved with {ours}…"
+        if own:
+            told = f"{who} has procedure {key} with digest {own}…, the rollback was approved with {ours}…"
+        said[told] = None
     return tuple(said)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.http import Answer, Blocked, GuardedClient
 from core.playbook.schema import Key, PositiveSeconds, Text
@@ -20,6 +20,7 @@ from rollbacks.supervisor import recording
 
 MAX_BYTES = 262_144
 SHOWN_BYTES = 65_536
+Scalar = str | int | float | bool | None
 FORWARDED = (httpx2.ConnectError, httpx2.ConnectTimeout, Blocked)
 """Errors before the request left: it cannot have had an effect."""
 
@@ -48,7 +49,7 @@ class HttpStep(ActingStep):
     statuses: tuple[int, ...] = Field(
         default=(200, 201, 202, 204), min_length=1, description="Every other status is a failure."
     )
-    expect: Mapping[str, JsonValue] = Field(
+    expect: Mapping[str, Scalar] = Field(
         default_factory=dict,
         description="What the answer must say: a path into its JSON (`job.state`) and the value there.",
     )
@@ -61,10 +62,10 @@ class HttpStep(ActingStep):
     poll_for: PositiveSeconds = Field(
         default=900.0, description="After this long without an end the step has failed."
     )
-    done: Mapping[str, JsonValue] = Field(
+    done: Mapping[str, Scalar] = Field(
         default_factory=dict, description="What the polled answer says when the work is done."
     )
-    failed: Mapping[str, JsonValue] = Field(
+    failed: Mapping[str, Scalar] = Field(
         default_factory=dict, description="What the polled answer says when the work has failed."
     )
 

@@ -13,7 +13,6 @@ import pytest
 from django.core.checks import run_checks
 
 from core import shutdown
-from core.playbook import get_playbook
 from tests.deployment import checks, environment, guide
 from tests.deployment.guide import ROOT
 
@@ -202,14 +201,6 @@ def test_files_and_commands_the_guide_names_exist() -> None:
 
 
 # --- settings that only production has ------------------------------------------------------------------
-def test_a_command_longer_than_a_stop_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "firebreak.W022" not in _warnings()
-    monkeypatch.setattr(shutdown, "STEP_GRACE_SECONDS", 1.0)
-    monkeypatch.setattr("rollbacks.checks.STEP_GRACE_SECONDS", 29.0)
-    assert max(command.timeout for command in get_playbook()["commands"].root.values()) == 60
-    assert "firebreak.W022" in _warnings()
-
-
 def test_a_missing_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "x" * 50)
     assert "firebreak.W021" not in _warnings()

@@ -15,13 +15,15 @@ PAGES = markdown_files()
 FOREIGN_VARIABLES = {
     "AUTH",
     "CHAT_URL",
+    "FAULTS_REAL_LEASES",
+    "FIREBREAK_FAILPOINT",
     "GRANIAN_WORKERS",
     "JSON",
     "NAME",
     "PWD",
     "TOKEN",
     "URL",
-}  # of the pages' own examples
+}  # of the pages' own examples, and of the fault tests
 
 
 def _name(page: Path) -> str:

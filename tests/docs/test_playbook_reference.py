@@ -71,4 +71,5 @@ def test_show_prints_every_section_as_it_is_understood() -> None:
     assert shown["severities"]["P0"]["response_time"] == 900
     assert shown["procedures"]["storefront_rollback"]["verify"][-1] == {
         "key": "monitor", "name": "Monitor for issues", "kind": "soak", "duration": 12, "settle": 3,
+        "on_failure": "stop", "only_if_failed": None,
     }  # fmt: skip

@@ -124,7 +124,7 @@ def test_these_approve_nothing(
         ("UPDATE core_user SET is_active = false", "nobody who approved holds the role"),
         ("DELETE FROM rollbacks_approval", "decides"),
         ("UPDATE rollbacks_approval SET decision = 'rejected'", "decides"),
-        ("UPDATE rollbacks_approval SET plan_digest = repeat('0', 64)", "decides"),
+        ("UPDATE rollbacks_approval SET plan_digest = repeat('0', 64)", "approval is no longer valid"),
         ("UPDATE rollbacks_rollback SET plan_digest = repeat('0', 64)", "edited"),
     ],
 )
@@ -157,7 +157,7 @@ def test_an_approval_is_of_the_plan_that_was_seen(
         )
         Rollback.objects.filter(pk=rollback.pk).update(parameters={"word": "other"}, plan_digest=digest)
         _nothing_runs(workshop, rollback, "failed")
-    assert "decides" in rollback.outcome
+    assert "approval is no longer valid" in rollback.outcome
 
 
 def test_a_request_that_expired_is_not_approved(

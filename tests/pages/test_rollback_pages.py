@@ -171,7 +171,7 @@ def test_what_needs_a_person_is_explained_with_its_choices(
 ) -> None:
     attention = ida.get(f"/rollbacks/{stuck.ref}/").context["attention"]
     assert attention.known[0].startswith("The worker died")
-    assert "3 of 12 steps are done" in attention.known[1]
+    assert "3 of 13 steps are done" in attention.known[1]
     assert "took effect" in attention.unknown[0]
     assert [(choice.key, choice.enabled, choice.needs_reason) for choice in attention.choices] == [
         ("mark_done", True, True), ("retry", True, True), ("undo", False, True), ("hand_over", False, True), ("abort", True, True),
@@ -184,7 +184,7 @@ def test_what_needs_a_person_is_explained_with_its_choices(
     rosa = sign_in("rosa", "responder")
     refused = rosa.get(f"/rollbacks/{stuck.ref}/").context["attention"].choices[0]
     assert (refused.enabled, refused.why_not) == (
-        False, f"This is for Engineering Manager or Incident Commander or Technical Lead of {stuck.incident.ref}.",
+        False, f"This is for Incident Commander or Technical Lead or Engineering Manager of {stuck.incident.ref}.",
     )  # fmt: skip
     assert rosa.post(refused.url, {"reason": "x"}).status_code == 403
 

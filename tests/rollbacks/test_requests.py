@@ -53,7 +53,7 @@ def test_the_commander_of_a_p0_decides_alone(incident: Incident, commander: Acto
     rollback = _request(incident, commander, now)
     assert (rollback.state, rollback.trigger) == ("approved", "manual")
     assert (rollback.from_version, rollback.target_version) == ("2.0.0", "1.9.0")
-    assert [step.phase for step in rollback.steps.all()] == ["validate"] * 3 + ["execute"] * 5 + [
+    assert [step.phase for step in rollback.steps.all()] == ["validate"] * 3 + ["execute"] * 6 + [
         "verify"
     ] * 4
 

@@ -131,7 +131,7 @@ def test_a_runner_on_another_host_runs_its_queue_with_its_own_playbook_and_no_br
         return rollback.due_at is None
 
     hosts.until(is_through, "the rollback to end")
-    assert (rollback.state, states(rollback)) == ("succeeded", ["succeeded"] * 12)
+    assert (rollback.state, states(rollback)) == ("succeeded", ["succeeded"] * 13)
     assert set(rollback.steps.filter(host__gt="").values_list("host", flat=True)) == {"edge-1"}
 
 
