@@ -136,10 +136,10 @@ def _long(world: World, phase: str) -> None:
     ("phase", "began", "end"),
     [
         ("approved", None, "cancelled"),
-        ("validating", "health_check", "cancelled"),
         ("executing", "switch_version", "needs_attention"),
-        ("waiting", "switch_version", "needs_attention"),
-        ("verifying", "smoke_tests", "needs_attention"),
+        pytest.param("validating", "health_check", "cancelled", marks=pytest.mark.faults),
+        pytest.param("waiting", "switch_version", "needs_attention", marks=pytest.mark.faults),
+        pytest.param("verifying", "smoke_tests", "needs_attention", marks=pytest.mark.faults),
     ],
 )
 def test_cancelled_in_every_state_it_stops_and_says_whether_something_was_changed(
@@ -161,7 +161,7 @@ def test_cancelled_in_every_state_it_stops_and_says_whether_something_was_change
         _cancel(rollback, commander)
 
 
-@pytest.mark.parametrize("phase", ["validating", "executing"])
+@pytest.mark.parametrize("phase", [pytest.param("validating", marks=pytest.mark.faults), "executing"])
 def test_cancelled_with_all_workers_dead_it_is_honoured_by_the_next_one(
     phase: str, world: World, incident: Incident, commander: Actor
 ) -> None:

@@ -63,6 +63,7 @@ def slow_playbook(folder: Path, seconds: int) -> tuple[Path, Path]:
     return playbook, ledger
 
 
+@pytest.mark.faults
 def test_a_worker_killed_in_mid_step_is_replaced_and_the_command_runs_once(
     launch: Callable[..., Firebreak], tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_worker_killed_in_mid_step_is_replaced_and_the_command_runs_once(
     assert "intact" in firebreak.manage("verify_timeline", incident["ref"])
 
 
+@pytest.mark.faults
 def test_a_worker_killed_with_its_command_pages_a_person_and_never_repeats_it(
     launch: Callable[..., Firebreak], tmp_path: Path
 ) -> None:

@@ -261,7 +261,7 @@ with_approval = cases_of(
     ),
     st.just(False),
 )
-few_are_allowed = settings(suppress_health_check=[HealthCheck.filter_too_much])
+few_are_allowed = settings(max_examples=50, suppress_health_check=[HealthCheck.filter_too_much])
 
 
 def _real(case: Case) -> list[Given]:
