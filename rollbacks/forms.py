@@ -51,9 +51,10 @@ class PlanForm(forms.Form):
 
 
 class RequestForm(PlanForm):
-    """Ask for a rollback of one service."""
+    """Ask for a rollback of one service; without `procedure` by the service's own."""
 
     service = Line(widget=forms.HiddenInput)
+    procedure = Line(required=False, widget=forms.HiddenInput)
 
 
 class EditRollbackForm(PlanForm):

@@ -31,7 +31,7 @@ from rollbacks.facts import ActingStep, Ending, Invocation, StepResult
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.policy import ProcedureChanged
 from rollbacks.policy import procedure as procedure_of
-from rollbacks.selectors.decisions import why_not_target
+from rollbacks.selectors.targets import why_not_target
 from rollbacks.states import StepState
 from rollbacks.steps import STEPS, command
 from rollbacks.supervisor.program import failpoint

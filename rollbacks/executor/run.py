@@ -26,8 +26,9 @@ from rollbacks.executor.undoing import undo_next
 from rollbacks.executor.waiting import WAITING_KINDS
 from rollbacks.models import Rollback, RollbackStep
 from rollbacks.selectors.authority import why_not_authorised
-from rollbacks.selectors.decisions import live_release, why_not_target
+from rollbacks.selectors.decisions import live_release
 from rollbacks.selectors.progress import has_switched, next_step
+from rollbacks.selectors.targets import why_not_target
 from rollbacks.services.endings import ask_for_a_person, end_rollback
 from rollbacks.states import BUSY_STEPS, PHASE_STATE, Phase, RollbackState, StepState
 from rollbacks.supervisor.program import failpoint

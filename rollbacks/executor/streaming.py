@@ -86,10 +86,13 @@ def _whole_lines(data: bytes) -> bytes:
 
 
 def keep_text(step: RollbackStep, text: str) -> None:
-    """The whole output of a kind that has no recording."""
-    if text:
-        size = len(text.encode())
-        StepOutput.objects.bulk_create(
-            [StepOutput(step=step, attempt=step.attempt, start=0, end=size, raw_end=size, text=text)],
-            ignore_conflicts=True,
-        )
+    """What a kind without a recording said, after what it said before in this attempt."""
+    if not text:
+        return
+    last = StepOutput.objects.filter(step=step, attempt=step.attempt).order_by("-start").first()
+    start = last.end if last else 0
+    end = start + len(text.encode())
+    StepOutput.objects.bulk_create(
+        [StepOutput(step=step, attempt=step.attempt, start=start, end=end, raw_end=end, text=text)],
+        ignore_conflicts=True,  # a worker that was taken over may have kept the same piece
+    )

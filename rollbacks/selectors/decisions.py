@@ -8,7 +8,6 @@ from rollbacks.models import Rollback
 from rollbacks.rules.admission import Situation
 from rollbacks.selectors.authority import person_on_incident as person_on_incident
 from rollbacks.selectors.targets import targets_of
-from rollbacks.selectors.targets import why_not_target as why_not_target
 from rollbacks.services.automation import current_switch
 from rollbacks.states import END_STATES, RollbackState
 

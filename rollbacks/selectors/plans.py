@@ -33,13 +33,24 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
+class OtherProcedure:
+    """Another procedure of the playbook, and where its plan is shown."""
+
+    name: str
+    description: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """A rollback that could be requested: to what, how, who decides and who is told."""
 
     service: str
     service_slug: str
     environment: str
+    procedure_key: str
     procedure: str
+    other_procedures: tuple[OtherProcedure, ...]
     from_version: str | None
     returns: str
     candidates: tuple[Judged, ...]
@@ -54,17 +65,24 @@ class Plan:
     submit_label: str
 
 
-def make_plan(actor: Actor, incident: Incident, service: Service) -> Plan:
-    """The plan of a rollback of one of the incident's services; Invalid without a procedure."""
-    procedure = policy.procedure(service.procedure)
-    targets, of_a_version = targets_of(service, kind=incident.kind), procedure.returns == "version"
+def make_plan(actor: Actor, incident: Incident, service: Service, procedure_key: str = "") -> Plan:
+    """The plan of a rollback of one of the incident's services, by its own procedure unless another is named.
+
+    Raises Invalid without a procedure.
+    """
+    key = procedure_key or service.procedure
+    procedure = policy.procedure(key)
+    targets = targets_of(service, kind=incident.kind, procedure=key)
+    of_a_version = procedure.returns == "version"
     demands = demands_on(incident, procedure)
     verdict = judge_plan(Case(demands, person_on_incident(actor, incident)))
     return Plan(
         service=service.name,
         service_slug=service.slug,
         environment=service.environment,
+        procedure_key=key,
         procedure=procedure.name,
+        other_procedures=_others(incident, service, key),
         from_version=targets.live,
         returns=procedure.returns,
         candidates=targets.candidates if of_a_version else (),
@@ -90,6 +108,15 @@ def service_to_roll_back(incident: Incident, slug: str) -> Service:
     if len(services) == 1:
         return services[0]
     return next((service for service in services if not _why_no_way(incident, service)), services[0])
+
+
+def _others(incident: Incident, service: Service, key: str) -> tuple[OtherProcedure, ...]:
+    address = request_url(incident, service)
+    return tuple(
+        OtherProcedure(other.name, other.description, f"{address}&procedure={name}")
+        for name, other in sorted(get_playbook()["procedures"].items())
+        if name != key
+    )
 
 
 def request_url(incident: Incident, service: Service | None = None) -> str:

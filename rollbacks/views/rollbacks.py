@@ -66,14 +66,18 @@ class RequestRollback(IncidentCommand):
         super().load(**kwargs)
         given = self.request.POST if self.request.method == "POST" else self.request.GET
         self.service = service_to_roll_back(self.incident, given.get("service", ""))
-        if self.service.procedure not in get_playbook()["procedures"]:
+        procedure = given.get("procedure", "") or self.service.procedure
+        if not procedure:
             raise NotFound(f"{self.service.name} has no rollback procedure; set one in the admin.")
-        self.plan = make_plan(self.actor, self.incident, self.service)
+        if procedure not in get_playbook()["procedures"]:
+            raise NotFound(f"The playbook has no procedure {procedure[:60]}.")
+        self.plan = make_plan(self.actor, self.incident, self.service, procedure)
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         rollback = requests.request_rollback(
             incident_id=self.incident.pk,
             service=self.service.slug,
+            procedure=self.plan.procedure_key,
             reason=data["reason"],
             target_version=data.get("target_version", ""),
             expected_duration_seconds=data["expected_duration_seconds"],
@@ -92,13 +96,14 @@ class RequestRollback(IncidentCommand):
         versions = [judged.version for judged in self.plan.candidates]
         initial = {
             "service": self.service.slug,
+            "procedure": self.plan.procedure_key,
             "target_version": versions[0] if versions else "",
             "expected_duration_seconds": self.plan.expected_duration_seconds,
             "expected_impact": self.plan.expected_impact,
         }
         return {
             "versions": versions if self.plan.returns == "version" else None,
-            "procedure": self.service.procedure,
+            "procedure": self.plan.procedure_key,
             "initial": initial,
         }
 

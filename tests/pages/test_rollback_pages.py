@@ -68,6 +68,31 @@ def test_before_the_click_the_page_says_what_will_happen(ida: Client, incident: 
         assert text in page, text
 
 
+def test_another_procedure_of_the_playbook_is_two_clicks_away(ida: Client, incident: Incident) -> None:
+    """The service's own is the suggestion; the policy's others are offered with what they do."""
+    address = f"/incidents/{incident.ref}/roll-back/"
+    others = {other.name: other.url for other in ida.get(address).context["plan"].other_procedures}
+    assert set(others) == {
+        "Automated rollback", "Configuration rollback", "Database rollback", "Manual frontend rollback",
+        "Performance rollback", "Security rollback",
+    }  # fmt: skip
+    page = ida.get(others["Configuration rollback"])
+    assert page.context["plan"].returns == "configuration"
+    assert 'name="target_version"' not in page.content.decode()
+    sent = {name: field.value() for name, field in _fields(page.context["form"])} | {
+        "reason": "wrong currency"
+    }
+    ida.post(address, sent)
+    rollback = Rollback.objects.get()
+    assert (rollback.procedure, rollback.returns) == ("configuration_rollback", "configuration")
+    assert rollback.from_version == rollback.target_version == "2.0.0"
+    assert ida.get(f"{address}?procedure=no_such").status_code == 404
+
+
+def _fields(form: Any) -> list[tuple[str, Any]]:
+    return [(name, form[name]) for name in form.fields]
+
+
 def test_requested_by_its_commander_a_p0_is_approved_at_once(ida: Client, incident: Incident) -> None:
     answer = ida.post(f"/incidents/{incident.ref}/roll-back/", FORM)
     rollback = Rollback.objects.get()

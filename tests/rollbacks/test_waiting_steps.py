@@ -20,6 +20,7 @@ from incidents.services.monitors import create_monitor, observe
 from incidents.states import SampleOutcome
 from rollbacks.executor import run_due
 from rollbacks.models import Rollback
+from rollbacks.selectors.output import output_after
 from tests.rollbacks.workshop import Workshop, ask, run, states, step
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -237,6 +238,10 @@ def test_accepted_work_is_looked_after_without_a_worker(
     with workshop.open():
         rollback = run(ask(incident, commander))
     assert (rollback.state, len(looks)) == ("succeeded", 3)
+    said = output_after(step(rollback, "deploy"), 0).data.decode()
+    assert said.index("HTTP 202") < said.index('"succeeded"'), (
+        "what it said at its end comes after, not instead"
+    )
 
 
 def test_a_host_that_is_not_listed_stops_the_playbook(workshop: Workshop, tool: HTTPServer) -> None:
