@@ -20,7 +20,7 @@ break: $(VENV)/run  ## deploy a release to the demo that fails a third of its re
 TEST_VAR_DIR := $(shell mktemp -u -d /tmp/firebreak-test.XXXXXX)
 PYTEST = $(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m pytest
 # Stories start whole stacks and hold them to minutes: they run after the rest, one at a time.
-PARALLEL := -n 4 --dist loadfile -m "not story and not faults"
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder -m "not story and not faults"
 test: $(VENV)/dev  ## the whole suite on real servers; ARGS="-k word" selects
 	@$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) $(PARALLEL) && $(PYTEST) -m "story and not faults"); \
 	  code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from asgiref.sync import async_to_sync
@@ -15,6 +16,12 @@ async def _no_such_file(request: HttpRequest) -> HttpResponseBase:
     return _MISSING
 
 
+@functools.cache
+def _served() -> ServeStaticMiddleware:
+    """Finding out what there is looks at every file: once a process, not once a handler."""
+    return ServeStaticMiddleware(_no_such_file)
+
+
 class StaticFilesMiddleware:
     """ServeStatic's own middleware is async only: with it, Django would give every request an event
     loop and three changes of thread, which is more than most requests cost altogether.
@@ -22,7 +29,7 @@ class StaticFilesMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.files = ServeStaticMiddleware(_no_such_file)
+        self.files = _served()
         self.serve = async_to_sync(self.files)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test import TransactionTestCase
@@ -38,6 +39,17 @@ KEPT_TABLES = {
 }
 
 
+# Minutes each: begun first, so that no process is left alone with one of them at the end.
+LONG = (
+    "upgrade", "bench", "faults", "rollbacks", "browser", "access", "security", "docs/test_extending.py", "hostile/test_every_form.py",
+    "hostile/test_schemathesis.py", "core/test_backup.py", "core/embedded", "core/accounts/test_brute_force.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{place}" for place in LONG)))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest,
@@ -50,6 +62,8 @@ def django_db_setup(
     app_role, owner = database["USER"], settings.DATABASES["owner"]["USER"]
     with django_db_blocker.unblock():
         database["USER"] = owner
+        if "PYTEST_XDIST_WORKER" in os.environ and "TEST_DATABASE_URL" not in os.environ:
+            database["TEST"]["TEMPLATE"] = _migrated_template()
         made = setup_databases(verbosity=0, interactive=False, aliases=["default"])  # type: ignore[arg-type]
         grant_application_role(connection, app_role)
         assert schema.is_current()  # asked once a process, so that no test pays for it
@@ -61,6 +75,21 @@ def django_db_setup(
         connection.close()
         database["USER"] = owner
         teardown_databases(made, verbosity=0)
+
+
+def _migrated_template() -> str:
+    """A database with all migrations, which one process of the run makes and all of them copy."""
+    database, template = connection.settings_dict, "firebreak_template"
+    name, test_name = database["NAME"], database["TEST"]["NAME"]
+    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute("SELECT pg_advisory_lock(1)")  # given back with the connection
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template])
+        if cursor.fetchone() is None:
+            database["TEST"]["NAME"] = template
+            setup_databases(verbosity=0, interactive=False, aliases=["default"])  # type: ignore[arg-type]
+            connection.close()
+            database["NAME"], database["TEST"]["NAME"] = name, test_name
+    return template
 
 
 def _end_other_sessions() -> None:
@@ -183,6 +212,14 @@ def incident(shop: Service, commander: Actor, now: dt.datetime) -> Incident:
     )
     assign_role(incident_id=incident.pk, role="incident_commander", username="ida", actor=commander, now=now)
     return incident
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> None:
+    """As real, but without the work that argon2 is slow by; processes of their own hash as in production."""
+    Argon2PasswordHasher.time_cost = 1
+    Argon2PasswordHasher.memory_cost = 8
+    Argon2PasswordHasher.parallelism = 1
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -56,7 +56,7 @@ class CriteriaViewSet(ApiViewSet):
 
     scopes = {"POST": "write"}
 
-    @extend_schema(request=shapes.CriteriaSerializer, responses=shapes.RecommendationSerializer)
+    @extend_schema(request=shapes.CriteriaSerializer, responses={200: shapes.RecommendationSerializer})
     def create(self, request: Request, ref: str) -> Response:
         """Check the incident against the playbook's criteria; nothing is started by it."""
         incident = get_incident(ref, self.actor)

@@ -52,7 +52,7 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
 
     incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)
     service = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
-    parent = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)  # type: ignore[assignment]
+    parent = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True, allow_null=True)  # type: ignore[assignment]
     returns = serializers.ChoiceField(choices=get_args(Returns))
     trigger = serializers.ChoiceField(choices=Trigger.choices)
     state = serializers.ChoiceField(choices=RollbackState.choices)

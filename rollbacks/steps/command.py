@@ -17,7 +17,8 @@ from rollbacks.facts import ActingStep, Command, Ending, Invocation, Report, Ste
 from rollbacks.supervisor import Life, recording
 from rollbacks.supervisor.program import failpoint
 
-POLL_SECONDS = 0.1
+# Most read-backs are over in a moment: it looks often at first, then ever less.
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.01, 0.1
 REPORT_SECONDS = 0.4
 SHOWN_BYTES = 8_192
 STARTS = 3
@@ -62,6 +63,7 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
     starts = 0
     started: subprocess.Popen[bytes] | None = None
     reported_at = time.monotonic()
+    pause = FIRST_POLL_SECONDS
     while True:
         life = supervisor.look(invocation.run_dir)
         if life is Life.ENDED:
@@ -78,7 +80,8 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
             report(recording.tail(invocation.run_dir / "output", SHOWN_BYTES))
             if should_stop():
                 supervisor.ask_to_stop(invocation.run_dir)
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.3, POLL_SECONDS)
 
 
 def _job(invocation: Invocation) -> supervisor.Job:

@@ -49,7 +49,7 @@ NEVER = {
     "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
 }
-MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version")
+MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host")
 SEPARATOR = " · "
 
 

@@ -25,7 +25,7 @@ from core.clock import utcnow
 from core.models import ApiToken, Process, User
 from incidents.models import ChecklistItem, Incident, Release
 from incidents.states import ReleaseState
-from rollbacks.models import Approval, Rollback, RollbackStep
+from rollbacks.models import Approval, Rollback, RollbackStep, StepOutput
 from rollbacks.services.automation import disarm_automation
 from rollbacks.services.endings import ask_for_a_person
 from rollbacks.states import RollbackState, StepState
@@ -105,6 +105,7 @@ def _make_it_stuck(rollback: Rollback, now: dt.datetime) -> None:
         move_step(step, StepState.RUNNING)
         end = StepState.UNKNOWN if step.position == 4 else StepState.SUCCEEDED
         move_step(step, end, finished_at=now, output_tail="x")
+        StepOutput.objects.create(step=step, attempt=1, start=0, end=1, raw_end=1, text="x")
     with transaction.atomic():
         ask_for_a_person(rollback, "x", actor=SYSTEM, now=now)
 

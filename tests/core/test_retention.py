@@ -15,7 +15,8 @@ from django.utils.module_loading import import_string
 from core import retention
 from core.models import ApiToken, Event, Heartbeat, Process, User
 from core.selectors.changes import history_models
-from incidents.models import Monitor, Sample, Service
+from incidents.models import Incident, Monitor, Sample, Service
+from rollbacks.models import Rollback, RollbackStep, StepOutput
 from tests.conftest import make_service
 from tests.pages.conftest import watch
 
@@ -30,12 +31,12 @@ def add_samples(monitor: Monitor, count: int, at: dt.datetime) -> None:
 
 
 @pytest.fixture
-def full(shop: Service, now: dt.datetime, make_user: Callable[..., User]) -> Monitor:
+def full(shop: Service, incident: Incident, now: dt.datetime, make_user: Callable[..., User]) -> Monitor:
     """Something old and something new in every table that is forgotten."""
     monitor = watch("shop", now)
     add_samples(monitor, 5, now - 31 * DAY)
     add_samples(monitor, 3, now - 29 * DAY)
-    user = make_user("ida")
+    user = make_user("ada")
     for age in (3, 1 / 2):
         at = now - age * DAY
         with connection.cursor() as cursor:
@@ -48,14 +49,26 @@ def full(shop: Service, now: dt.datetime, make_user: Callable[..., User]) -> Mon
         )
     for name, age in (("ancient", 366), ("ended", 3)):
         ApiToken.issue(user=user, name=name, scopes=["read"], expires_at=now - age * DAY)
+    for number, age in enumerate((91, 89)):
+        add_output(incident, number, now - age * DAY)
     return monitor
+
+
+def add_output(incident: Incident, number: int, at: dt.datetime) -> None:
+    """One piece of what the only step said of a rollback that ended then."""
+    rollback = Rollback.objects.create(
+        ref=f"RB-{number}", incident=incident, service=Service.objects.get(slug="shop"), state="succeeded",
+        from_version="2.0.0", target_version="1.9.0", expected_duration_seconds=60, requested_at=at, completed_at=at,
+    )  # fmt: skip
+    step = RollbackStep.objects.create(rollback=rollback, position=1, key="switch")
+    StepOutput.objects.create(step=step, attempt=1, start=0, end=4, raw_end=4, text="said")
 
 
 def left() -> dict[str, int]:
     tables = ("core_cache", "django_session", "core_heartbeat", "core_process", "core_apitoken")
     with connection.cursor() as cursor:
         found = {}
-        for table in (*tables, "incidents_sample"):
+        for table in (*tables, "incidents_sample", "rollbacks_stepoutput"):
             cursor.execute(f"SELECT count(*) FROM {table}")
             found[table] = cursor.fetchone()[0]
     return found
@@ -68,11 +81,11 @@ def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None
     done = {entry.name: entry.rows for entry in retention.run(now=now)}
     assert done == counted | {"admin log": 0}
     assert counted == {
-        "samples": 5, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
+        "samples": 5, "output": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
         "admin log": 0,
     }  # fmt: skip
     assert {table: before[table] - count for table, count in left().items()} == {
-        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_process": 1, "core_apitoken": 1, "incidents_sample": 5,
+        "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_process": 1, "core_apitoken": 1, "incidents_sample": 5, "rollbacks_stepoutput": 1,
     }  # fmt: skip
     assert Event.objects.count() == events
     assert retention.forget_old(now=now) == 0
