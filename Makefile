@@ -34,7 +34,7 @@ upgrade-test: $(VENV)/dev  ## the version before upgraded while its workers run;
 	@UPGRADE_TEST=whole $(PYTEST) tests/upgrade $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 faults: $(VENV)/dev  ## docs/faults.md: real processes, database and broker broken in turn; half an hour or more
-	@$(PYTEST) -m "" tests/faults tests/flows/test_faults.py tests/flows/test_watched.py $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+	@$(PYTEST) -m "" tests/faults tests/flows/test_faults.py tests/flows/test_watched.py tests/rollbacks/test_brokerless.py tests/core/embedded/test_embedded_servers_plugin.py $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ For anybody but root it only runs the command. Standard library only: it runs be
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import ctypes
 import fcntl
@@ -69,6 +70,7 @@ def become_unprivileged(var_dir: Path, reach: Iterable[Path] = ()) -> None:
     account = choose_account(var_dir)
     give_var_dir(var_dir, account)
     working_dir = Path.cwd()
+    compile_own_code()
     make_reachable(account, needed_paths(var_dir, reach))
     os.setgroups(account.groups)
     os.setresgid(account.gid, account.gid, account.gid)
@@ -83,6 +85,14 @@ def become_unprivileged(var_dir: Path, reach: Iterable[Path] = ()) -> None:
         os.chdir(working_dir)  # by its path: what is mounted there now may be another folder
     except OSError:
         os.chdir(BASE_DIR)
+
+
+def compile_own_code() -> None:
+    """Leave the checkout's bytecode beside its sources, where the account may not: each of the many
+    processes would compile everything again, at every start.
+    """
+    for package in BASE_DIR.glob("*/__init__.py"):
+        compileall.compile_dir(package.parent, quiet=2)
 
 
 def run(command: Sequence[str]) -> NoReturn:

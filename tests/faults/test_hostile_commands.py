@@ -101,6 +101,7 @@ def _flood(world: World, incident: Incident, actor: Actor, megabytes: int) -> No
     assert rollback.state == "succeeded"
 
 
+@pytest.mark.faults
 def test_fifty_megabytes_of_output_neither_block_nor_fill_anything(
     world: World, incident: Incident, commander: Actor
 ) -> None:
@@ -161,7 +162,8 @@ def test_cancelled_in_every_state_it_stops_and_says_whether_something_was_change
         _cancel(rollback, commander)
 
 
-@pytest.mark.parametrize("phase", [pytest.param("validating", marks=pytest.mark.faults), "executing"])
+@pytest.mark.faults
+@pytest.mark.parametrize("phase", ["validating", "executing"])
 def test_cancelled_with_all_workers_dead_it_is_honoured_by_the_next_one(
     phase: str, world: World, incident: Incident, commander: Actor
 ) -> None:

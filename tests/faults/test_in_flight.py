@@ -90,6 +90,7 @@ def test_a_procedure_edited_on_disk_does_not_reach_a_worker_that_runs(
     assert rollback.state == "succeeded"
 
 
+@pytest.mark.faults
 def test_a_procedure_edited_while_its_worker_dies_is_for_a_person(
     world: World, incident: Incident, commander: Actor
 ) -> None:

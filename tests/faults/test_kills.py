@@ -27,10 +27,9 @@ def long(*values: object) -> Any:
 @pytest.mark.parametrize(
     "failpoint",
     [
-        "worker.claimed",
         "worker.spawned",
         "worker.settling",
-        *(long(name) for name in ("worker.starting", "worker.running", "worker.ended", "worker.settled")),
+        *(long(f"worker.{name}") for name in ("claimed", "starting", "running", "ended", "settled")),
     ],
 )
 def test_a_worker_killed_anywhere_is_replaced_and_the_command_runs_once(
@@ -50,7 +49,7 @@ def test_a_worker_killed_anywhere_is_replaced_and_the_command_runs_once(
     ("failpoint", "runs", "state"),
     [
         long("supervisor.begun", 0, "succeeded or needs_attention"),
-        ("supervisor.claimed", 0, "needs_attention"),
+        long("supervisor.claimed", 0, "needs_attention"),
         long("supervisor.before_start", 0, "needs_attention"),
         ("supervisor.started", None, "succeeded or needs_attention"),
         ("supervisor.ended", 1, "succeeded"),
@@ -208,6 +207,7 @@ def test_a_killed_worker_is_replaced_within_45_s_with_the_leases_of_production(
     assert (rollback.state, world.workshop.ran) == ("succeeded", ["switch_version"])
 
 
+@pytest.mark.faults
 def test_a_host_that_is_gone_is_noticed_and_a_person_asked(
     world: World, incident: Incident, commander: Actor
 ) -> None:

@@ -27,6 +27,7 @@ from tests.rollbacks.workshop import step
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.faults
 def test_postgresql_restarted_in_mid_step_costs_nothing(
     database: EmbeddedPostgres, world: World, incident: Incident, commander: Actor
 ) -> None:

@@ -64,6 +64,7 @@ def test_it_finishes_an_approved_rollback_through_waits_and_soak_whatever_its_qu
     assert incident.status == "monitoring"
 
 
+@pytest.mark.faults
 def test_a_frozen_broker_costs_seconds_and_no_more(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:
@@ -151,6 +152,7 @@ def test_an_unknown_reference_is_named(workshop: Workshop, db: None) -> None:
     assert "There is no rollback RB-2020-01-01-0001." in done.stderr
 
 
+@pytest.mark.faults
 def test_it_stops_between_two_steps_and_goes_on_when_asked_again(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:
@@ -182,6 +184,7 @@ def test_it_stops_between_two_steps_and_goes_on_when_asked_again(
     assert workshop.ran.count("backup_config") == 1
 
 
+@pytest.mark.faults
 def test_a_step_that_another_host_had_begun_becomes_a_persons_even_when_nothing_else_runs(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:

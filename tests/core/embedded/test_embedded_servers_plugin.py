@@ -52,7 +52,7 @@ def _run_pytest(folder: Path, source: str, *options: str, env: Mapping[str, str]
     return seen.read_text().splitlines()
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")])
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.faults), ("-n", "2")])
 def test_a_session_has_its_own_servers_and_takes_them_away(tmp_path: Path, options: tuple[str, ...]) -> None:
     real = {"DATABASE_URL": "postgresql://db.example/prod", "REDIS_URL": "redis://cache.example"}
     first, second = _run_pytest(tmp_path, INNER, *options, env=real)

@@ -7,6 +7,7 @@ run in. What needs root itself is skipped there; to run it, as root:
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -74,6 +75,14 @@ def test_an_ordinary_user_just_runs_the_command(tmp_path: Path) -> None:
 
 
 @needs_no_root
+@needs_wrapper
+def test_the_code_was_compiled_before() -> None:
+    spec = importlib.util.find_spec("incidents.states")
+    assert spec is not None
+    assert spec.cached is not None
+    assert Path(spec.cached).exists()
+
+
 def test_a_program_that_does_not_exist_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(CannotBecomeUnprivileged, match="/no/such: no such program"):
         unprivileged.run(["/no/such"])
