@@ -81,7 +81,7 @@ def _migrated_template() -> str:
     """A database with all migrations, which one process of the run makes and all of them copy."""
     database, template = connection.settings_dict, "firebreak_template"
     name, test_name = database["NAME"], database["TEST"]["NAME"]
-    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connection._nodb_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(1)")  # given back with the connection
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template])
         if cursor.fetchone() is None:

@@ -20,6 +20,7 @@ from tests.flows.stack import Firebreak, wait_for
 pytestmark = pytest.mark.story
 
 
+@pytest.mark.faults
 def test_redis_flushed_and_stopped_during_the_story(launch: Callable[..., Firebreak], tmp_path: Path) -> None:
     """It still ends well, later by seconds: the rows are the truth, the watchdog does what is due."""
     broker_dir = tmp_path / "broker"

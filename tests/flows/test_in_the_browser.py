@@ -43,7 +43,9 @@ def test_an_open_page_tells_the_story_live(launch: Callable[..., Firebreak]) -> 
         card.click()
         expect(page.get_by_text("RB-").first).to_be_visible(timeout=60_000)
         expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=90_000)
-        expect(page.get_by_text("is back on 1.4.2").first).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("is back on 1.4.2").locator("visible=true").first).to_be_visible(
+            timeout=30_000
+        )
 
         # As a commander would: acknowledge, and be the commander from then on.
         page.get_by_role("button", name="Acknowledge").click()
