@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import functools
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpcore2
@@ -23,17 +29,66 @@ class Blocked(httpx2.TransportError):
     """The address is private or otherwise not allowed for outbound requests."""
 
 
+class Unresolved(httpx2.ConnectError):
+    """The name has no address."""
+
+
 class TooLarge(httpx2.TransportError):
     """The answer is larger than was asked for."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said: the status, the headers in lower case, the body (capped)."""
+    """What a server said: the status, the headers in lower case, the body (capped), and until when its
+    certificate is valid (None without TLS)."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    certificate_ends: dt.datetime | None = None
+
+
+class Failure(StrEnum):
+    """Why there was no answer."""
+
+    BLOCKED = "blocked"  # by our own guard
+    UNRESOLVED = "unresolved"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed_out"
+    TLS = "tls"
+    BROKEN = "broken"  # it began to answer, and not with HTTP, or with too much of it
+
+
+# What `GuardedClient.request` raises where there is no answer.
+NO_ANSWER = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Which of them an exception of NO_ANSWER is."""
+    match error:
+        case Blocked():
+            return Failure.BLOCKED
+        case Unresolved():
+            return Failure.UNRESOLVED
+        case httpx2.TimeoutException():
+            return Failure.TIMED_OUT
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return Failure.TLS
+        cause = cause.__cause__ or cause.__context__
+    return Failure.UNREACHABLE if isinstance(error, httpx2.ConnectError | OSError) else Failure.BROKEN
+
+
+def is_web_address(url: object) -> bool:
+    """Whether it is an http or https address without credentials, of 2,000 characters at most."""
+    if not isinstance(url, str) or len(url) > 2000:
+        return False
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        web = parts.scheme in ("http", "https") and bool(parts.hostname)
+        return web and "@" not in parts.netloc and parts.port != 0
+    return False
 
 
 def canonical(text: str) -> Address:
@@ -76,7 +131,7 @@ class _GuardedBackend(AutoBackend):
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"resolving {host} took too long") from error
         except OSError as error:
-            raise httpcore2.ConnectError(f"cannot resolve {host}") from error
+            raise Unresolved(f"cannot resolve {host}") from error
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
         if not addresses or not all(is_allowed(address) for address in addresses):
             raise Blocked(f"{host} has an address that is not allowed (see OUTBOUND_ALLOWED_NETWORKS)")
@@ -92,6 +147,15 @@ class _GuardedBackend(AutoBackend):
         raise Blocked("Unix sockets are not allowed")
 
 
+@functools.cache
+def _trusted(ca_file: str) -> ssl.SSLContext:
+    """Which certificates are believed; read once a process, which takes longer than most requests."""
+    context = httpx2.create_ssl_context(trust_env=False)
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
 class GuardedClient:
     """An async client for checks and webhooks: no redirects, no proxies, a total deadline, a size cap.
 
@@ -100,6 +164,7 @@ class GuardedClient:
 
     def __init__(self, *, connections: int = 100) -> None:
         transport = httpx2.AsyncHTTPTransport(
+            verify=_trusted(settings.OUTBOUND_CA_FILE),
             trust_env=False,
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20),
         )
@@ -135,6 +200,7 @@ class GuardedClient:
                     content=content,
                     timeout=deadline_seconds,
                 ) as response:
+                    ends = _certificate_ends(response)
                     async for chunk in response.aiter_bytes():
                         body += chunk
                         if len(body) > max_bytes:
@@ -142,4 +208,15 @@ class GuardedClient:
         except TimeoutError as error:
             waited = time.monotonic() - started
             raise httpx2.ReadTimeout(f"no whole answer within {waited:.1f} s") from error
-        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
+        named = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, named, bytes(body), ends)
+
+
+def _certificate_ends(response: httpx2.Response) -> dt.datetime | None:
+    """Only while the answer is read: afterwards the connection may be another's."""
+    stream = response.extensions.get("network_stream")
+    secured = stream.get_extra_info("ssl_object") if stream is not None else None
+    found = secured.getpeercert() if secured is not None else None
+    if not found or "notAfter" not in found:
+        return None
+    return dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), dt.UTC)

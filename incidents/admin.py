@@ -107,7 +107,7 @@ class MonitorForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError([f"{name}: {text}" for name, text in wrong.items()])
         return source
 
-    def clean_thresholds(self) -> dict[str, float] | None:
+    def clean_thresholds(self) -> dict[str, Any] | None:
         given = self.cleaned_data["thresholds"]
         if not given:
             return None

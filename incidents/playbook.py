@@ -124,14 +124,19 @@ class Limits(Section):
         allow_inf_nan=False,
         description="A value above it is critical. At least one of the three is given, and they rise.",
     )
+    direction: Literal["above", "below"] = Field(
+        default="above",
+        description="`below`: less is worse, such as the days a certificate is still good; they fall then.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Limits:
         given = [value for value in (self.warning, self.high, self.critical) if value is not None]
         if not given:
             raise ValueError("give at least one of warning, high, critical")
-        if given != sorted(given):
-            raise ValueError("thresholds must rise from warning over high to critical")
+        if given != sorted(given, reverse=self.direction == "below"):
+            way = "rise" if self.direction == "above" else "fall"
+            raise ValueError(f"thresholds must {way} from warning over high to critical")
         return self
 
 

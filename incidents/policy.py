@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from core.playbook import get_playbook
 from incidents.playbook import (
@@ -58,7 +58,7 @@ def rollback_authority(severity: str, level: int | None) -> Authority:
     return security.rollback_authority if security else severity_level(severity).rollback_authority
 
 
-def limits_for(metric: str, policy: str, own: dict[str, float] | None) -> Limits | None:
+def limits_for(metric: str, policy: str, own: dict[str, Any] | None) -> Limits | None:
     """A monitor's thresholds: its own, else its policy's; None when nothing judges the metric."""
     if own:
         return Limits(**own)

@@ -7,17 +7,16 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from django.db import connection
 
 from core.errors import NotFound
 from core.http import GuardedClient
 from core.operation import vitals
-from incidents.facts import Reading
+from incidents.facts import Question, Reading
 from incidents.services.monitors import observe
 from incidents.sources import SOURCES
-from incidents.states import SampleOutcome
+from incidents.states import FailureKind
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ UPDATE incidents_monitor m
  WHERE m.id IN (SELECT id FROM incidents_monitor
                  WHERE enabled AND next_check_due_at <= clock_timestamp()
                  ORDER BY next_check_due_at LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING m.id, m.source
+RETURNING m.id, m.source, m.metric, m.interval_seconds
 """
 
 
@@ -52,23 +51,23 @@ def run_due_checks(*, now: dt.datetime) -> int:
     return checked
 
 
-def _claim() -> dict[int, Mapping[str, Any]]:
+def _claim() -> dict[int, Question]:
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [BATCH])
         rows = cursor.fetchall()
-    return {pk: json.loads(source) for pk, source in rows}
+    return {pk: Question(json.loads(source), metric, interval) for pk, source, metric, interval in rows}
 
 
-async def _poll(batch: Mapping[int, Mapping[str, Any]]) -> dict[int, Reading]:
+async def _poll(batch: Mapping[int, Question]) -> dict[int, Reading]:
     async with GuardedClient() as client:
-        readings = await asyncio.gather(*(_read(client, source) for source in batch.values()))
+        readings = await asyncio.gather(*(_read(client, asked) for asked in batch.values()))
     return dict(zip(batch, readings, strict=True))
 
 
-async def _read(client: GuardedClient, source: Mapping[str, Any]) -> Reading:
-    _check, read = SOURCES[source["type"]]
+async def _read(client: GuardedClient, asked: Question) -> Reading:
+    _check, read = SOURCES[asked.source["type"]]
     try:
-        return await read(client, source)
+        return await read(client, asked)
     except Exception as error:  # one source's surprise must not spoil the batch
-        logger.exception("the source %s failed unexpectedly", source.get("type"))
-        return Reading(SampleOutcome.ERROR, error=f"{type(error).__name__}: {error}"[:300])
+        logger.exception("the source %s failed unexpectedly", asked.source.get("type"))
+        return Reading.failed(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")

@@ -104,6 +104,21 @@ class SampleOutcome(models.TextChoices):
     ERROR = "error", "Error"
 
 
+class FailureKind(models.TextChoices):
+    """Why a check had no answer. The first six are core.http.Failure."""
+
+    BLOCKED = "blocked", "Blocked by Firebreak's own guard"
+    UNRESOLVED = "unresolved", "Its name has no address"
+    UNREACHABLE = "unreachable", "Cannot be reached"
+    TIMED_OUT = "timed_out", "No answer in time"
+    TLS = "tls", "No trusted connection"
+    BROKEN = "broken", "Broken answer"
+    REJECTED = "rejected", "The source refuses the question"
+    SOURCE_FAILED = "source_failed", "The source itself is in trouble"
+    BAD_ANSWER = "bad_answer", "Not the expected answer"
+    INTERNAL = "internal", "Firebreak's own fault"
+
+
 class ReleaseState(models.TextChoices):
     LIVE = "live", "Live"
     GOOD = "good", "Good"

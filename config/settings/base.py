@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from core.addresses import read_address
 from core.embedded import postgres, valkey
@@ -187,6 +188,10 @@ HINT_TIMEOUT_SECONDS = 1.0
 # --- outbound -----------------------------------------------------------------------------------
 # Networks that checks and webhooks may reach although they are private. The demo sets loopback.
 OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
+# Authorities of your own (PEM) that checks and webhooks trust besides the public ones.
+OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
+if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
+    raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}.")
 # Until EMAIL_URL is set, e-mails are files, one each.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"

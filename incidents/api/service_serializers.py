@@ -71,20 +71,25 @@ class RecordReleaseSerializer(StrictSerializer):
 
 
 class SourceSerializer(serializers.DictField):
-    """Where the measurements come from: `{"type": "http_json", "url": "…", "path": "stats.error_rate"}`.
+    """Where the measurements come from, such as `{"type": "prometheus", "url": "…", "query": "…"}`.
 
-    `type` names the kind; which other fields there are, and what they may hold, is the kind's own.
+    `type` names the kind; which other fields there are, and what they may hold, is the kind's own:
+    `http_json` has `url` and `path`, `prometheus` `url` and `query`, `http_probe` `url` and `measure`.
     """
 
     child = Line(max_length=2000)
 
 
 class ThresholdsSerializer(StrictSerializer):
-    """A value above one is at that level; at least one is given, and they rise."""
+    """A value above one is at that level; at least one is given, and they rise.
+
+    With `direction: "below"` less is worse, and they fall.
+    """
 
     warning = Number(min_value=0, required=False)
     high = Number(min_value=0, required=False)
     critical = Number(min_value=0, required=False)
+    direction = Choice(choices=("above", "below"), required=False)
 
 
 class MonitorSerializer(serializers.ModelSerializer[Monitor]):

@@ -23,12 +23,14 @@ def level_of(value: float, limits: Limits | None) -> MonitorLevel:
     """The level of one value. Comparison is strict: exactly at a threshold is still below it."""
     if limits is None:
         return MonitorLevel.OK
-    if limits.critical is not None and value > limits.critical:
-        return MonitorLevel.CRITICAL
-    if limits.high is not None and value > limits.high:
-        return MonitorLevel.HIGH
-    if limits.warning is not None and value > limits.warning:
-        return MonitorLevel.WARNING
+    worst_first = (
+        (limits.critical, MonitorLevel.CRITICAL),
+        (limits.high, MonitorLevel.HIGH),
+        (limits.warning, MonitorLevel.WARNING),
+    )
+    for limit, level in worst_first:
+        if limit is not None and (value > limit if limits.direction == "above" else value < limit):
+            return level
     return MonitorLevel.OK
 
 

@@ -99,6 +99,7 @@ def _line(
 ) -> MetricLine:
     limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)
     lines = limit_lines(limits)
+    sign = "<" if limits and limits.direction == "below" else ">"
     start, end = (points[0].at, points[-1].at) if points else (dt.datetime.min, dt.datetime.min)
     scale = scale_for(points, [value for _name, value in lines[:1]], start=start, end=end, box=SPARK_BOX)
     deployed = [release.deployed_at for release in releases.get(monitor.service_id, [])]
@@ -116,7 +117,7 @@ def _line(
         release_marks=tuple(scale.x(at) for at in deployed if points and scale.covers(at)),
         checked_at=monitor.checked_at,
         thresholds_text=", ".join(
-            f"{name} > {describe_value(monitor.metric, value)}" for name, value in lines
+            f"{name} {sign} {describe_value(monitor.metric, value)}" for name, value in lines
         ),
         service=service.name if service else "",
         service_url=reverse("incidents:service", args=[service.slug]) if service else "",

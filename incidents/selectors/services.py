@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Prefetch
@@ -194,10 +194,16 @@ def _moments(
     return [*deployed, *left, *(Moment(at, severity, "incident") for at, severity in rows)]
 
 
+def _described(source: Mapping[str, str]) -> str:
+    """What is measured where: `error_rate of http://…`, `sum(rate(…)) of http://…`."""
+    asked = [value for name, value in source.items() if name not in ("type", "url")]
+    return f"{', '.join(asked) or source['type']} of {source.get('url', '')}"
+
+
 def _monitor_line(monitor: Monitor, line: MetricLine) -> MonitorLine:
     return MonitorLine(
         label=line.label,
-        source=f"{monitor.source.get('path', '')} of {monitor.source.get('url', '')}",
+        source=_described(monitor.source),
         interval_text=f"every {duration_text(monitor.interval_seconds)}",
         policy=monitor.policy,
         enabled=monitor.enabled,

@@ -37,7 +37,7 @@ def create_monitor(
     metric: str,
     source: dict[str, Any],
     interval_seconds: int = 60,
-    thresholds: dict[str, float] | None = None,
+    thresholds: dict[str, Any] | None = None,
     policy: str = "rollback_triggers",
     on_monitoring_failure: str = "page",
     enabled: bool = True,
@@ -178,7 +178,7 @@ def _record(
     )
 
 
-def _check(metric: str, source: dict[str, Any], thresholds: dict[str, float] | None, policy_key: str) -> None:
+def _check(metric: str, source: dict[str, Any], thresholds: dict[str, Any] | None, policy_key: str) -> None:
     wrong: dict[str, str] = {}
     kind = str(source.get("type"))
     if kind not in SOURCES:

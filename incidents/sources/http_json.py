@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx2
-
-from core.http import GuardedClient
-from incidents.facts import Reading
-from incidents.states import SampleOutcome
+from core.http import NO_ANSWER, GuardedClient, failure_of, is_web_address
+from incidents.facts import Question, Reading
+from incidents.states import FailureKind, SampleOutcome
 
 DEADLINE_SECONDS = 4.0
 MAX_BYTES = 1_000_000
@@ -22,29 +18,29 @@ def check(source: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with such a source, by field; empty when it is well formed."""
     unknown = set(source) - {"type", "url", "path"}
     wrong = {f"source/{name[:60]}": "There is no such field." for name in sorted(unknown)}
-    url, path = source.get("url"), source.get("path")
-    if not isinstance(url, str) or len(url) > 2000 or not _is_http(url):
+    path = source.get("path")
+    if not is_web_address(source.get("url")):
         wrong["source/url"] = "Must be an http or https address without credentials."
     if not isinstance(path, str) or not path or len(path) > 200:
         wrong["source/path"] = "Name the number, such as error_rate or stats.error_rate."
     return wrong
 
 
-async def read(client: GuardedClient, source: Mapping[str, Any]) -> Reading:
+async def read(client: GuardedClient, asked: Question) -> Reading:
     """Fetch the document and pick the number; null is no data, anything else is an error."""
     try:
         answer = await client.request(
-            "GET", source["url"], deadline_seconds=DEADLINE_SECONDS, max_bytes=MAX_BYTES
+            "GET", asked.source["url"], deadline_seconds=DEADLINE_SECONDS, max_bytes=MAX_BYTES
         )
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        return _failed(f"{type(error).__name__}: {error}")
+    except NO_ANSWER as error:
+        return Reading.failed(FailureKind(failure_of(error)), f"{type(error).__name__}: {error}")
     if answer.status != 200:
-        return _failed(f"answered {answer.status}")
+        return Reading.failed(FailureKind.BAD_ANSWER, f"answered {answer.status}")
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return _failed("the answer is not JSON")
-    return _pick(document, source["path"])
+        return _odd("the answer is not JSON")
+    return _pick(document, asked.source["path"])
 
 
 def _pick(document: Any, path: str) -> Reading:
@@ -54,30 +50,16 @@ def _pick(document: Any, path: str) -> Reading:
         elif isinstance(document, list) and part.isdecimal() and int(part) < len(document):
             document = document[int(part)]
         else:
-            return _failed(f"the document has no {path}")
+            return _odd(f"the document has no {path}")
     if document is None:
         return Reading(SampleOutcome.NO_DATA)
     if isinstance(document, bool) or not isinstance(document, int | float):
-        return _failed(f"{path} is not a number")
+        return _odd(f"{path} is not a number")
     try:
-        value = float(document)
+        return Reading.of(float(document))
     except OverflowError:
-        return _failed(f"{path} is out of range")
-    return Reading(SampleOutcome.OK, value) if math.isfinite(value) else Reading(SampleOutcome.NO_DATA)
+        return _odd(f"{path} is out of range")
 
 
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and "@" not in parts.netloc
-            and parts.port != 0
-        )
-    except ValueError:
-        return False
-
-
-def _failed(text: str) -> Reading:
-    return Reading(SampleOutcome.ERROR, error=text[:300])
+def _odd(text: str) -> Reading:
+    return Reading.failed(FailureKind.BAD_ANSWER, text)

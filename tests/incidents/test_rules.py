@@ -54,6 +54,20 @@ def test_a_higher_value_is_never_a_lower_level(a: float, b: float) -> None:
     assert rank(level_of(low, limits)) <= rank(level_of(high, limits))
 
 
+@pytest.mark.parametrize(
+    ("days", "level"), [(31, L.OK), (30, L.OK), (29.9, L.WARNING), (7, L.WARNING), (6.9, L.CRITICAL)]
+)
+def test_where_less_is_worse_the_comparison_turns_round(days: float, level: MonitorLevel) -> None:
+    assert level_of(days, Limits(warning=30, critical=7, direction="below")) is level
+
+
+def test_thresholds_go_one_way() -> None:
+    with pytest.raises(ValueError, match="must rise"):
+        Limits(warning=30, critical=7)
+    with pytest.raises(ValueError, match="must fall"):
+        Limits(warning=7, critical=30, direction="below")
+
+
 def _seen(*levels: MonitorLevel) -> list[Measured]:
     return [Measured(O.OK, level) for level in levels]
 

@@ -1,0 +1,61 @@
+"""Whether an address answers, how fast, how long its certificate is good: `{"type": "http_probe", "url": "https://…"}`.
+
+`measure` is `latency` (milliseconds until the whole answer), `failure` (1 or 0: no answer, or a status of
+400 and more) or `certificate` (days left). Without it the metric decides: `response_time` is latency, all
+else failure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from core.http import NO_ANSWER, Failure, GuardedClient, failure_of, is_web_address
+from incidents.facts import Question, Reading
+from incidents.states import FailureKind, Metric, SampleOutcome
+
+DEADLINE_SECONDS = 10.0
+MAX_BYTES = 1_000_000
+MEASURES = ("latency", "failure", "certificate")
+# These say something about Firebreak's own side, not about who should answer.
+OWN_SIDE = (Failure.BLOCKED, Failure.UNRESOLVED)
+
+
+def check(source: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with such a source, by field; empty when it is well formed."""
+    unknown = set(source) - {"type", "url", "measure"}
+    wrong = {f"source/{name[:60]}": "There is no such field." for name in sorted(unknown)}
+    url, measure = source.get("url"), source.get("measure")
+    if not is_web_address(url):
+        wrong["source/url"] = "Must be an http or https address without credentials."
+    if measure is not None and measure not in MEASURES:
+        wrong["source/measure"] = f"Must be one of {', '.join(MEASURES)}."
+    elif measure == "certificate" and not str(url).startswith("https://"):
+        wrong["source/measure"] = "Only an https address has a certificate."
+    return wrong
+
+
+async def read(client: GuardedClient, asked: Question) -> Reading:
+    """One GET. A redirect is an answer and is not followed."""
+    measure = asked.source.get("measure")
+    if measure is None:
+        measure = "latency" if asked.metric == Metric.RESPONSE_TIME else "failure"
+    started = time.perf_counter()
+    try:
+        answer = await client.request(
+            "GET", asked.source["url"], deadline_seconds=DEADLINE_SECONDS, max_bytes=MAX_BYTES
+        )
+    except NO_ANSWER as error:
+        failure = failure_of(error)
+        if measure == "failure" and failure not in OWN_SIDE:
+            return Reading.of(1.0)
+        return Reading.failed(FailureKind(failure), f"{type(error).__name__}: {error}")
+    if measure == "failure":
+        return Reading.of(1.0 if answer.status >= 400 else 0.0)
+    if measure == "latency":
+        return Reading.of((time.perf_counter() - started) * 1000)
+    if answer.certificate_ends is None:
+        return Reading(SampleOutcome.NO_DATA)
+    return Reading.of((answer.certificate_ends - dt.datetime.now(dt.UTC)) / dt.timedelta(days=1))
