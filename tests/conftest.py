@@ -82,6 +82,7 @@ def _migrated_template() -> str:
     database, template = connection.settings_dict, "firebreak_template"
     name, test_name = database["NAME"], database["TEST"]["NAME"]
     with connection._nodb_cursor() as cursor:
+        cursor.execute("SET lock_timeout = 0; SET statement_timeout = 0")  # the others wait for the one
         cursor.execute("SELECT pg_advisory_lock(1)")  # given back with the connection
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template])
         if cursor.fetchone() is None:
