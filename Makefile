@@ -31,10 +31,13 @@ fuzz: $(VENV)/dev  ## thousands of requests made from the API's schema; FUZZ_SEE
 	@$(PYTEST) tests/hostile/test_schemathesis.py; code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 upgrade-test: $(VENV)/dev  ## the version before upgraded while its workers run; some minutes
-	@UPGRADE_TEST=whole $(PYTEST) tests/upgrade $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+	@UPGRADE_TEST=whole $(PYTEST) -m "" tests/upgrade $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
+# The folder of faults, and the files elsewhere with tests of that tier.
+FAULTS := tests/faults tests/flows/test_faults.py tests/flows/test_watched.py tests/rollbacks/test_brokerless.py \
+  tests/core/embedded/test_embedded_servers_plugin.py
 faults: $(VENV)/dev  ## docs/faults.md: real processes, database and broker broken in turn; half an hour or more
-	@$(PYTEST) -m "" tests/faults tests/flows/test_faults.py tests/flows/test_watched.py tests/rollbacks/test_brokerless.py tests/core/embedded/test_embedded_servers_plugin.py $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+	@$(PYTEST) -m "" $(FAULTS) $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check .

@@ -35,5 +35,5 @@ class Reading:
 
     @classmethod
     def failed(cls, kind: FailureKind, text: str) -> Reading:
-        """No answer, and why."""
-        return cls(SampleOutcome.ERROR, error=text[:300], kind=kind)
+        """No answer: `Cannot be reached: ConnectError: …`."""
+        return cls(SampleOutcome.ERROR, error=f"{kind.label}: {text}"[:300], kind=kind)

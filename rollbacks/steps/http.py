@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 from pydantic import Field, field_validator, model_validator
 
-from core.http import Answer, Blocked, GuardedClient
+from core.http import NO_ANSWER, Answer, Blocked, GuardedClient
 from core.playbook.schema import Key, PositiveSeconds, Text
 from rollbacks.facts import PLACEHOLDER, ActingStep, Command, Ending, Invocation, Report, StepResult, Work
 from rollbacks.supervisor import recording
@@ -110,7 +110,7 @@ def run(invocation: Invocation, *, report: Report, should_stop: Callable[[], boo
         return StepResult(Ending.EXITED, 1, "", note=f"no connection: {error}"[:300])
     except httpx2.TimeoutException as error:
         return StepResult(Ending.UNKNOWN, None, "", note=f"no answer: {error}"[:300])
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+    except NO_ANSWER as error:
         return StepResult(Ending.UNKNOWN, None, "", note=f"{type(error).__name__}: {error}"[:300])
     wrong = _wrong_with(answer, invocation.options["statuses"], invocation.options["expect"])
     if wrong:
@@ -179,7 +179,7 @@ def _look(invocation: Invocation) -> StepResult:
                 "GET", invocation.memory["url"], min(invocation.timeout_seconds, 10), _headers(invocation)
             )
         )
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
+    except NO_ANSWER:
         return later
     said = dict(_paths(_json(answer)))
     if invocation.options["failed"] and _says(said, invocation.options["failed"]):

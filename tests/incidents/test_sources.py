@@ -15,9 +15,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from core.http import GuardedClient
+from core.http import Failure, GuardedClient
+from incidents import policy
 from incidents.facts import Question, Reading
-from incidents.sources import SOURCES
+from incidents.sources import SOURCES, http_probe
 from incidents.states import FailureKind, SampleOutcome
 from tests.certificates import make_server_context
 
@@ -43,6 +44,10 @@ def measure(source: dict[str, str], metric: str = "error_rate") -> Reading:
 def vector(*values: str) -> dict[str, Any]:
     result = [{"metric": {"n": str(n)}, "value": [1764200000.1, value]} for n, value in enumerate(values)]
     return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def test_whatever_happens_to_a_request_has_a_word_for_people() -> None:
+    assert {failure.value for failure in Failure} <= set(FailureKind.values)
 
 
 class TestPrometheus:
@@ -138,6 +143,31 @@ class TestProbe:
         ):
             assert reading.value is not None
             assert 200 <= reading.value < 10_000
+
+    def test_who_answers_too_late_takes_at_least_so_long(
+        self, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_probe, "DEADLINE_SECONDS", 0.2)
+
+        def late(_request: Request) -> Response:
+            time.sleep(0.6)
+            return Response("ok")
+
+        httpserver.expect_request("/").respond_with_handler(late)
+        reading = self.ask(httpserver.url_for("/"), "response_time")
+        assert reading.value is not None
+        assert reading.value >= 200
+        assert self.ask(httpserver.url_for("/")) == Reading(O.OK, 1.0)
+
+    def test_the_policys_slowest_response_can_be_seen(self) -> None:
+        limits = policy.limits_for("response_time", "rollback_triggers", None)
+        assert limits is not None
+        assert limits.critical is not None
+        assert limits.critical < http_probe.DEADLINE_SECONDS * 1000
+
+    def test_a_long_page_is_as_well_as_a_short_one(self, httpserver: HTTPServer) -> None:
+        httpserver.expect_request("/").respond_with_data(b"x" * 3_000_000)
+        assert self.ask(httpserver.url_for("/")) == Reading(O.OK, 0.0)
 
     def test_who_refuses_is_down_and_has_no_latency(self) -> None:
         with socket.socket() as closed:

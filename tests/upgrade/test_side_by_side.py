@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -84,7 +83,7 @@ def test_an_upgrade_while_the_version_before_serves(versions: tuple[Version, Ver
     assert new.manage("shell", "-v", "0", "-c", SWEEP).split()[1] != "0"
 
 
-@pytest.mark.skipif(os.environ.get("UPGRADE_TEST") != "whole", reason="half a minute: make upgrade-test")
+@pytest.mark.faults
 def test_two_migrations_at_once_and_a_killed_one_do_no_harm(versions: tuple[Version, Version]) -> None:
     _old, new = versions
     argv = [sys.executable, "manage.py", "migrate", "-v", "0"]
