@@ -96,7 +96,7 @@ def _scratch_database() -> Iterator[str]:
         try:
             yield name
         finally:
-            server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            tools.drop_database(name, server)
 
 
 def _drop_abandoned(server: psycopg.Connection[Any]) -> None:

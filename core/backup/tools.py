@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from django.db import connections
+from psycopg import sql
 
 from core.embedded import postgres_programs
 
@@ -17,6 +18,10 @@ SESSION_OPTIONS = (
     "-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0"
     " -c application_name=firebreak-backup"
 )
+_END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = %s AND backend_type = 'client backend' AND pg_has_role(usesysid, 'USAGE')
+"""
 _VARIABLES = {
     "host": "PGHOST",
     "port": "PGPORT",
@@ -37,6 +42,15 @@ def connect(database: str | None = None, *, autocommit: bool = False) -> psycopg
     """A session of the owner's role, on the live database or another one of its server."""
     parameters = _parameters(database)
     return psycopg.connect(autocommit=autocommit, options=SESSION_OPTIONS, **parameters)
+
+
+def drop_database(name: str, server: psycopg.Connection[Any]) -> None:
+    """Drop a database of the owner's, ending what sessions of the owner's are left in it.
+
+    Not `WITH (FORCE)`: while autovacuum works there, only a superuser may. To a plain DROP it gives way.
+    """
+    server.execute(_END_SESSIONS, [name])
+    server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def program(name: str, server: psycopg.Connection[Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection, connections, transaction
 
@@ -84,7 +85,7 @@ def redumped(folder: Path, statement: str) -> None:
     """A dump that is whole and has a fitting hash, of a database that somebody changed."""
     name = "firebreak_forgery"
     with tools.connect(autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {name}")
+        tools.drop_database(name, server)
         server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         try:
             dump = str(folder / manifest.DUMP)
@@ -103,8 +104,19 @@ def redumped(folder: Path, statement: str) -> None:
                 forged.execute("ALTER TABLE core_event ENABLE TRIGGER USER")
             tools.run([tools.program("pg_dump", server), "--format=custom", f"--file={dump}"], database=name)
         finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            tools.drop_database(name, server)
     rewritten(folder, lambda said: said["dump"].update(manifest.digest_of(folder / manifest.DUMP)))
+
+
+def test_a_session_left_in_a_scratch_database_does_not_keep_it(django_db_setup: None) -> None:
+    name = "firebreak_left"
+    with tools.connect(autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        with tools.connect(name, autocommit=True) as left:
+            tools.drop_database(name, server)
+            with pytest.raises(psycopg.OperationalError, match="terminat"):
+                left.execute("SELECT 1")
+        assert not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall()
 
 
 MIGRATED = "INSERT INTO django_migrations (app, name, applied) VALUES ('core', '9999_of_tomorrow', now())"

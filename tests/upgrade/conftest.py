@@ -41,10 +41,10 @@ def old_code() -> Iterator[Path]:
 def database(django_db_setup: None) -> Iterator[str]:
     """An empty database of the owner's on the tests' server."""
     with tools.connect(autocommit=True) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        tools.drop_database(DATABASE, server)
         server.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
         yield DATABASE
-        server.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+        tools.drop_database(DATABASE, server)
 
 
 @pytest.fixture
