@@ -11,6 +11,7 @@ REQUIRED = {
     "command": Level.COMMANDER,  # assign roles to others, restrict an incident
     "record_release": Level.RESPONDER,
     "see_restricted": Level.COMMANDER,  # need to know; who works on an incident sees it too
+    "measure": Level.RESPONDER,  # push samples
     "configure": Level.COMMANDER,  # services, monitors
     "request_rollback": Level.RESPONDER,
     "decide_rollback": Level.RESPONDER,  # and the role that the authority rule asks for

@@ -20,6 +20,8 @@ def declare_for_breach(event: Event, now: dt.datetime) -> None:
         cause=event.summary,
         event_id=event.pk,
         now=now,
+        at=event.data.get("at"),
+        catastrophic=bool(event.data.get("catastrophic")),
     )
 
 

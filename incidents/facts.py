@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,26 +13,38 @@ from incidents.states import FailureKind, SampleOutcome
 
 @dataclass(frozen=True)
 class Question:
-    """What a source is asked: where it measures, which metric, how often."""
+    """What a source is asked: where it measures, which metric, how often.
+
+    `since` is when the monitor last had something to say, or began to.
+    """
 
     source: Mapping[str, Any]
     metric: str
     interval_seconds: int
+    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source said about a metric: a value, no data, or why there is no answer."""
+    """What a source said about a metric: a value, no data, or why there is no answer.
+
+    `volume` is how many requests the value is made of, where the source knows; `at` when it was measured,
+    where that is not now (pushed samples).
+    """
 
     outcome: SampleOutcome
     value: float | None = None
     error: str = ""
     kind: FailureKind | None = None
+    volume: float | None = None
+    at: dt.datetime | None = None
 
     @classmethod
-    def of(cls, value: float) -> Reading:
+    def of(cls, value: float, *, volume: float | None = None, at: dt.datetime | None = None) -> Reading:
         """A number; one that is none (NaN) or has no bound is no data, never 0."""
-        return cls(SampleOutcome.OK, value) if math.isfinite(value) else cls(SampleOutcome.NO_DATA)
+        if not math.isfinite(value):
+            return cls(SampleOutcome.NO_DATA, at=at)
+        return cls(SampleOutcome.OK, value, volume=volume, at=at)
 
     @classmethod
     def failed(cls, kind: FailureKind, text: str) -> Reading:

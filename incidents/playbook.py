@@ -124,19 +124,35 @@ class Limits(Section):
         allow_inf_nan=False,
         description="A value above it is critical. At least one of the three is given, and they rise.",
     )
+    catastrophic: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Beyond it a critical value needs no confirmation before anything is changed.",
+    )
     direction: Literal["above", "below"] = Field(
         default="above",
         description="`below`: less is worse, such as the days a certificate is still good; they fall then.",
     )
+    min_volume: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="Of fewer requests than this the value decides nothing: one failure of one is no error"
+        " rate. Counts where the source says how many there were (`volume_path`, `volume_query`).",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Limits:
-        given = [value for value in (self.warning, self.high, self.critical) if value is not None]
-        if not given:
+        if self.warning is None and self.high is None and self.critical is None:
             raise ValueError("give at least one of warning, high, critical")
+        if self.catastrophic is not None and self.critical is None:
+            raise ValueError("catastrophic needs a critical threshold")
+        levels = (self.warning, self.high, self.critical, self.catastrophic)
+        given = [value for value in levels if value is not None]
         if given != sorted(given, reverse=self.direction == "below"):
             way = "rise" if self.direction == "above" else "fall"
-            raise ValueError(f"thresholds must {way} from warning over high to critical")
+            raise ValueError(f"thresholds must {way} from warning over high and critical to catastrophic")
         return self
 
 
@@ -173,9 +189,22 @@ class Confirmation(Section):
     high: Share = Field(description="What it takes to believe high.")
     warning: Share = Field(description="What it takes to believe a warning.")
     clear: int = Field(ge=1, le=100, description="Good answers in a row before a monitor is well again.")
+    clear_below: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="How far from its lowest threshold a value must be to be such a good answer, as a share"
+        " of it: with 0.8 a monitor that complained above 2 % is well again below 1.6 %.",
+    )
     unanswered: int = Field(
         ge=1, le=100, description="Failed checks in a row before the level is unknown: nobody can say."
     )
+    recheck_every: PositiveSeconds = Field(
+        default=2.0,
+        description="After a first critical or failed check the next checks come this soon, and not an"
+        " interval later.",
+    )
+    rechecks: int = Field(default=2, ge=0, le=10, description="How many checks are brought forward then.")
 
 
 class Effect(Section):
@@ -188,6 +217,34 @@ class Effect(Section):
     )
 
 
+class Blindness(Section):
+    """What is done about monitors that cannot be measured. Source: seed, "Monitoring system failure"."""
+
+    after_cycles: int = Field(
+        default=3, ge=1, le=100, description="`after_n`: so many whole intervals without an answer, and"
+    )  # fmt: skip
+    after: PositiveSeconds = Field(
+        default=180.0, description="at least this long, before it is answered like a critical value."
+    )
+    corroborated_after: PositiveSeconds = Field(
+        default=60.0, description="`corroborated`: how long it must last, besides the other evidence."
+    )
+    recent_release: PositiveSeconds = Field(
+        default=86_400.0,
+        description="`corroborated`: the rollback starts by itself only where the live release is younger;"
+        " else it awaits a person.",
+    )
+    outage_services: int = Field(
+        default=3,
+        ge=2,
+        description="When so many services are blind at once, and `outage_share` of all, the monitoring is"
+        " what failed: one incident is opened for all, and automatic rollbacks freeze.",
+    )
+    outage_share: float = Field(
+        default=0.2, gt=0, le=1, description="The share of the services that have monitors."
+    )
+
+
 class Thresholds(Section):
     """thresholds.yaml."""
 
@@ -195,6 +252,9 @@ class Thresholds(Section):
         min_length=1, description="Named sets of thresholds; a monitor names the one it is judged by."
     )
     confirmation: Confirmation = Field(description="How many samples it takes to believe a level.")
+    blindness: Blindness = Field(
+        default_factory=Blindness, description="What is done about monitors that cannot be measured."
+    )
     effects: Mapping[MonitorLevel, Effect] = Field(
         description="What each bad level does: one entry for `warning`, `high`, `critical` and `unknown`."
     )

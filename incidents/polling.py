@@ -1,4 +1,4 @@
-"""Running due checks: claim a batch, poll it concurrently, take the readings in."""
+"""Running due checks: claim what is due, ask the sources concurrently, take the answers in as they come."""
 
 from __future__ import annotations
 
@@ -6,68 +6,149 @@ import asyncio
 import datetime as dt
 import json
 import logging
-from collections.abc import Mapping
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from django.db import connection
 
-from core.errors import NotFound
+from core import shutdown
+from core.clock import utcnow
 from core.http import GuardedClient
 from core.operation import vitals
 from incidents.facts import Question, Reading
-from incidents.services.monitors import observe
-from incidents.sources import SOURCES
+from incidents.services.measuring import observe_all
+from incidents.sources import SOURCES, Source
 from incidents.states import FailureKind
 
 logger = logging.getLogger(__name__)
 
+IN_FLIGHT = 400
 BATCH = 200
+# How long answers are collected before they are written: a batch costs three statements, whatever its size.
+COLLECT_SECONDS = 0.1
+# A run that always finds something due ends after this long, so that a worker can be stopped.
+RUN_SECONDS = 60.0
 
-# The next slot lies on the monitor's own grid; slots missed while nobody looked are skipped.
+# The next slot lies on a grid of the monitor's own, which its id shifts: monitors of one interval do not
+# all come at its beginning. Slots missed while nobody looked are skipped, and checks that were brought
+# forward do not move the grid.
 _CLAIM = """
+WITH due AS (
+    SELECT id, extract(epoch FROM clock_timestamp()) AS moment, (id * 7919) %% interval_seconds AS shift
+      FROM incidents_monitor
+     WHERE enabled AND next_check_due_at <= clock_timestamp()
+     ORDER BY next_check_due_at LIMIT %s FOR UPDATE SKIP LOCKED)
 UPDATE incidents_monitor m
-   SET next_check_due_at = m.next_check_due_at + make_interval(secs => m.interval_seconds * (1 + floor(
-           extract(epoch FROM clock_timestamp() - m.next_check_due_at) / m.interval_seconds)))
- WHERE m.id IN (SELECT id FROM incidents_monitor
-                 WHERE enabled AND next_check_due_at <= clock_timestamp()
-                 ORDER BY next_check_due_at LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING m.id, m.source, m.metric, m.interval_seconds
+   SET next_check_due_at = to_timestamp(due.shift + m.interval_seconds
+           * (floor((due.moment - due.shift) / m.interval_seconds) + 1))
+  FROM due WHERE m.id = due.id
+RETURNING m.id, m.source, m.metric, m.interval_seconds, coalesce(m.answered_at, m.created_at)
 """
+
+Answers = Mapping[int, Reading | None]
+_one_at_a_time = threading.Lock()
 
 
 def run_due_checks(*, now: dt.datetime) -> int:
-    """Check every due monitor, a few hundred at a time; returns how many."""
-    checked = 0
-    while batch := _claim():
-        readings = asyncio.run(_poll(batch))
-        for monitor_id, reading in readings.items():
-            try:
-                vitals.progress()
-                observe(monitor_id=monitor_id, reading=reading, now=now)
-            except NotFound:
-                logger.info("monitor %s was removed while it was checked", monitor_id)
-        checked += len(batch)
-        if len(batch) < BATCH:
-            break
-    return checked
+    """Check every due monitor, a few hundred at a time; returns how many.
 
-
-def _claim() -> dict[int, Question]:
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [BATCH])
-        rows = cursor.fetchall()
-    return {pk: Question(json.loads(source), metric, interval) for pk, source, metric, interval in rows}
-
-
-async def _poll(batch: Mapping[int, Question]) -> dict[int, Reading]:
-    async with GuardedClient() as client:
-        readings = await asyncio.gather(*(_read(client, asked) for asked in batch.values()))
-    return dict(zip(batch, readings, strict=True))
-
-
-async def _read(client: GuardedClient, asked: Question) -> Reading:
-    _check, read = SOURCES[asked.source["type"]]
+    Slow sources hold up nobody: new checks begin while theirs are under way. One run a process is
+    enough, and a second one would take a thread from other work.
+    """
+    if not _one_at_a_time.acquire(blocking=False):
+        return 0
     try:
-        return await read(client, asked)
-    except Exception as error:  # one source's surprise must not spoil the batch
-        logger.exception("the source %s failed unexpectedly", asked.source.get("type"))
-        return Reading.failed(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+        with _Poller() as poller:
+            return _run(poller)
+    finally:
+        _one_at_a_time.release()
+
+
+def _run(poller: _Poller) -> int:
+    checked, ends = 0, time.monotonic() + RUN_SECONDS
+    while True:
+        may_begin = time.monotonic() < ends and not shutdown.requested()
+        room = min(BATCH, IN_FLIGHT - poller.under_way) if may_begin else 0
+        batch = _claim(room) if room > 0 else {}
+        poller.begin(batch)
+        checked += len(batch)
+        answers = poller.collect()
+        if answers:
+            vitals.progress()
+            observe_all(answers, now=utcnow())
+        if not poller.under_way and len(batch) < BATCH:
+            return checked
+
+
+def _claim(limit: int) -> dict[int, Question]:
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [limit])
+        rows = cursor.fetchall()
+    return {pk: Question(json.loads(source), *rest) for pk, source, *rest in rows}
+
+
+class _Poller:
+    """Asks sources on an event loop in a thread of its own, which touches no database."""
+
+    def __init__(self) -> None:
+        self.under_way = 0  # questions that were begun and not collected
+        self._answers: queue.SimpleQueue[Answers] = queue.SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="polling", daemon=True)
+        self._client = GuardedClient(connections=IN_FLIGHT)
+
+    def __enter__(self) -> _Poller:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._client.__aenter__(), self._loop).result()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._client.__aexit__(None, None, None), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def begin(self, batch: Mapping[int, Question]) -> None:
+        """Ask these questions; their answers are collected later."""
+        self.under_way += len(batch)
+        for source, ids in _asked_together(batch):
+            work = self._ask(source, {pk: batch[pk] for pk in ids})
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def collect(self) -> dict[int, Reading]:
+        """What was answered since the last time, after waiting a moment for more."""
+        found: dict[int, Reading | None] = {}
+        ends = time.monotonic() + COLLECT_SECONDS
+        while len(found) < self.under_way:
+            try:
+                found |= self._answers.get(timeout=max(0.0, ends - time.monotonic()))
+            except queue.Empty:
+                break
+        self.under_way -= len(found)
+        return {pk: reading for pk, reading in found.items() if reading is not None}
+
+    async def _ask(self, source: Source, questions: Mapping[int, Question]) -> None:
+        try:
+            if source.read_many is not None:
+                answers = await source.read_many(self._client, list(questions.values()))
+                found: Answers = dict(zip(questions, answers, strict=True))
+            else:
+                found = {pk: await source.read(self._client, asked) for pk, asked in questions.items()}
+        except Exception as error:  # one source's surprise must not spoil the others
+            logger.exception("a source failed unexpectedly")
+            failed = Reading.failed(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+            found = dict.fromkeys(questions, failed)
+        self._answers.put(found)
+
+
+def _asked_together(batch: Mapping[int, Question]) -> Iterable[tuple[Source, Sequence[int]]]:
+    """The questions in groups of those that one request can ask."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for pk, asked in batch.items():
+        kind = asked.source["type"]
+        together: Callable[[Question], str] | None = SOURCES[kind].together
+        groups[kind, together(asked) if together else str(pk)].append(pk)
+    return [(SOURCES[kind], ids) for (kind, _key), ids in groups.items()]

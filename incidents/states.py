@@ -100,8 +100,19 @@ class MonitorLevel(models.TextChoices):
 
 class SampleOutcome(models.TextChoices):
     OK = "ok", "Measured"
+    TOO_FEW = "too_few", "Too few requests to judge"
     NO_DATA = "no_data", "No data"
+    STALE = "stale", "Nothing new was pushed"
     ERROR = "error", "Error"
+
+
+class OnMonitoringFailure(models.TextChoices):
+    """What a monitor that cannot be measured does about a rollback; an incident it opens always."""
+
+    PAGE = "page", "Page people, nothing else"
+    CORROBORATED = "corroborated", "Roll back where other evidence says the service fails"
+    AFTER_N = "after_n", "Roll back when it lasts"
+    IMMEDIATE = "immediate", "Roll back at once"
 
 
 class FailureKind(models.TextChoices):

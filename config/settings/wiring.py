@@ -68,6 +68,8 @@ SWEEPS = (
     ("core.sweep_answers", "core.api.idempotency.forget_expired_answers", 300.0),
     ("core.sweep_budgets", "core.ratelimits.forget_old_budgets", 300.0),
     ("incidents.sweep_monitors", "incidents.polling.run_due_checks", 1.0),
+    ("incidents.sweep_blindness", "incidents.services.breaches.answer_blindness", 5.0),
+    ("incidents.sweep_outages", "incidents.services.outages.end_outage", 5.0),
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),

@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import ListSerializer, Serializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -69,6 +69,16 @@ class ApiViewSet(GenericViewSet[Any]):
         read = serializer(data=self.request.data)
         read.is_valid(raise_exception=True)
         return dict(read.validated_data)
+
+    def bodies(self, serializer: type[Serializer[Any]], *, limit: int = 1_000) -> list[dict[str, Any]]:
+        """The request's body, one thing or a list of them, checked; raises ValidationError."""
+        if not isinstance(self.request.data, list):
+            return [self.body(serializer)]
+        read: ListSerializer[Any] = ListSerializer(
+            child=serializer(), data=self.request.data, allow_empty=False, max_length=limit
+        )
+        read.is_valid(raise_exception=True)
+        return [dict(one) for one in read.validated_data]
 
     def unchanged(self, row: Model, *, after: Sequence[QuerySet[Any]] = ()) -> AbstractContextManager[None]:
         """Around a service's call: `row` must still be at a version that `If-Match` names, if sent."""

@@ -10,7 +10,7 @@ from core.api.fields import Choice, Flag, Line, Moment, Number, WholeNumber
 from core.api.serializers import StrictSerializer
 from incidents.models import Monitor, Release, Sample, Service
 from incidents.models.services import slug_validator
-from incidents.states import MonitorLevel, ReleaseState, SampleOutcome
+from incidents.states import FailureKind, MonitorLevel, OnMonitoringFailure, ReleaseState, SampleOutcome
 
 
 class ServiceSerializer(serializers.ModelSerializer[Service]):
@@ -74,7 +74,8 @@ class SourceSerializer(serializers.DictField):
     """Where the measurements come from, such as `{"type": "prometheus", "url": "…", "query": "…"}`.
 
     `type` names the kind; which other fields there are, and what they may hold, is the kind's own:
-    `http_json` has `url` and `path`, `prometheus` `url` and `query`, `http_probe` `url` and `measure`.
+    `http_json` has `url`, `path` and `volume_path`, `prometheus` `url`, `query` and `volume_query`,
+    `http_probe` `url` and `measure`, `push` nothing: samples are sent in.
     """
 
     child = Line(max_length=2000)
@@ -89,7 +90,9 @@ class ThresholdsSerializer(StrictSerializer):
     warning = Number(min_value=0, required=False)
     high = Number(min_value=0, required=False)
     critical = Number(min_value=0, required=False)
+    catastrophic = Number(min_value=0, required=False)
     direction = Choice(choices=("above", "below"), required=False)
+    min_volume = WholeNumber(min_value=1, max_value=1_000_000_000, required=False)
 
 
 class MonitorSerializer(serializers.ModelSerializer[Monitor]):
@@ -107,7 +110,7 @@ class MonitorSerializer(serializers.ModelSerializer[Monitor]):
         fields = (
             "id", "service", "metric", "source", "interval_seconds", "thresholds", "policy",
             "on_monitoring_failure", "enabled", "level", "level_since", "value", "checked_at",
-            "last_error",
+            "answered_at", "last_error",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -121,7 +124,7 @@ class CreateMonitorSerializer(StrictSerializer):
     interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
     thresholds = ThresholdsSerializer(required=False, allow_null=True)
     policy = Line(max_length=60, required=False)
-    on_monitoring_failure = Choice(choices=("page",), required=False)
+    on_monitoring_failure = Choice(choices=OnMonitoringFailure.choices, required=False)
     enabled = Flag(required=False)
 
 
@@ -132,20 +135,38 @@ class EditMonitorSerializer(StrictSerializer):
     interval_seconds = WholeNumber(min_value=1, max_value=86_400, required=False)
     thresholds = ThresholdsSerializer(required=False, allow_null=True)
     policy = Line(max_length=60, required=False)
-    on_monitoring_failure = Choice(choices=("page",), required=False)
+    on_monitoring_failure = Choice(choices=OnMonitoringFailure.choices, required=False)
     enabled = Flag(required=False)
 
 
 class SampleSerializer(serializers.ModelSerializer[Sample]):
-    """One measurement; `value` is null when there was no data or no answer."""
+    """One measurement; `value` is null when there was no data or no answer, and `failure` says why not."""
 
+    failure = serializers.ChoiceField(choices=FailureKind.choices, allow_blank=True)
     outcome = serializers.ChoiceField(choices=SampleOutcome.choices)
     level = serializers.ChoiceField(choices=MonitorLevel.choices)
 
     class Meta:
         model = Sample
-        fields = ("at", "value", "outcome", "level")
+        fields = ("at", "value", "outcome", "failure", "level")
         read_only_fields = fields
+
+
+class PushedSampleSerializer(StrictSerializer):
+    """A measurement that is sent in; `value` null says that there is none. `at` is now where it is left out.
+
+    `volume` is how many requests the value is made of, for `min_volume`.
+    """
+
+    value = Number(allow_null=True)
+    at = Moment(required=False)
+    volume = Number(min_value=0, required=False)
+
+
+class AcceptedSamplesSerializer(serializers.Serializer[Any]):
+    """How many of the samples had not been sent before."""
+
+    accepted = serializers.IntegerField()
 
 
 class MonitorHealthSerializer(serializers.ModelSerializer[Monitor]):

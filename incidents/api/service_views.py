@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,9 +15,11 @@ from core.api.serializers import ReasonSerializer
 from core.api.views import ApiViewSet
 from incidents.api import service_serializers as shapes
 from incidents.api.filters import MonitorFilters, ReleaseFilters, SampleFilters, ServiceFilters
+from incidents.facts import Reading
 from incidents.models import Monitor, Release, Sample, Service
 from incidents.selectors.records import get_monitor, get_service, live_version
-from incidents.services import monitors, services
+from incidents.services import measuring, monitors, services
+from incidents.states import SampleOutcome
 
 
 class LatestDeployedFirst(NewestFirst):
@@ -162,9 +165,31 @@ class SampleViewSet(ApiViewSet):
     queryset = Sample.objects.none()
     serializer_class = shapes.SampleSerializer
     pagination_class = LatestMeasuredFirst
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "POST": "ingest"}
     filters = SampleFilters
 
     def list(self, request: Request, pk: int) -> Response:
         """Samples, the latest first."""
         return self.page(Sample.objects.filter(monitor=get_monitor(pk)), shapes.SampleSerializer)
+
+    @extend_schema(
+        request=PolymorphicProxySerializer(
+            "PushedSamples",
+            [shapes.PushedSampleSerializer, shapes.PushedSampleSerializer(many=True)],
+            resource_type_field_name=None,
+        ),
+        responses={202: shapes.AcceptedSamplesSerializer},
+    )
+    def create(self, request: Request, pk: int) -> Response:
+        """Send in a measurement of a push monitor, or a list of up to 1,000 of the last hour.
+
+        One that was sent before, with the same `at`, is not counted again.
+        """
+        monitor = get_monitor(pk)
+        readings = [_reading(**sample) for sample in self.bodies(shapes.PushedSampleSerializer)]
+        accepted = measuring.push_samples(monitor_id=monitor.pk, readings=readings, **self.by())
+        return Response({"accepted": accepted}, status=202)
+
+
+def _reading(value: float | None, at: dt.datetime | None = None, volume: float | None = None) -> Reading:
+    return Reading(SampleOutcome.NO_DATA, at=at) if value is None else Reading.of(value, volume=volume, at=at)

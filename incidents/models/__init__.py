@@ -4,6 +4,7 @@ from incidents.models.checklists import ChecklistItem
 from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
+from incidents.models.outages import MonitoringOutage
 from incidents.models.services import Release, Service
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Incident",
     "IncidentHold",
     "Monitor",
+    "MonitoringOutage",
     "Release",
     "Responder",
     "RoleGrant",

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from core.history import keep_history
 from incidents.models.services import Service
-from incidents.states import MonitorLevel, SampleOutcome
+from incidents.states import FailureKind, MonitorLevel, OnMonitoringFailure, SampleOutcome
 
 
 class KeptMonitors(models.Manager["Monitor"]):
@@ -49,7 +49,9 @@ class Monitor(models.Model):
         null=True, blank=True, help_text="Overrides the policy's: {warning?, high?, critical?}."
     )
     policy = models.CharField(max_length=60, default="rollback_triggers")
-    on_monitoring_failure = models.CharField(max_length=20, default="page", choices=[("page", "Page people")])
+    on_monitoring_failure = models.CharField(
+        max_length=20, choices=OnMonitoringFailure.choices, default=OnMonitoringFailure.CORROBORATED
+    )
     enabled = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     removed_at = models.DateTimeField(null=True, editable=False)
@@ -59,9 +61,21 @@ class Monitor(models.Model):
     )
     level_since = models.DateTimeField(null=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)
+    answered_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it last had an answer, if only that there is no data."
+    )
     last_value = models.FloatField(null=True, editable=False)
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     next_check_due_at = models.DateTimeField(null=True, editable=False)
+    rechecks_left = models.PositiveSmallIntegerField(
+        default=0, db_default=0, editable=False, help_text="Checks that are brought forward."
+    )
+    # What was acted upon of a metric that counts over a window: events are counted once.
+    high_water = models.FloatField(null=True, editable=False)
+    high_water_at = models.DateTimeField(null=True, editable=False)
+    blindness_answered_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was last decided to roll back for want of an answer."
+    )
 
     objects = KeptMonitors()
     with_removed = models.Manager["Monitor"]()
@@ -82,6 +96,9 @@ class Monitor(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["next_check_due_at"], condition=Q(enabled=True), name="monitors_due"),
             models.Index(
+                fields=["level_since"], condition=Q(level=MonitorLevel.UNKNOWN), name="monitors_blind"
+            ),
+            models.Index(
                 fields=["removed_at"], condition=Q(removed_at__isnull=False), name="monitors_removed"
             ),
         ]
@@ -91,11 +108,12 @@ class Monitor(models.Model):
 
 
 class Sample(models.Model):
-    """One measurement. `value` is null when there was no data or no answer."""
+    """One measurement. `value` is null when there was no data or no answer; `failure` says why not."""
 
     monitor = models.ForeignKey(Monitor, on_delete=models.CASCADE, related_name="samples")
     at = models.DateTimeField()
     outcome = models.CharField(max_length=8, choices=SampleOutcome.choices)
+    failure = models.CharField(max_length=14, choices=FailureKind.choices, blank=True, db_default="")
     value = models.FloatField(null=True)
     level = models.CharField(max_length=10, choices=MonitorLevel.choices)
 

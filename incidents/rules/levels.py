@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from incidents.playbook import Confirmation, Limits, Share
 from incidents.states import MonitorLevel, SampleOutcome
 
+FAILED = (SampleOutcome.ERROR, SampleOutcome.STALE)
+SAYS_NOTHING = (SampleOutcome.NO_DATA, SampleOutcome.TOO_FEW)
 _ORDER = (MonitorLevel.OK, MonitorLevel.WARNING, MonitorLevel.HIGH, MonitorLevel.CRITICAL)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A past sample as far as the rule needs it."""
+    """A past sample as far as the rule needs it; `clear` says that the value is well away from bad."""
 
     outcome: SampleOutcome
     level: MonitorLevel
+    clear: bool = True
 
 
 def level_of(value: float, limits: Limits | None) -> MonitorLevel:
@@ -29,9 +33,51 @@ def level_of(value: float, limits: Limits | None) -> MonitorLevel:
         (limits.warning, MonitorLevel.WARNING),
     )
     for limit, level in worst_first:
-        if limit is not None and (value > limit if limits.direction == "above" else value < limit):
+        if limit is not None and _beyond(value, limit, limits):
             return level
     return MonitorLevel.OK
+
+
+def is_catastrophic(value: float | None, limits: Limits | None) -> bool:
+    """Whether the value is so bad that nobody needs to measure again before acting."""
+    return (
+        value is not None
+        and limits is not None
+        and limits.catastrophic is not None
+        and _beyond(value, limits.catastrophic, limits)
+    )
+
+
+def is_clear(value: float | None, limits: Limits | None, *, share: float) -> bool:
+    """Whether a value lies far enough from the lowest threshold to end a complaint (hysteresis)."""
+    if value is None or limits is None:
+        return True
+    lowest = next(v for v in (limits.warning, limits.high, limits.critical) if v is not None)
+    if limits.direction == "below":
+        return value >= lowest / share
+    return value <= lowest * share
+
+
+def _beyond(value: float, limit: float, limits: Limits) -> bool:
+    return value > limit if limits.direction == "above" else value < limit
+
+
+def not_raised(level: MonitorLevel, current: MonitorLevel) -> MonitorLevel:
+    """The level of a sample that is no new evidence: it may keep a complaint up, not make it worse."""
+    if current is MonitorLevel.UNKNOWN:
+        return MonitorLevel.OK
+    return min(level, current, key=rank)
+
+
+def counted_before(
+    value: float, at: dt.datetime, *, mark: tuple[float, dt.datetime] | None, window: dt.timedelta
+) -> bool:
+    """Whether a count over a window shows only events that were acted upon already.
+
+    `mark` is the high-water mark: the count that was acted upon, and when. A burst stays in a window of
+    five minutes for five minutes; only what comes on top of it is new.
+    """
+    return mark is not None and at - mark[1] < window and value <= mark[0]
 
 
 def rank(level: MonitorLevel) -> int:
@@ -44,25 +90,25 @@ def believed_level(
 ) -> MonitorLevel:
     """The monitor's level after its latest samples.
 
-    No data says nothing, neither good nor bad. A level rises when enough of the latest answers are
-    at it or worse, falls only after `rules.clear` good answers in a row, and becomes UNKNOWN after
-    `rules.unanswered` failed checks in a row.
+    No data and too little of it say nothing, neither good nor bad. A level rises when enough of the
+    latest answers are at it or worse, falls only after `rules.clear` good answers in a row, and becomes
+    UNKNOWN after `rules.unanswered` failed checks in a row.
     """
-    if not newest_first or newest_first[0].outcome is SampleOutcome.NO_DATA:
+    if not newest_first or newest_first[0].outcome in SAYS_NOTHING:
         return current
-    if newest_first[0].outcome is SampleOutcome.ERROR:
+    if newest_first[0].outcome in FAILED:
         silent = newest_first[: rules.unanswered]
-        all_failed = len(silent) == rules.unanswered and all(s.outcome is SampleOutcome.ERROR for s in silent)
+        all_failed = len(silent) == rules.unanswered and all(s.outcome in FAILED for s in silent)
         return MonitorLevel.UNKNOWN if all_failed else current
-    answers = [sample.level for sample in newest_first if sample.outcome is SampleOutcome.OK]
-    risen = _risen(answers, rules)
+    answers = [sample for sample in newest_first if sample.outcome is SampleOutcome.OK]
+    risen = _risen([answer.level for answer in answers], rules)
     if current is MonitorLevel.UNKNOWN:
         return risen
     if rank(risen) >= rank(current):
         return risen
     good = answers[: rules.clear]
-    is_clear = len(good) == rules.clear and all(level is MonitorLevel.OK for level in good)
-    return MonitorLevel.OK if is_clear else current
+    over = len(good) == rules.clear and all(one.level is MonitorLevel.OK and one.clear for one in good)
+    return MonitorLevel.OK if over else current
 
 
 def _risen(answers: Sequence[MonitorLevel], rules: Confirmation) -> MonitorLevel:
@@ -75,6 +121,17 @@ def _risen(answers: Sequence[MonitorLevel], rules: Confirmation) -> MonitorLevel
         if sum(rank(answer) >= rank(level) for answer in answers[: share.of]) >= share.needed:
             return level
     return MonitorLevel.OK
+
+
+def asks_for_rechecks(newest_first: Sequence[Measured], *, current: MonitorLevel) -> bool:
+    """Whether the latest sample is a first bad one: a failed check after answers, or a critical value
+    of a monitor that was not critical."""
+    if not newest_first:
+        return False
+    latest = newest_first[0]
+    if latest.outcome in FAILED:
+        return current is not MonitorLevel.UNKNOWN and all(s.outcome not in FAILED for s in newest_first[1:2])
+    return latest.level is MonitorLevel.CRITICAL and current is not MonitorLevel.CRITICAL
 
 
 def samples_needed(rules: Confirmation) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from incidents.playbook import Limits
-from incidents.services.monitors import describe_value
+from incidents.values import describe_value
 
 SPARK_BOX = (120.0, 32.0)
 CHART_BOX = (640.0, 160.0)

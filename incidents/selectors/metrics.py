@@ -13,8 +13,8 @@ from django.urls import reverse
 from incidents import policy
 from incidents.models import Monitor, Release
 from incidents.selectors.charts import SPARK_BOX, Point, limit_lines, polyline, scale_for
-from incidents.services.monitors import describe_value
 from incidents.states import Metric, MonitorLevel
+from incidents.values import describe_value
 
 SPARK_SAMPLES = 60
 CHART_SAMPLES = 240

@@ -1,4 +1,4 @@
-"""Commands on monitors: create, change and remove one; take in a measurement and judge it."""
+"""Commands on monitors: create, change and remove one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from django.db import transaction
 from django.db.models import F
 from pydantic import ValidationError
 
-from core import live
 from core.access import require
-from core.actors import SYSTEM, Actor
+from core.actors import Actor
 from core.errors import Invalid, NotFound
 from incidents import policy
-from incidents.facts import Reading
-from incidents.models import Monitor, Release, Sample, Service
+from incidents.models import Monitor, Sample, Service
 from incidents.playbook import Limits
-from incidents.rules.levels import Measured, believed_level, level_of, rank, samples_needed
+from incidents.services.cleanliness import note_cleanliness
 from incidents.sources import SOURCES
-from incidents.states import Metric, MonitorLevel, ReleaseState, SampleOutcome
+from incidents.states import Metric, OnMonitoringFailure
 from incidents.timeline import record_on_service
 
 EDITABLE = ("source", "interval_seconds", "thresholds", "policy", "on_monitoring_failure", "enabled")
@@ -39,7 +37,7 @@ def create_monitor(
     interval_seconds: int = 60,
     thresholds: dict[str, Any] | None = None,
     policy: str = "rollback_triggers",
-    on_monitoring_failure: str = "page",
+    on_monitoring_failure: str = OnMonitoringFailure.CORROBORATED,
     enabled: bool = True,
 ) -> Monitor:
     """Measure a metric of a service from now on. Raises Invalid naming the field."""
@@ -87,10 +85,14 @@ def edit_monitor(*, monitor_id: int, changes: Mapping[str, Any], actor: Actor, n
         return monitor
     judged_by = {name: given.get(name, getattr(monitor, name)) for name in ("source", "thresholds", "policy")}
     _check(monitor.metric, judged_by["source"], judged_by["thresholds"], judged_by["policy"])
-    Monitor.objects.filter(pk=monitor.pk).update(version=F("version") + 1, next_check_due_at=now, **different)
+    # What was silent while nobody asked, or elsewhere, is not silent yet.
+    anew = {"answered_at": now} if "source" in different or different.get("enabled") else {}
+    Monitor.objects.filter(pk=monitor.pk).update(
+        version=F("version") + 1, next_check_due_at=now, **different, **anew
+    )
     monitor.refresh_from_db()
     if different.get("enabled") is False:
-        _note_cleanliness(monitor.service, now)
+        note_cleanliness(monitor.service, now)
     _record(monitor, "monitor.edited", f"{_said(different)} of {monitor.metric}", actor, now, list(different))
     return monitor
 
@@ -101,7 +103,7 @@ def remove_monitor(*, monitor_id: int, actor: Actor, now: dt.datetime) -> None:
     require(actor, "configure")
     monitor = _lock_monitor(monitor_id)
     Monitor.objects.filter(pk=monitor.pk).update(enabled=False, removed_at=now, version=F("version") + 1)
-    _note_cleanliness(monitor.service, now)
+    note_cleanliness(monitor.service, now)
     _record(monitor, "monitor.removed", f"{monitor.metric} is no longer measured", actor, now)
 
 
@@ -121,29 +123,6 @@ def forget_removed_monitors(*, now: dt.datetime) -> int:
         else:
             forgotten += Monitor.with_removed.filter(pk=monitor.pk).delete()[0]
     return forgotten
-
-
-@transaction.atomic
-def observe(*, monitor_id: int, reading: Reading, now: dt.datetime) -> MonitorLevel:
-    """Store one measurement and judge the monitor; a changed level is an event of the service.
-
-    Returns the monitor's level afterwards. A monitor removed meanwhile raises NotFound.
-    """
-    monitor = _lock_monitor(monitor_id)
-    limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)
-    level = level_of(reading.value, limits) if reading.value is not None else MonitorLevel.OK
-    Sample.objects.create(monitor=monitor, at=now, outcome=reading.outcome, value=reading.value, level=level)
-    before = MonitorLevel(monitor.level)
-    after = believed_level(_latest(monitor), current=before, rules=policy.thresholds().confirmation)
-    monitor.checked_at, monitor.last_error = now, reading.error
-    if reading.value is not None:
-        monitor.last_value = reading.value
-    if after is not before:
-        monitor.level, monitor.level_since = after, now
-        _record_change(monitor, before, after, reading, limits, now)
-    monitor.save(update_fields=["checked_at", "last_error", "last_value", "level", "level_since"])
-    live.poke(f"service:{monitor.service.slug}", "metrics")
-    return after
 
 
 def _lock_monitor(monitor_id: int) -> Monitor:
@@ -184,7 +163,7 @@ def _check(metric: str, source: dict[str, Any], thresholds: dict[str, Any] | Non
     if kind not in SOURCES:
         wrong["source/type"] = f"Must be one of {', '.join(SOURCES)}."
     else:
-        wrong |= SOURCES[kind][0](source)
+        wrong |= SOURCES[kind].check(source)
     if policy_key not in policy.thresholds().policies:
         wrong["policy"] = f"The playbook has no policy {policy_key}."
     if thresholds:
@@ -196,72 +175,3 @@ def _check(metric: str, source: dict[str, Any], thresholds: dict[str, Any] | Non
         wrong["thresholds"] = "A metric that no policy knows needs thresholds of its own."
     if wrong:
         raise Invalid(wrong)
-
-
-def _latest(monitor: Monitor) -> list[Measured]:
-    count = samples_needed(policy.thresholds().confirmation)
-    rows = monitor.samples.order_by("-at", "-pk").values_list("outcome", "level")[:count]
-    return [Measured(SampleOutcome(outcome), MonitorLevel(level)) for outcome, level in rows]
-
-
-def _record_change(
-    monitor: Monitor,
-    before: MonitorLevel,
-    after: MonitorLevel,
-    reading: Reading,
-    limits: Limits | None,
-    now: dt.datetime,
-) -> None:
-    if after is MonitorLevel.UNKNOWN:
-        said = f"{monitor.metric} cannot be measured: {reading.error}"
-    else:
-        shown = describe_value(monitor.metric, reading.value)
-        limit = getattr(limits, after.value, None) if limits else None
-        over = f", threshold {describe_value(monitor.metric, limit)}" if limit is not None else ""
-        said = f"{monitor.metric} is {after.label.lower()}: {shown}{over}"
-    _note_cleanliness(monitor.service, now, but=(monitor.pk, after))
-    record_on_service(
-        monitor.service,
-        "monitor.level_changed",
-        said,
-        actor=SYSTEM,
-        now=now,
-        data={
-            "monitor": monitor.pk,
-            "metric": monitor.metric,
-            "from": before,
-            "to": after,
-            "value": None if reading.value is None else repr(reading.value),
-            "worse": rank(after) > rank(before),
-        },
-    )
-
-
-def _note_cleanliness(
-    service: Service, now: dt.datetime, *, but: tuple[int, MonitorLevel] | None = None
-) -> None:
-    """A release is clean only while no monitor of its service complains.
-
-    `but` is a monitor whose new level is not in the database yet.
-    """
-    complaining = Monitor.objects.filter(service=service, enabled=True).exclude(level=MonitorLevel.OK)
-    if but is not None:
-        complaining = complaining.exclude(pk=but[0])
-    clean = (but is None or but[1] is MonitorLevel.OK) and not complaining.exists()
-    live_release = Release.objects.filter(service=service, state=ReleaseState.LIVE)
-    if but is None:  # nothing was measured: clean since now only where it was not clean before
-        live_release = live_release.filter(clean_since__isnull=True)
-    live_release.update(clean_since=now if clean else None)
-
-
-def describe_value(metric: str, value: float | None) -> str:
-    """A value with its unit, for people: `33 %`, `120 ms`, `7 in 5 min`."""
-    if value is None:
-        return "no data"
-    if metric in (Metric.ERROR_RATE, Metric.MEMORY_USAGE, Metric.CPU_USAGE):
-        return f"{value * 100:.3g} %"
-    if metric == Metric.RESPONSE_TIME:
-        return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
-    if metric == Metric.SECURITY_EVENTS:
-        return f"{value:.0f} in 5 min"
-    return f"{value:.6g}"

@@ -20,6 +20,7 @@ from incidents import policy
 from incidents.models import Release, Service
 from incidents.models.services import slug_validator
 from incidents.selectors.records import get_release
+from incidents.services.cleanliness import note_cleanliness
 from incidents.services.incidents import EARLIEST
 from incidents.states import ReleaseState
 from incidents.timeline import record_on_service
@@ -138,6 +139,7 @@ def record_release(
             "ended_at": None,
         },
     )
+    note_cleanliness(service, now)
     record_on_service(
         service,
         "release.recorded",
@@ -167,6 +169,7 @@ def switch_back(
     Release.objects.filter(service=service, version=to_version).update(
         state=ReleaseState.LIVE, ended_at=None, clean_since=now
     )
+    note_cleanliness(service, now)
     record_on_service(
         service,
         "release.rolled_back",

@@ -1,9 +1,13 @@
-"""A number inside a JSON document: `{"type": "http_json", "url": "http://…", "path": "stats.error_rate"}`."""
+"""A number inside a JSON document: `{"type": "http_json", "url": "http://…", "path": "stats.error_rate"}`.
+
+`volume_path` may name how many requests the number is made of.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.http import NO_ANSWER, GuardedClient, failure_of, is_web_address
@@ -16,13 +20,14 @@ MAX_BYTES = 1_000_000
 
 def check(source: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with such a source, by field; empty when it is well formed."""
-    unknown = set(source) - {"type", "url", "path"}
+    unknown = set(source) - {"type", "url", "path", "volume_path"}
     wrong = {f"source/{name[:60]}": "There is no such field." for name in sorted(unknown)}
-    path = source.get("path")
     if not is_web_address(source.get("url")):
         wrong["source/url"] = "Must be an http or https address without credentials."
-    if not isinstance(path, str) or not path or len(path) > 200:
+    if not _is_path(source.get("path")):
         wrong["source/path"] = "Name the number, such as error_rate or stats.error_rate."
+    if "volume_path" in source and not _is_path(source["volume_path"]):
+        wrong["source/volume_path"] = "Name the number of requests, such as stats.requests."
     return wrong
 
 
@@ -40,7 +45,15 @@ async def read(client: GuardedClient, asked: Question) -> Reading:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
         return _odd("the answer is not JSON")
-    return _pick(document, asked.source["path"])
+    reading = _pick(document, asked.source["path"])
+    if reading.outcome is SampleOutcome.OK and "volume_path" in asked.source:
+        volume = _pick(document, asked.source["volume_path"])
+        return volume if volume.kind else replace(reading, volume=volume.value)
+    return reading
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str) and 0 < len(path) <= 200
 
 
 def _pick(document: Any, path: str) -> Reading:

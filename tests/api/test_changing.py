@@ -18,7 +18,7 @@ from core.models import Event, User
 from core.outbox import deliver_pending
 from incidents.facts import Reading
 from incidents.models import Incident, Monitor, Release, Sample, Service
-from incidents.services import monitors
+from incidents.services import measuring, monitors
 from incidents.states import SampleOutcome
 
 SOURCE = {"type": "http_json", "url": "http://127.0.0.1:9/metrics.json", "path": "error_rate"}
@@ -197,7 +197,7 @@ def test_a_removed_monitor_is_gone_at_once_and_its_samples_with_the_sweep(
     at = f"/api/v1/monitors/{monitor.pk}/"
     for second in range(7):
         moment = now + dt.timedelta(seconds=second)
-        monitors.observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.001), now=moment)
+        measuring.observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.001), now=moment)
     assert api.delete(at).status_code == 204
     assert [api.get(at).status_code, api.delete(at).status_code] == [404, 404]
     assert api.get("/api/v1/monitors/").json()["results"] == []
@@ -232,7 +232,7 @@ def test_removing_costs_the_same_with_a_long_history(api: APIClient, shop: Servi
 def test_a_release_is_clean_again_when_what_complained_is_removed(
     api: APIClient, monitor: Monitor, now: dt.datetime
 ) -> None:
-    monitors.observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.9), now=now)
+    measuring.observe(monitor_id=monitor.pk, reading=Reading(SampleOutcome.OK, 0.9), now=now)
     live = Release.objects.get(state="live")
     assert live.clean_since is None
     api.delete(f"/api/v1/monitors/{monitor.pk}/")

@@ -13,7 +13,8 @@ from core.actors import SYSTEM
 from core.models import User
 from incidents.facts import Reading
 from incidents.models import Monitor, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.states import SampleOutcome
 
 SOURCE = {"type": "http_json", "url": "http://127.0.0.1:9/metrics.json", "path": "error_rate"}

@@ -15,7 +15,8 @@ from core.actors import SYSTEM, Actor
 from core.models import IdempotentAnswer, User
 from incidents.facts import Reading
 from incidents.models import Incident, Monitor, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.states import SampleOutcome
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback

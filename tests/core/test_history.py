@@ -22,7 +22,8 @@ from core.selectors.change_texts import Names, describe, who_of
 from core.selectors.changes import LENGTH, ChangeLine, history_models, list_changes, list_changes_of
 from incidents.facts import Reading
 from incidents.models import Monitor, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.states import SampleOutcome
 from rollbacks.services.automation import disarm_automation
 from tests.processes import manage

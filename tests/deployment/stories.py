@@ -40,7 +40,8 @@ from core.actors import SYSTEM
 from core.clock import utcnow
 from incidents.facts import Reading
 from incidents.models import Monitor
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.services.services import create_service, record_release
 from incidents.states import SampleOutcome
 now = utcnow()

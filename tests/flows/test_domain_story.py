@@ -12,7 +12,8 @@ from core.outbox import deliver_pending
 from core.verification import verify_streams
 from incidents.facts import Reading
 from incidents.models import Incident, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.states import SampleOutcome
 from rollbacks.models import Rollback
 

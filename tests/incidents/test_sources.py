@@ -31,12 +31,14 @@ def loopback_is_allowed(settings: Any) -> None:
 
 
 def measure(source: dict[str, str], metric: str = "error_rate") -> Reading:
-    check, read = SOURCES[source["type"]]
-    assert check(source) == {}
+    kind = SOURCES[source["type"]]
+    assert kind.check(source) == {}
 
     async def ask() -> Reading:
         async with GuardedClient() as client:
-            return await read(client, Question(source, metric, 60))
+            reading = await kind.read(client, Question(source, metric, 60))
+            assert reading is not None
+            return reading
 
     return asyncio.run(ask())
 
@@ -56,7 +58,7 @@ class TestPrometheus:
 
     def answers(self, server: HTTPServer, document: Any, status: int = 200) -> Reading:
         server.expect_request(
-            "/prom/api/v1/query", query_string={"query": "sum(rate(x[1m]))", "timeout": "8s"}
+            "/prom/api/v1/query", method="POST", data="query=sum%28rate%28x%5B1m%5D%29%29&timeout=8s"
         ).respond_with_json(document, status=status)
         return self.ask(server)
 

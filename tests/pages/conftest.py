@@ -14,7 +14,8 @@ from core.models import User
 from incidents.facts import Reading
 from incidents.models import Incident, Monitor, Service
 from incidents.services.incidents import acknowledge_incident, declare_incident, post_update
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.services.notes import add_note
 from incidents.states import SampleOutcome
 from rollbacks.models import Rollback

@@ -19,7 +19,8 @@ from core.errors import Conflict, NotAllowed
 from core.models import Event
 from incidents.facts import Reading
 from incidents.models import Incident, Release, RoleGrant, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.states import SampleOutcome
 from rollbacks import policy
 from rollbacks.executor import run_due

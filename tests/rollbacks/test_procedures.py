@@ -23,7 +23,8 @@ from core.clock import utcnow
 from core.playbook import get_playbook, load, use_playbook
 from incidents.facts import Reading
 from incidents.models import Incident, Monitor, Release, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
 from incidents.services.services import create_service, record_release
 from incidents.states import SampleOutcome

@@ -16,7 +16,8 @@ from core.models import Event
 from core.playbook import PlaybookError, load
 from incidents.facts import Reading
 from incidents.models import Incident, Service
-from incidents.services.monitors import create_monitor, observe
+from incidents.services.measuring import observe
+from incidents.services.monitors import create_monitor
 from incidents.states import SampleOutcome
 from rollbacks.executor import run_due
 from rollbacks.models import Rollback
