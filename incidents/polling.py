@@ -71,10 +71,9 @@ def _run(poller: _Poller) -> int:
     checked, ends = 0, time.monotonic() + RUN_SECONDS
     while True:
         may_begin = time.monotonic() < ends and not shutdown.requested()
-        room = min(BATCH, IN_FLIGHT - poller.under_way) if may_begin else 0
+        room = min(BATCH, IN_FLIGHT - len(poller.under_way)) if may_begin else 0
         batch = _claim(room) if room > 0 else {}
-        poller.begin(batch)
-        checked += len(batch)
+        checked += poller.begin(batch)
         answers = poller.collect()
         if answers:
             vitals.progress()
@@ -94,7 +93,7 @@ class _Poller:
     """Asks sources on an event loop in a thread of its own, which touches no database."""
 
     def __init__(self) -> None:
-        self.under_way = 0  # questions that were begun and not collected
+        self.under_way: set[int] = set()  # monitors whose question was begun and not collected
         self._answers: queue.SimpleQueue[Answers] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="polling", daemon=True)
@@ -111,23 +110,28 @@ class _Poller:
         self._thread.join()
         self._loop.close()
 
-    def begin(self, batch: Mapping[int, Question]) -> None:
-        """Ask these questions; their answers are collected later."""
-        self.under_way += len(batch)
-        for source, ids in _asked_together(batch):
-            work = self._ask(source, {pk: batch[pk] for pk in ids})
+    def begin(self, batch: Mapping[int, Question]) -> int:
+        """Ask these questions, whose answers are collected later; returns how many.
+
+        A source that takes longer than the interval misses a slot: it is not asked twice at once.
+        """
+        new = {pk: asked for pk, asked in batch.items() if pk not in self.under_way}
+        self.under_way |= new.keys()
+        for source, ids in _asked_together(new):
+            work = self._ask(source, {pk: new[pk] for pk in ids})
             asyncio.run_coroutine_threadsafe(work, self._loop)
+        return len(new)
 
     def collect(self) -> dict[int, Reading]:
         """What was answered since the last time, after waiting a moment for more."""
         found: dict[int, Reading | None] = {}
         ends = time.monotonic() + COLLECT_SECONDS
-        while len(found) < self.under_way:
+        while len(found) < len(self.under_way):
             try:
                 found |= self._answers.get(timeout=max(0.0, ends - time.monotonic()))
             except queue.Empty:
                 break
-        self.under_way -= len(found)
+        self.under_way -= found.keys()
         return {pk: reading for pk, reading in found.items() if reading is not None}
 
     async def _ask(self, source: Source, questions: Mapping[int, Question]) -> None:

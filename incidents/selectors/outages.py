@@ -92,7 +92,7 @@ def _last_failure(monitor: Monitor) -> FailureKind | None:
 def _others_answer(monitor: Monitor, host: str) -> bool | None:
     if not host:
         return None
-    at_host = Monitor.objects.filter(enabled=True, source__url__contains=f"//{host}").exclude(
+    at_host = Monitor.objects.filter(enabled=True, source__url__icontains=f"//{host}").exclude(
         service=monitor.service_id
     )
     levels = set(at_host.values_list("level", flat=True)[:200])

@@ -229,6 +229,10 @@ def _quarantined(subject: Subject, now: dt.datetime) -> None:
     )
 
 
+def _pushed(subject: Subject, now: dt.datetime) -> None:
+    Monitor.objects.filter(pk=subject.monitor.pk).update(source={"type": "push"})
+
+
 def _parked(subject: Subject, now: dt.datetime) -> None:
     event = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
     PendingEvent.objects.create(
@@ -256,6 +260,7 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "token": _token,
     "quarantined": _quarantined,
     "parked": _parked,
+    "pushed": _pushed,
     "checklist": _checklist,
     "ticked": _ticked,
 }

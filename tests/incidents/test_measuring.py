@@ -84,7 +84,7 @@ class TestABatch:
         self, shop: Service, now: dt.datetime
     ) -> None:
         gone, stays = make_monitor(shop, now), make_monitor(shop, now)
-        commands.Monitor.objects.filter(pk=gone.pk).update(enabled=False, removed_at=now)
+        Monitor.objects.filter(pk=gone.pk).update(enabled=False, removed_at=now)
         observe_all({gone.pk: Reading.of(0.001), stays.pk: Reading.of(0.001)}, now=now)
         assert list(Sample.objects.values_list("monitor", flat=True)) == [stays.pk]
 
