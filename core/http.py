@@ -59,6 +59,7 @@ class Failure(StrEnum):
     BROKEN = "broken"  # it began to answer, and not with HTTP, or with too much of it
 
 
+POOL_SIZE = 10
 # What `GuardedClient.request` raises where there is no answer.
 NO_ANSWER = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
 
@@ -156,6 +157,20 @@ def _trusted(ca_file: str) -> ssl.SSLContext:
     return context
 
 
+class _Pool:
+    """A client with a few connections, and how many requests use it."""
+
+    def __init__(self) -> None:
+        transport = httpx2.AsyncHTTPTransport(
+            verify=_trusted(settings.OUTBOUND_CA_FILE),
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=2 * POOL_SIZE, max_keepalive_connections=POOL_SIZE),
+        )
+        transport._pool._network_backend = _GuardedBackend()
+        self.client = httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+        self.busy = 0
+
+
 class GuardedClient:
     """An async client for checks and webhooks: no redirects, no proxies, a total deadline, a size cap.
 
@@ -163,20 +178,23 @@ class GuardedClient:
     """
 
     def __init__(self, *, connections: int = 100) -> None:
-        transport = httpx2.AsyncHTTPTransport(
-            verify=_trusted(settings.OUTBOUND_CA_FILE),
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=20),
-        )
-        transport._pool._network_backend = _GuardedBackend()
-        self._client = httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
+        self._most = max(1, connections // POOL_SIZE)
+        self._pools: list[_Pool] = []
 
     async def __aenter__(self) -> GuardedClient:
-        await self._client.__aenter__()
         return self
 
-    async def __aexit__(self, *details: Any) -> None:
-        await self._client.__aexit__(*details)
+    async def __aexit__(self, *_details: Any) -> None:
+        for pool in self._pools:
+            await pool.client.aclose()
+
+    def _least_busy(self) -> _Pool:
+        """A pool looks through all its connections for every request: many small ones cost far less."""
+        found = min(self._pools, key=lambda pool: pool.busy, default=None)
+        if found is None or (found.busy >= POOL_SIZE and len(self._pools) < self._most):
+            found = _Pool()
+            self._pools.append(found)
+        return found
 
     async def request(
         self,
@@ -195,9 +213,11 @@ class GuardedClient:
         """
         body = bytearray()
         started = time.monotonic()
+        pool = self._least_busy()
+        pool.busy += 1
         try:
             with anyio.fail_after(deadline_seconds):
-                async with self._client.stream(
+                async with pool.client.stream(
                     method,
                     url,
                     headers=dict(headers or {}),
@@ -214,6 +234,8 @@ class GuardedClient:
         except TimeoutError as error:
             waited = time.monotonic() - started
             raise httpx2.ReadTimeout(f"no whole answer within {waited:.1f} s") from error
+        finally:
+            pool.busy -= 1
         named = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, named, bytes(body), ends)
 
