@@ -13,8 +13,14 @@ from core.api.pagination import NewestFirst
 from core.api.serializers import ReasonSerializer
 from core.api.views import ApiViewSet
 from incidents.api import service_serializers as shapes
-from incidents.api.filters import MonitorFilters, ReleaseFilters, SampleFilters, ServiceFilters
-from incidents.models import Monitor, Release, Sample, Service
+from incidents.api.filters import (
+    MonitorFilters,
+    ReleaseFilters,
+    RollupFilters,
+    SampleFilters,
+    ServiceFilters,
+)
+from incidents.models import Monitor, Release, Rollup, Sample, Service
 from incidents.selectors.records import get_monitor, get_service, live_version
 from incidents.services import monitors, services
 
@@ -29,6 +35,12 @@ class LatestMeasuredFirst(NewestFirst):
     """As the index of samples has them."""
 
     ordering = ("-at", "-id")
+
+
+class LatestBegunFirst(NewestFirst):
+    """As the key of rollups has them."""
+
+    ordering = ("-start",)
 
 
 class ServiceViewSet(ApiViewSet):
@@ -168,3 +180,17 @@ class SampleViewSet(ApiViewSet):
     def list(self, request: Request, pk: int) -> Response:
         """Samples, the latest first."""
         return self.page(Sample.objects.filter(monitor=get_monitor(pk)), shapes.SampleSerializer)
+
+
+class RollupViewSet(ApiViewSet):
+    """What remains of a monitor's measurements: a row for each five minutes."""
+
+    queryset = Rollup.objects.none()
+    serializer_class = shapes.RollupSerializer
+    pagination_class = LatestBegunFirst
+    scopes = {"GET": "read"}
+    filters = RollupFilters
+
+    def list(self, request: Request, pk: int) -> Response:
+        """Rollups, the latest first; an hour has them 65 minutes after its end, samples until then."""
+        return self.page(Rollup.objects.filter(monitor=get_monitor(pk)), shapes.RollupSerializer)

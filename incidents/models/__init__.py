@@ -4,6 +4,7 @@ from incidents.models.checklists import ChecklistItem
 from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
+from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Release",
     "Responder",
     "RoleGrant",
+    "Rollup",
+    "RollupMark",
     "Sample",
     "Service",
 ]

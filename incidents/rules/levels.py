@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from incidents.playbook import Confirmation, Limits, Share
 from incidents.states import MonitorLevel, SampleOutcome
 
+FAILED = (SampleOutcome.ERROR,)
 _ORDER = (MonitorLevel.OK, MonitorLevel.WARNING, MonitorLevel.HIGH, MonitorLevel.CRITICAL)
 
 

@@ -22,6 +22,7 @@ from incidents.rules.levels import Measured, believed_level, level_of, rank, sam
 from incidents.sources import SOURCES
 from incidents.states import Metric, MonitorLevel, ReleaseState, SampleOutcome
 from incidents.timeline import record_on_service
+from incidents.values import describe_value
 
 EDITABLE = ("source", "interval_seconds", "thresholds", "policy", "on_monitoring_failure", "enabled")
 SAMPLES_AT_ONCE = 5_000
@@ -252,16 +253,3 @@ def _note_cleanliness(
     if but is None:  # nothing was measured: clean since now only where it was not clean before
         live_release = live_release.filter(clean_since__isnull=True)
     live_release.update(clean_since=now if clean else None)
-
-
-def describe_value(metric: str, value: float | None) -> str:
-    """A value with its unit, for people: `33 %`, `120 ms`, `7 in 5 min`."""
-    if value is None:
-        return "no data"
-    if metric in (Metric.ERROR_RATE, Metric.MEMORY_USAGE, Metric.CPU_USAGE):
-        return f"{value * 100:.3g} %"
-    if metric == Metric.RESPONSE_TIME:
-        return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
-    if metric == Metric.SECURITY_EVENTS:
-        return f"{value:.0f} in 5 min"
-    return f"{value:.6g}"
