@@ -185,7 +185,7 @@ class SampleViewSet(ApiViewSet):
 class RollupViewSet(ApiViewSet):
     """What remains of a monitor's measurements: a row for each five minutes."""
 
-    queryset = Rollup.objects.none()
+    queryset = Monitor.objects.none()  # whose the number in the address is
     serializer_class = shapes.RollupSerializer
     pagination_class = LatestBegunFirst
     scopes = {"GET": "read"}

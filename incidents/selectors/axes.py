@@ -50,11 +50,14 @@ def day_text(at: dt.datetime) -> str:
     return f"{at:%a} {at.day} {at:%b}"
 
 
-def value_ticks(high: float) -> list[float]:
-    """Two to four round values up to `high`, zero left out."""
+def value_ticks(high: float, *, whole: bool = False) -> list[float]:
+    """Up to four round values up to `high`, zero left out; with `whole` no fractions."""
     rough = high / 4
     if not math.isfinite(rough) or rough < 1e-300:
         return []
+    if whole:
+        rough = max(rough, 1.0)
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough)
+    steps = (size * factor for factor in (1, 2, 2.5, 5, 10))
+    step = next(step for step in steps if step >= rough and not (whole and step % 1))
     return [step * n for n in range(1, 5) if step * n <= high]

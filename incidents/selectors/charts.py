@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,17 +10,22 @@ from incidents.playbook import Limits
 from incidents.selectors.axes import day_text, time_ticks, value_ticks
 from incidents.selectors.durations import duration_text
 from incidents.selectors.series import Slot, gap_after
+from incidents.states import Metric
 from incidents.values import describe_value
 
 SPARK_BOX = (120.0, 32.0)
 CHART_BOX = (640.0, 160.0)
 HEADROOM = 0.12  # of the height, so that neither the highest value nor its threshold touches the edge
-# A threshold higher than so many times everything else is only named: the line would be flat.
-IN_SIGHT = 3.0
+# What lies higher than so many times everything below it is only named: the line would be flat.
+FIRST_IN_SIGHT = 10.0  # the mildest threshold, over the highest value
+IN_SIGHT = 3.0  # the others
+WHOLE = (Metric.RESPONSE_TIME, Metric.SECURITY_EVENTS)  # described without fractions
 HINTS = 64  # columns that say their values under the pointer
 ROWS = 16  # of the table beside the picture
-LABEL_ROWS = (10, 22, 34)
-LETTER = 5.4  # the width of one, about
+LABEL_ROWS = (-6, -24)  # above the picture, so that no label hides what was measured
+LAST_QUARTER = 0.75  # where labels stand to the left of their line
+LETTER = 9.0  # the width of one, about, on a phone
+KINDS = ("incident", "rollback", "release")  # whose labels are placed first
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Moment:
-    """Something worth a mark: `kind` is "release", "rollback" or "incident"."""
+    """Something worth a mark: `kind` is one of KINDS."""
 
     at: dt.datetime
     label: str
@@ -52,7 +56,6 @@ class Mark:
     label: str
     kind: str
     label_y: int | None
-    text: str
 
 
 @dataclass(frozen=True)
@@ -196,9 +199,11 @@ def draw_chart(
         ),
         beyond_text=", ".join(f"{name} {describe_value(metric, at)}" for name, at in far),
         marks=tuple(_marks(moments, scale)),
-        values=tuple((scale.y(at), describe_value(metric, at)) for at in value_ticks(scale.high)),
+        values=tuple(
+            (scale.y(at), _axis_text(metric, at)) for at in value_ticks(scale.high, whole=metric in WHOLE)
+        ),
         times=tuple((scale.x(at), text) for at, text in time_ticks(start, end)),
-        hints=tuple(_hints(metric, slots, scale)),
+        hints=tuple(_hints(metric, slots, scale, moments)),
         rows=tuple(_rows(metric, slots, scale)),
         summary=_summary(metric, slots, start, end),
     )
@@ -233,8 +238,10 @@ def _in_sight(
     slots: Sequence[Slot], lines: Sequence[tuple[str, float]]
 ) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
     """The thresholds that are drawn, and those too high for it; the mildest is always drawn."""
-    highest = [slot.high for slot in slots if slot.high is not None]
-    top = max([*highest, *(limit for _level, limit in lines[:1])], default=0.0)
+    top = max((slot.high for slot in slots if slot.high is not None), default=0.0)
+    first = lines[0][1] if lines else 0.0
+    if top <= 0 or first / FIRST_IN_SIGHT <= top:
+        top = max(top, first)
     near = [line for line in lines if line[1] / IN_SIGHT <= top]
     return near, [line for line in lines if line not in near]
 
@@ -261,17 +268,23 @@ def _unanswered(
 
 
 def _marks(moments: Sequence[Moment], scale: Scale) -> Iterator[Mark]:
-    """The moments from left to right; a label takes the first row where it lies on no other."""
-    free = dict.fromkeys(LABEL_ROWS, -math.inf)
-    for moment in sorted(moments, key=lambda moment: moment.at):
-        if not scale.covers(moment.at):
-            continue
+    """The moments from left to right; a label takes the first row where it lies on no other.
+
+    Where there is room for some, incidents and rollbacks come before releases, and new before old.
+    """
+    shown = [moment for moment in moments if scale.covers(moment.at)]
+    taken: dict[int, list[tuple[float, float]]] = {row: [] for row in LABEL_ROWS}
+    rows: dict[Moment, int] = {}
+    for moment in sorted(shown, key=lambda one: (KINDS.index(one.kind), -one.at.timestamp())):
         x, width = scale.x(moment.at), 8 + LETTER * len(moment.label)
-        left = x - width if x > 0.78 * scale.box[0] else x
-        row = next((row for row in LABEL_ROWS if free[row] <= left), None)
-        if row is not None:
-            free[row] = left + width
-        yield Mark(x, moment.label, moment.kind, row, moment.text or moment.label)
+        left = x - width if x > LAST_QUARTER * scale.box[0] else x
+        for row, others in taken.items():
+            if all(left + width <= begin or left >= end for begin, end in others):
+                others.append((left, left + width))
+                rows[moment] = row
+                break
+    for moment in sorted(shown, key=lambda one: one.at):
+        yield Mark(scale.x(moment.at), moment.label, moment.kind, rows.get(moment))
 
 
 def _columns(slots: Sequence[Slot], scale: Scale, count: int) -> Iterator[tuple[int, list[Slot]]]:
@@ -282,14 +295,20 @@ def _columns(slots: Sequence[Slot], scale: Scale, count: int) -> Iterator[tuple[
     yield from columns.items()
 
 
-def _hints(metric: str, slots: Sequence[Slot], scale: Scale) -> Iterator[Hint]:
+def _hints(metric: str, slots: Sequence[Slot], scale: Scale, moments: Sequence[Moment]) -> Iterator[Hint]:
     width = scale.box[0] / HINTS
     for column, found in _columns(slots, scale, HINTS):
         row = _row(metric, found, scale)
         said = row.mean if row.low == row.high else f"{row.mean}, {row.low} to {row.high}"
         if row.unanswered:
             said += f"; {row.unanswered} of {sum(slot.samples for slot in found)} without an answer"
-        yield Hint(round(column * width, 1), round(width, 1), f"{row.text} UTC: {said}")
+        begin, end = column * width, (column + 1) * width
+        happened = [m.text or m.label for m in moments if scale.covers(m.at) and begin <= scale.x(m.at) < end]
+        yield Hint(round(begin, 1), round(width, 1), f"{row.text} UTC: {'; '.join([said, *happened])}")
+
+
+def _axis_text(metric: str, value: float) -> str:
+    return describe_value(metric, value).removesuffix(" in 5 min")
 
 
 def _rows(metric: str, slots: Sequence[Slot], scale: Scale) -> Iterator[Row]:

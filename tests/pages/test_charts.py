@@ -95,7 +95,9 @@ def test_an_incident_that_one_may_not_see_is_not_marked(
 def test_a_chart_says_in_words_what_it_draws(ida: Client, monitor: Monitor, now: dt.datetime) -> None:
     Sample.objects.filter(monitor=monitor, at__gte=now - HOUR / 2).update(outcome="error", value=None)
     text = ida.get(ADDRESS).content.decode()
-    assert re.search(r'aria-label="Error rate, [^"]* checks in [^"]* min[^"]*, between [^"]* without an answer\."', text)
+    assert re.search(
+        r'aria-label="Error rate, [^"]* checks in [^"]* min[^"]*, between [^"]* without an answer\."', text
+    )
     assert f'<details class="small" id="chart-{monitor.pk}">' in text
     assert "<title>" in text.split('class="hint"')[1]
     assert 'class="unanswered" x=' in text

@@ -131,6 +131,10 @@ def test_a_threshold_far_above_everything_is_named_and_does_not_flatten_the_line
     assert chart.beyond_text == "high 5000 ms, critical 10.0 s"
     ((first, *_rest),) = points(chart.line)
     assert first[1] < 100  # well up in the picture
+    none_near = draw(slots_of([1, 2]), metric="response_time", limits=limits)
+    assert none_near.thresholds == ()
+    assert none_near.beyond_text == "warning 200 ms, high 5000 ms, critical 10.0 s"
+    assert len(draw(slots_of([0, 0]), metric="response_time", limits=limits).thresholds) == 1
     reached = draw(slots_of([100, 4_000]), metric="response_time", limits=limits)
     assert [limit.level for limit in reached.thresholds] == ["warning", "high", "critical"]
     assert reached.beyond_text == ""
@@ -159,8 +163,18 @@ def test_labels_of_marks_never_lie_on_each_other() -> None:
     labelled = [mark for mark in chart.marks if mark.label_y is not None]
     assert 8 <= len(labelled) < 30
     for y in {mark.label_y for mark in labelled}:
-        at = [mark.x for mark in labelled if mark.label_y == y and mark.x <= 0.78 * CHART_BOX[0]]
+        at = [mark.x for mark in labelled if mark.label_y == y]
         assert all(after - before > 30 for before, after in itertools.pairwise(at))
+
+
+def test_where_there_is_little_room_an_incident_is_named_before_releases() -> None:
+    at = START + dt.timedelta(minutes=30)
+    moments = [Moment(at + dt.timedelta(seconds=n), f"2.0.{n}", "release") for n in range(9)]
+    moments.append(Moment(at + dt.timedelta(seconds=9), "P0", "incident", "P0 INC-1 declared"))
+    chart = draw(slots_of([0.01] * 60), moments=moments)
+    assert chart.marks[-1].label_y == -6
+    assert [mark.label for mark in chart.marks if mark.label_y is not None] == ["2.0.8", "P0"]
+    assert "P0 INC-1 declared" in next(hint.text for hint in chart.hints if "2.0.8" in hint.text)
 
 
 def test_the_table_and_the_hints_say_what_the_picture_shows() -> None:
@@ -200,6 +214,7 @@ def test_an_axis_of_values_has_a_few_round_marks(high: float) -> None:
     assert len(ticks) <= 4
     assert all(0 < tick <= high and math.isfinite(tick) for tick in ticks)
     assert len(ticks) >= 2 or high < 1e-290
+    assert all(tick % 1 == 0 for tick in value_ticks(high, whole=True))
 
 
 @pytest.mark.parametrize(
