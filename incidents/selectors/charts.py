@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -50,12 +51,16 @@ class Moment:
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment in a chart. `label_y` is None where its label would lie on another's."""
+    """A moment in a chart. `label_y` is None where its label would lie on another's.
+
+    `before` says that the label ends at the line instead of beginning there.
+    """
 
     x: float
     label: str
     kind: str
     label_y: int | None
+    before: bool
 
 
 @dataclass(frozen=True)
@@ -274,17 +279,19 @@ def _marks(moments: Sequence[Moment], scale: Scale) -> Iterator[Mark]:
     """
     shown = [moment for moment in moments if scale.covers(moment.at)]
     taken: dict[int, list[tuple[float, float]]] = {row: [] for row in LABEL_ROWS}
-    rows: dict[Moment, int] = {}
+    places: dict[Moment, tuple[int, bool]] = {}
     for moment in sorted(shown, key=lambda one: (KINDS.index(one.kind), -one.at.timestamp())):
         x, width = scale.x(moment.at), 8 + LETTER * len(moment.label)
-        left = x - width if x > LAST_QUARTER * scale.box[0] else x
-        for row, others in taken.items():
-            if all(left + width <= begin or left >= end for begin, end in others):
-                others.append((left, left + width))
-                rows[moment] = row
+        sides = [(x, x + width, False)] if x <= LAST_QUARTER * scale.box[0] else []
+        sides += [(x - width, x, True)] if x >= width else []
+        for row, (left, right, before) in itertools.product(LABEL_ROWS, sides):
+            if all(right <= begin or left >= end for begin, end in taken[row]):
+                taken[row].append((left, right))
+                places[moment] = (row, before)
                 break
     for moment in sorted(shown, key=lambda one: one.at):
-        yield Mark(scale.x(moment.at), moment.label, moment.kind, rows.get(moment))
+        row_of, before = places.get(moment, (None, False))
+        yield Mark(scale.x(moment.at), moment.label, moment.kind, row_of, before)
 
 
 def _columns(slots: Sequence[Slot], scale: Scale, count: int) -> Iterator[tuple[int, list[Slot]]]:
