@@ -288,7 +288,7 @@ def test_a_series_is_whole_across_the_mark(monitor: Monitor, now: dt.datetime) -
     count = 26 * 60
     for minute in range(count):
         add(monitor, now - dt.timedelta(minutes=minute), None if minute % 10 == 3 else float(minute))
-    for hours in (24, 30):
+    for hours in (6, 24, 30):
         before = series_of([monitor], start=now - hours * HOUR, end=now, now=now)
         roll_up(now=now)
         after = series_of([monitor], start=now - hours * HOUR, end=now, now=now)

@@ -122,6 +122,8 @@ def test_failed_checks_break_the_line_and_are_shaded_together() -> None:
     per_minute = CHART_BOX[0] / 60
     assert [shade.width / per_minute for shade in chart.unanswered] == pytest.approx([3, 1], abs=0.1)
     assert "4 without an answer" in chart.summary
+    between = draw(slots_of([0.01, None, 0.01], every=dt.timedelta(seconds=20)))
+    assert [len(stretch) for stretch in points(between.line)] == [1, 1]  # however close the others are
 
 
 def test_a_threshold_far_above_everything_is_named_and_does_not_flatten_the_line() -> None:
