@@ -169,7 +169,6 @@ def _fine_from(
     if mark is None:
         return start
     kept = settings.RETENTION_SAMPLES_DAYS
-    # An hour that is being forgotten is half there; the next is whole.
     if end - start <= FINE and (not kept or start > now - dt.timedelta(days=kept)):
         return start
     return mark

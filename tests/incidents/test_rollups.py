@@ -332,3 +332,23 @@ def test_what_is_not_there_yet_is_no_empty_space(monitor: Monitor, now: dt.datet
     add(monitor, now - 2 * HOUR, 1)  # pushed with a time before
     assert series_of([monitor], **asked).start == now - 2 * HOUR
     assert series_of([], **asked).slots == {}
+
+
+def test_a_short_span_of_last_week_is_drawn_from_what_is_left_of_it(
+    monitor: Monitor, now: dt.datetime
+) -> None:
+    """The soak of an old rollback."""
+    begun = now - 5 * DAY
+    for minute in range(20):
+        add(monitor, begun + dt.timedelta(minutes=minute), float(minute))
+    asked = {"start": begun, "end": begun + dt.timedelta(minutes=20), "now": now}
+    Monitor.objects.update(created_at=now - 9 * DAY)
+    monitor.refresh_from_db()
+    roll_up(now=now)
+    while forgotten(now)["samples"]:
+        pass
+    assert not Sample.objects.exists()
+    found = series_of([monitor], **asked).slots[monitor.pk]
+    assert 3 <= len(found) <= 5
+    assert min(slot.low or 0 for slot in found) < 5
+    assert max(slot.high or 0 for slot in found) > 14
