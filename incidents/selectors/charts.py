@@ -25,17 +25,19 @@ HINTS = 64  # columns that say their values under the pointer
 ROWS = 16  # of the table beside the picture
 LABEL_ROWS = (-6, -24)  # above the picture, so that no label hides what was measured
 LAST_QUARTER = 0.75  # where labels stand to the left of their line
+LINE_HEIGHT = 18.0
 LETTER = 9.0  # the width of one, about, on a phone
 KINDS = ("incident", "rollback", "release")  # whose labels are placed first
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A line across the chart."""
+    """A line across the chart; its label begins at `label_x`."""
 
     y: float
     label: str
     level: str
+    label_x: float
 
 
 @dataclass(frozen=True)
@@ -199,9 +201,7 @@ def draw_chart(
         line=line_path(slots, scale, gap),
         band=_band_path(slots, scale, gap),
         unanswered=tuple(_unanswered(slots, scale, dt.timedelta(seconds=interval_seconds), step)),
-        thresholds=tuple(
-            Threshold(scale.y(at), f"{name} {describe_value(metric, at)}", name) for name, at in near
-        ),
+        thresholds=tuple(_thresholds(metric, near, scale)),
         beyond_text=", ".join(f"{name} {describe_value(metric, at)}" for name, at in far),
         marks=tuple(_marks(moments, scale)),
         values=tuple(
@@ -249,6 +249,17 @@ def _in_sight(
         top = max(top, first)
     near = [line for line in lines if line[1] / IN_SIGHT <= top]
     return near, [line for line in lines if line not in near]
+
+
+def _thresholds(metric: str, lines: Sequence[tuple[str, float]], scale: Scale) -> Iterator[Threshold]:
+    """The lines; where two lie close the label of the second stands beside that of the first."""
+    before: Threshold | None = None
+    for level, limit in lines:
+        y, x = scale.y(limit), 2.0
+        if before is not None and abs(before.y - y) < LINE_HEIGHT:
+            x = before.label_x + LETTER * len(before.label)
+        before = Threshold(y, f"{level} {describe_value(metric, limit)}", level, x)
+        yield before
 
 
 def _unanswered(

@@ -142,6 +142,13 @@ def test_a_threshold_far_above_everything_is_named_and_does_not_flatten_the_line
     assert reached.beyond_text == ""
 
 
+def test_labels_of_thresholds_that_lie_close_stand_side_by_side() -> None:
+    high, critical = draw(slots_of([0.4])).thresholds
+    assert high.y - critical.y < 18 and critical.label_x > 50
+    high, critical = draw(slots_of([0.04])).thresholds
+    assert high.y - critical.y > 18 and high.label_x == critical.label_x == 2
+
+
 def test_where_less_is_worse_the_thresholds_lie_below() -> None:
     limits = Limits(warning=30, critical=7, direction="below")
     chart = draw(slots_of([80, 79, 5]), metric="days", limits=limits)
