@@ -226,9 +226,9 @@ def test_no_sample_goes_before_it_is_rolled_up(monitor: Monitor, now: dt.datetim
 
 
 def test_rollups_are_forgotten_too(monitor: Monitor, now: dt.datetime) -> None:
+    row = {"samples": 1, "measured": 1, "unanswered": 0, "low": 1, "high": 1, "total": 1, "level": "ok"}
     for age in (36, 34):
-        add(monitor, now - age * DAY, 1)
-    roll_up(now=now)
+        Rollup.objects.create(monitor=monitor, start=now - age * DAY, **row)
     assert forgotten(now)["rollups"] == 1
     assert Rollup.objects.get().start > now - 35 * DAY
 

@@ -34,9 +34,9 @@ def fill(
 
 @pytest.fixture
 def monitor(shop: Service, now: dt.datetime) -> Monitor:
-    """31 days of a monitor, all but the last hours rolled up."""
+    """A day of a monitor, all but the last hours rolled up."""
     found = watch("shop", now)
-    fill(found, now, 31)
+    fill(found, now, 1)
     roll_up(now=now)
     return found
 
@@ -152,7 +152,7 @@ def test_pages_cost_the_same_whatever_the_range_the_monitors_and_the_history(
     declare(commander, now, 99, "shop")
     prices = {address: count_queries(ida, address) for address in (ADDRESS, "/")}
     for number in range(6):
-        fill(watch("shop", now), now, 4, dt.timedelta(minutes=30))
+        fill(watch("shop", now), now, 1, dt.timedelta(minutes=30))
         record_release(service_id=shop.pk, version=f"3.{number}", actor=SYSTEM, now=now - number * HOUR)
         declare(commander, now, number, "shop")
     roll_up(now=now)
