@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test fuzz faults upgrade-test check bench deploy-check lock screenshots clean
+.PHONY: run break test fuzz faults upgrade-test check bench bench-history deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -64,6 +64,9 @@ bench: $(VENV)/dev  ## speed beside the machine's ceiling, on a database of its 
 	  $(BIN)/python -m bench --var-dir "$(TEST_VAR_DIR)/bench" --out "$(TEST_VAR_DIR)/RESULTS.md" $(ARGS); code=$$?; \
 	  if [ -z "$(ARGS)" ] && [ -f "$(TEST_VAR_DIR)/RESULTS.md" ]; then cp "$(TEST_VAR_DIR)/RESULTS.md" bench/RESULTS.md; fi; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+bench-history: $(VENV)/dev  ## pages, rolling up and forgetting with 1, 10 and 100 times the samples; ten minutes
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.history $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 lock:  ## lock the requirements with hashes, for all platforms (needs uv)
 	UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -15,7 +15,8 @@ PGHISTORY_CONTEXT_FIELD = pghistory.ContextJSONField()
 PGHISTORY_OBJ_FIELD = pghistory.ObjForeignKey(related_name="+", related_query_name="+")
 
 # --- retention: days until a row is forgotten, 0 keeps it for ever; see RETENTION in the wiring ---
-RETENTION_SAMPLES_DAYS = env.int("RETENTION_SAMPLES_DAYS", default=30)  # measurements
+RETENTION_SAMPLES_DAYS = env.int("RETENTION_SAMPLES_DAYS", default=3)  # measurements, once rolled up
+RETENTION_ROLLUPS_DAYS = env.int("RETENTION_ROLLUPS_DAYS", default=35)  # their five minutes
 RETENTION_OUTPUT_DAYS = env.int("RETENTION_OUTPUT_DAYS", default=90)  # of commands, after the rollback's end
 RETENTION_SESSIONS_DAYS = env.int("RETENTION_SESSIONS_DAYS", default=1)  # after a session ended
 RETENTION_CACHE_DAYS = env.int("RETENTION_CACHE_DAYS", default=1)  # after an entry ended

@@ -71,6 +71,7 @@ SWEEPS = (
     ("incidents.sweep_blindness", "incidents.services.breaches.answer_blindness", 5.0),
     ("incidents.sweep_outages", "incidents.services.outages.end_outage", 5.0),
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
+    ("incidents.sweep_rollups", "incidents.services.rollups.roll_up", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
@@ -89,6 +90,7 @@ WATCHDOG_ROUNDS = (("runner presence", "rollbacks.executor.presence.report_watch
 # What is forgotten: (name, object with count(before) and forget(before, limit), setting with its days).
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
+    ("rollups", "incidents.retention.ROLLUPS", "RETENTION_ROLLUPS_DAYS"),
     ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
@@ -115,6 +117,7 @@ DUE_WORK = (
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
 OWN_TROUBLES = (
+    "incidents.selectors.rollups.late_rollups",
     "comms.selectors.operation.dead_deliveries",
     "rollbacks.selectors.runners.missing_runners",
 )

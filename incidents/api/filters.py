@@ -123,3 +123,12 @@ class SampleFilters(Filters):
     before = Moment(required=False)
 
     LOOKUPS = {"after": "at__gte", "before": "at__lt"}
+
+
+class RollupFilters(Filters):
+    """A span of time by when the five minutes begin: `after` is part of it, `before` is not."""
+
+    after = Moment(required=False)
+    before = Moment(required=False)
+
+    LOOKUPS = {"after": "start__gte", "before": "start__lt"}

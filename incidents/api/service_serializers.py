@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from core.api.fields import Choice, Flag, Line, Moment, Number, WholeNumber
 from core.api.serializers import StrictSerializer
-from incidents.models import Monitor, Release, Sample, Service
+from incidents.models import Monitor, Release, Rollup, Sample, Service
 from incidents.models.services import slug_validator
 from incidents.states import FailureKind, MonitorLevel, OnMonitoringFailure, ReleaseState, SampleOutcome
 
@@ -167,6 +167,23 @@ class AcceptedSamplesSerializer(serializers.Serializer[Any]):
     """How many of the samples had not been sent before."""
 
     accepted = serializers.IntegerField()
+
+
+class RollupSerializer(serializers.ModelSerializer[Rollup]):
+    """Five minutes of samples; `min`, `max` and `mean` are null when none had a value.
+
+    `level` is the worst of those that had one, `unknown` when none had.
+    """
+
+    min = serializers.FloatField(source="low", allow_null=True)
+    max = serializers.FloatField(source="high", allow_null=True)
+    mean = serializers.FloatField(allow_null=True)
+    level = serializers.ChoiceField(choices=MonitorLevel.choices)
+
+    class Meta:
+        model = Rollup
+        fields = ("start", "samples", "measured", "unanswered", "min", "max", "mean", "level")
+        read_only_fields = fields
 
 
 class MonitorHealthSerializer(serializers.ModelSerializer[Monitor]):

@@ -14,9 +14,15 @@ from core.api.pagination import NewestFirst
 from core.api.serializers import ReasonSerializer
 from core.api.views import ApiViewSet
 from incidents.api import service_serializers as shapes
-from incidents.api.filters import MonitorFilters, ReleaseFilters, SampleFilters, ServiceFilters
+from incidents.api.filters import (
+    MonitorFilters,
+    ReleaseFilters,
+    RollupFilters,
+    SampleFilters,
+    ServiceFilters,
+)
 from incidents.facts import Reading
-from incidents.models import Monitor, Release, Sample, Service
+from incidents.models import Monitor, Release, Rollup, Sample, Service
 from incidents.selectors.records import get_monitor, get_service, live_version
 from incidents.services import measuring, monitors, services
 from incidents.states import SampleOutcome
@@ -32,6 +38,12 @@ class LatestMeasuredFirst(NewestFirst):
     """As the index of samples has them."""
 
     ordering = ("-at", "-id")
+
+
+class LatestBegunFirst(NewestFirst):
+    """As the key of rollups has them."""
+
+    ordering = ("-start",)
 
 
 class ServiceViewSet(ApiViewSet):
@@ -189,6 +201,20 @@ class SampleViewSet(ApiViewSet):
         readings = [_reading(**sample) for sample in self.bodies(shapes.PushedSampleSerializer)]
         accepted = measuring.push_samples(monitor_id=monitor.pk, readings=readings, **self.by())
         return Response({"accepted": accepted}, status=202)
+
+
+class RollupViewSet(ApiViewSet):
+    """What remains of a monitor's measurements: a row for each five minutes."""
+
+    queryset = Monitor.objects.none()  # whose the number in the address is
+    serializer_class = shapes.RollupSerializer
+    pagination_class = LatestBegunFirst
+    scopes = {"GET": "read"}
+    filters = RollupFilters
+
+    def list(self, request: Request, pk: int) -> Response:
+        """Rollups, the latest first; an hour has them 65 minutes after its end, samples until then."""
+        return self.page(Rollup.objects.filter(monitor=get_monitor(pk)), shapes.RollupSerializer)
 
 
 def _reading(value: float | None, at: dt.datetime | None = None, volume: float | None = None) -> Reading:

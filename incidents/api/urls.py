@@ -15,6 +15,7 @@ router.register("services", on_services.ServiceViewSet)
 router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "service-release")
 router.register("monitors", on_services.MonitorViewSet)
 router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
+router.register("monitors/<int:pk>/rollups", on_services.RollupViewSet, "monitor-rollup")
 
 RELEASE = "services/<str:slug>/releases/<path:version>"  # a version may hold slashes
 urlpatterns = [

@@ -5,6 +5,7 @@ from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
 from incidents.models.outages import MonitoringOutage
+from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Release",
     "Responder",
     "RoleGrant",
+    "Rollup",
+    "RollupMark",
     "Sample",
     "Service",
 ]

@@ -7,32 +7,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db import connection
 from django.urls import reverse
 
 from incidents import policy
 from incidents.models import Monitor, Release
-from incidents.selectors.charts import SPARK_BOX, Point, limit_lines, polyline, scale_for
+from incidents.selectors.charts import SPARK_BOX, limit_lines, line_path, scale_for
+from incidents.selectors.series import SPARK_SLOTS, Slot, gap_after, recent_series
 from incidents.states import Metric, MonitorLevel
 from incidents.values import describe_value
-
-SPARK_SAMPLES = 60
-CHART_SAMPLES = 240
-
-# A lateral join reads only the newest rows of each monitor from the index, however long its history is.
-_LATEST = """
-SELECT wanted.id, latest.at, latest.value
-  FROM unnest(%s::bigint[]) AS wanted(id)
- CROSS JOIN LATERAL (SELECT at, value, id FROM incidents_sample
-                      WHERE monitor_id = wanted.id ORDER BY at DESC, id DESC LIMIT %s) AS latest
- WHERE latest.value IS NOT NULL
- ORDER BY latest.at, latest.id
-"""
 
 
 @dataclass(frozen=True)
 class MetricLine:
-    """One metric of one service: `spark` are a polyline's points in a 120x32 box."""
+    """One metric of one service: `spark` is the `d` of a path in a 120x32 box: the last hour."""
 
     id: int
     metric: str
@@ -48,16 +35,6 @@ class MetricLine:
     service: str = ""
     service_url: str = ""
     error: str = ""
-
-
-def latest_points(monitor_ids: Iterable[int], *, count: int = SPARK_SAMPLES) -> dict[int, list[Point]]:
-    """The newest measured values of each monitor, oldest first (one query)."""
-    found: dict[int, list[Point]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(_LATEST, [list(monitor_ids), count])
-        for monitor_id, at, value in cursor.fetchall():
-            found[monitor_id].append(Point(at, value))
-    return found
 
 
 def releases_by_service(service_ids: Iterable[int], *, since: dt.datetime) -> dict[int, list[Release]]:
@@ -76,11 +53,11 @@ def metric_lines(
     `name_service` puts the service's name and address on the line; the monitors then need their
     service loaded.
     """
-    points = latest_points([monitor.pk for monitor in monitors])
-    oldest = min((seen[0].at for seen in points.values()), default=now)
+    slots = recent_series([monitor.pk for monitor in monitors], now=now)
+    oldest = min((seen[0].at for seen in slots.values()), default=now)
     releases = releases_by_service({monitor.service_id for monitor in monitors}, since=oldest)
     return {
-        monitor.pk: _line(monitor, points.get(monitor.pk, []), releases, name_service=name_service)
+        monitor.pk: _line(monitor, slots.get(monitor.pk, []), releases, now=now, name_service=name_service)
         for monitor in monitors
     }
 
@@ -92,16 +69,18 @@ def metric_label(metric: str) -> str:
 
 def _line(
     monitor: Monitor,
-    points: Sequence[Point],
+    slots: Sequence[Slot],
     releases: Mapping[int, Sequence[Release]],
     *,
+    now: dt.datetime,
     name_service: bool,
 ) -> MetricLine:
     limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)
     lines = limit_lines(limits)
     sign = "<" if limits and limits.direction == "below" else ">"
-    start, end = (points[0].at, points[-1].at) if points else (dt.datetime.min, dt.datetime.min)
-    scale = scale_for(points, [value for _name, value in lines[:1]], start=start, end=end, box=SPARK_BOX)
+    start = slots[0].at if slots else now
+    scale = scale_for(slots, [value for _name, value in lines[:1]], start=start, end=now, box=SPARK_BOX)
+    gap = gap_after(monitor.interval_seconds, (now - start) / SPARK_SLOTS)
     deployed = [release.deployed_at for release in releases.get(monitor.service_id, [])]
     level = MonitorLevel(monitor.level)
     service = monitor.service if name_service else None
@@ -112,9 +91,9 @@ def _line(
         value_text=describe_value(monitor.metric, monitor.last_value),
         level=level.value if monitor.checked_at else MonitorLevel.UNKNOWN.value,
         level_label=str(level.label) if monitor.checked_at else "Not checked yet",
-        spark=polyline(points, scale),
+        spark=line_path(slots, scale, gap),
         threshold_y=scale.y(lines[0][1]) if lines else None,
-        release_marks=tuple(scale.x(at) for at in deployed if points and scale.covers(at)),
+        release_marks=tuple(scale.x(at) for at in deployed if slots and scale.covers(at)),
         checked_at=monitor.checked_at,
         thresholds_text=", ".join(
             f"{name} {sign} {describe_value(monitor.metric, value)}" for name, value in lines

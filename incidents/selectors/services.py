@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from django.urls import reverse
 
 from core.actors import Actor
@@ -17,12 +17,22 @@ from incidents.panels import ServiceNote, service_notes
 from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import IncidentCard, cards_of_service
-from incidents.selectors.charts import Chart, Moment, Point, draw_chart
+from incidents.selectors.charts import Chart, Moment, draw_chart
 from incidents.selectors.durations import duration_text
-from incidents.selectors.metrics import CHART_SAMPLES, MetricLine, latest_points, metric_label, metric_lines
+from incidents.selectors.metrics import MetricLine, metric_label, metric_lines
+from incidents.selectors.series import Series, series_of
 from incidents.states import MonitorLevel, ReleaseState
 
 LEDGER_LENGTH = 30
+MOMENTS = 60  # of a kind in a chart, the newest
+RANGES = {
+    "1h": dt.timedelta(hours=1),
+    "6h": dt.timedelta(hours=6),
+    "24h": dt.timedelta(hours=24),
+    "7d": dt.timedelta(days=7),
+    "30d": dt.timedelta(days=30),
+}
+DEFAULT_RANGE = "1h"
 _NOTES = {
     ReleaseState.GOOD: "Verified good: a rollback may return to it.",
     ReleaseState.SUPERSEDED: "Replaced before it had run long enough without a complaint.",
@@ -91,7 +101,9 @@ class ServicePage:
 
     service: ServiceFacts
     notes: tuple[ServiceNote, ...]
+    range: str
     charts: tuple[Chart, ...]
+    moments: tuple[Moment, ...]
     releases: tuple[LedgerLine, ...]
     monitors: tuple[MonitorLine, ...]
     incidents: tuple[IncidentCard, ...]
@@ -105,22 +117,28 @@ def list_tiles(*, now: dt.datetime) -> tuple[ServiceTile, ...]:
     return tuple(sorted(tiles, key=lambda tile: (-rank(MonitorLevel(tile.state)), tile.name, tile.slug)))
 
 
-def get_service_page(actor: Actor, slug: str, *, now: dt.datetime) -> ServicePage:
-    """One service with its charts, ledger and incidents; raises NotFound."""
+def get_service_page(
+    actor: Actor, slug: str, *, now: dt.datetime, range_key: str = DEFAULT_RANGE
+) -> ServicePage:
+    """One service with its charts of one of RANGES, its ledger and its incidents; raises NotFound."""
     found = _with_monitors_and_releases(Service.objects.filter(slug=slug))
     if not found:
         raise NotFound("No such service.")
     service = found[0]
     monitors = list(service.monitors.all())
     releases = list(service.releases.all()[:LEDGER_LENGTH])
-    points = latest_points([monitor.pk for monitor in monitors], count=CHART_SAMPLES)
-    moments = _moments(actor, service, releases, points.values())
+    series = series_of(monitors, start=now - RANGES[range_key], end=now, now=now)
+    moments = _moments(actor, service, since=series.start)
     lines = metric_lines(monitors, now=now)
     tile = _tile(service, lines)
     return ServicePage(
         service=ServiceFacts(**vars(tile), tier=service.tier, procedure=service.procedure),
         notes=service_notes(actor, service, now=now),
-        charts=tuple(_chart(monitor, points.get(monitor.pk, []), moments) for monitor in monitors),
+        range=range_key,
+        charts=tuple(
+            chart_of(monitor, series, value=monitor.last_value, moments=moments) for monitor in monitors
+        ),
+        moments=tuple(moments),
         releases=tuple(_ledger_line(actor, service, release) for release in releases),
         monitors=tuple(_monitor_line(monitor, lines[monitor.pk]) for monitor in monitors),
         incidents=cards_of_service(actor, service.pk, now=now),
@@ -166,32 +184,44 @@ def _tile(service: Service, lines: dict[int, MetricLine]) -> ServiceTile:
     )
 
 
-def _chart(monitor: Monitor, points: Sequence[Point], moments: Sequence[Moment]) -> Chart:
+def chart_of(
+    monitor: Monitor, series: Series, *, value: float | None, moments: Sequence[Moment] = ()
+) -> Chart:
+    """One monitor's part of a series, drawn; `value` is what stands beside its name."""
     return draw_chart(
+        key=f"chart-{monitor.pk}",
         metric=monitor.metric,
         label=metric_label(monitor.metric),
-        level=monitor.level,
-        points=points,
+        level=monitor.level if monitor.checked_at else MonitorLevel.UNKNOWN.value,
+        value=value,
+        slots=series.slots.get(monitor.pk, ()),
+        start=series.start,
+        end=series.end,
+        step=series.step,
+        interval_seconds=monitor.interval_seconds,
         limits=policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds),
         moments=moments,
     )
 
 
-def _moments(
-    actor: Actor, service: Service, releases: Sequence[Release], series: Iterable[Sequence[Point]]
-) -> list[Moment]:
-    oldest = min((points[0].at for points in series if points), default=None)
-    if oldest is None:
-        return []
-    deployed = [Moment(release.deployed_at, release.version, "release") for release in releases]
-    left = [
-        Moment(release.ended_at, f"left {release.version}", "rollback")
-        for release in releases
-        if release.state == ReleaseState.ROLLED_BACK and release.ended_at
-    ]
-    declared = Incident.objects.visible_to(actor).filter(services=service, declared_at__gte=oldest)
-    rows = declared.values_list("declared_at", "severity")[:20]
-    return [*deployed, *left, *(Moment(at, severity, "incident") for at, severity in rows)]
+def _moments(actor: Actor, service: Service, *, since: dt.datetime) -> list[Moment]:
+    """What happened to the service since a moment, oldest first (two queries)."""
+    left = Q(state=ReleaseState.ROLLED_BACK, ended_at__gte=since)
+    found = []
+    for release in service.releases.filter(left | Q(deployed_at__gte=since))[:MOMENTS]:
+        if release.deployed_at >= since:
+            found.append(
+                Moment(release.deployed_at, release.version, "release", f"{release.version} released")
+            )
+        if release.state == ReleaseState.ROLLED_BACK and release.ended_at and release.ended_at >= since:
+            text = f"{release.version} left by a rollback"
+            found.append(Moment(release.ended_at, f"left {release.version}", "rollback", text))
+    declared = Incident.objects.visible_to(actor).filter(services=service, declared_at__gte=since)
+    for incident in declared.order_by("-declared_at")[:MOMENTS]:
+        url = reverse("incidents:incident", args=[incident.ref])
+        text = f"{incident.severity} {incident.ref} declared"
+        found.append(Moment(incident.declared_at, incident.severity, "incident", text, url))
+    return sorted(found, key=lambda moment: moment.at)
 
 
 def _described(source: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from incidents import panels
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
 from incidents.selectors.incident_page import get_incident, view_incident
-from incidents.selectors.services import get_service_page, list_tiles
+from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service_page, list_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
 
@@ -75,9 +75,15 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
 @reading
 def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """One service: its metrics, releases, monitors and incidents."""
-    page = get_service_page(actor, slug, now=utcnow())
-    live = Live(reverse("incidents:service", args=[slug]), f"service:{slug}")
-    return render_page(request, "incidents/service.html", {"live": live, **vars(page)})
+    asked = page_query(request).get("range", "")
+    chosen = asked if asked in RANGES else DEFAULT_RANGE
+    page = get_service_page(actor, slug, now=utcnow(), range_key=chosen)
+    context = {
+        "live": Live(reverse("incidents:service", args=[slug]), f"service:{slug}"),
+        "ranges": [(key, f"?range={key}", key == chosen) for key in RANGES],
+        **vars(page),
+    }
+    return render_page(request, "incidents/service.html", context)
 
 
 def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> dict[str, Any]:

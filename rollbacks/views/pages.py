@@ -35,7 +35,7 @@ def rollback(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
         "approvals": list_approvals(found),
         "phases": list_phases(found, steps),
         "children": list_children(found),
-        "soak": draw_soak(found, steps),
+        "soak": draw_soak(found, steps, now=utcnow()),
         "confirmation": confirmation_of(actor, found, steps),
         "attention": attention_of(actor, found, steps),
     }

@@ -287,6 +287,7 @@ LISTS = (
     "services/shop/releases/",
     "monitors/",
     "monitors/{monitor}/samples/",
+    "monitors/{monitor}/rollups/",
     "rollbacks/",
     "contacts/",
     "procedures/",

@@ -13,9 +13,11 @@ from core.actors import SYSTEM
 from core.models import User
 from incidents.facts import Reading
 from incidents.models import Monitor, Service
+from incidents.rules.rollups import settled_before
 from incidents.services.measuring import observe
 from incidents.services.monitors import create_monitor
-from incidents.states import SampleOutcome
+from incidents.services.rollups import roll_up
+from incidents.states import FailureKind, SampleOutcome
 
 SOURCE = {"type": "http_json", "url": "http://127.0.0.1:9/metrics.json", "path": "error_rate"}
 
@@ -117,6 +119,41 @@ def test_samples_are_read_by_span(api: APIClient, monitor: Monitor, now: dt.date
     assert [row["value"] for row in everything] == [None, 0.003, 0.002, 0.001, 0.0]
     span = {"after": everything[3]["at"], "before": everything[1]["at"]}
     assert [row["value"] for row in api.get(address, span).json()["results"]] == [0.002, 0.001]
+
+
+def test_rollups_are_read_by_span_and_page(api: APIClient, monitor: Monitor, now: dt.datetime) -> None:
+    end = settled_before(now)
+    for minute, value in enumerate([1.0, 3.0, None] * 20, start=1):
+        reading = Reading(SampleOutcome.OK, value) if value else Reading.failed(FailureKind.TIMED_OUT, "60 s")
+        observe(monitor_id=monitor.pk, reading=reading, now=end - dt.timedelta(minutes=minute))
+    roll_up(now=now)
+    address = f"/api/v1/monitors/{monitor.pk}/rollups/"
+    everything = api.get(address).json()["results"]
+    assert len(everything) == 12
+    assert everything[0] | {"mean": 0} == {
+        "start": f"{end - dt.timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}", "samples": 5, "measured": 4,
+        "unanswered": 1, "min": 1.0, "max": 3.0, "mean": 0, "level": "critical",
+    }  # fmt: skip
+    assert everything[0]["mean"] == pytest.approx(2.0)
+    pages = [api.get(address, {"page_size": 5}).json()]
+    while pages[-1]["next"]:
+        pages.append(api.get(pages[-1]["next"]).json())
+    assert [row for page in pages for row in page["results"]] == everything
+    span = {"after": everything[3]["start"], "before": everything[1]["start"]}
+    assert api.get(address, span).json()["results"] == everything[2:4]
+    assert api.get("/api/v1/monitors/999999/rollups/").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["samples", "rollups"])
+@pytest.mark.parametrize(
+    "wrong", [{"after": "yesterday"}, {"before": ""}, {"after": "2026-13-01T00:00:00Z"}, {"cursor": "x"}]
+)
+def test_a_wrong_span_names_the_parameter(
+    api: APIClient, monitor: Monitor, kind: str, wrong: dict[str, str]
+) -> None:
+    answer = api.get(f"/api/v1/monitors/{monitor.pk}/{kind}/", wrong)
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in wrong]
 
 
 def test_a_release_is_quarantined_and_a_person_lifts_it(

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from core import retention
 from core.models import ApiToken, Event, Heartbeat, Process, User
 from core.selectors.changes import history_models
-from incidents.models import Incident, Monitor, Sample, Service
+from incidents.models import Incident, Monitor, RollupMark, Sample, Service
 from rollbacks.models import Rollback, RollbackStep, StepOutput
 from tests.conftest import make_service
 from tests.pages.conftest import watch
@@ -34,8 +34,9 @@ def add_samples(monitor: Monitor, count: int, at: dt.datetime) -> None:
 def full(shop: Service, incident: Incident, now: dt.datetime, make_user: Callable[..., User]) -> Monitor:
     """Something old and something new in every table that is forgotten."""
     monitor = watch("shop", now)
-    add_samples(monitor, 5, now - 31 * DAY)
-    add_samples(monitor, 3, now - 29 * DAY)
+    add_samples(monitor, 5, now - 4 * DAY)
+    add_samples(monitor, 3, now - 2 * DAY)
+    RollupMark.objects.create(rolled_up_to=now)
     user = make_user("ada")
     for age in (3, 1 / 2):
         at = now - age * DAY
@@ -81,7 +82,7 @@ def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None
     done = {entry.name: entry.rows for entry in retention.run(now=now)}
     assert done == counted | {"admin log": 0}
     assert counted == {
-        "samples": 5, "output": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
+        "samples": 5, "rollups": 0, "output": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
         "admin log": 0,
     }  # fmt: skip
     assert {table: before[table] - count for table, count in left().items()} == {
@@ -130,6 +131,7 @@ def test_rows_that_somebody_holds_are_skipped_and_two_runs_share_the_rest(now: d
     make_service("shop", now)
     monitor = watch("shop", now)
     add_samples(monitor, 3_000, now - 40 * DAY)
+    RollupMark.objects.create(rolled_up_to=now)
     held = list(
         Sample.objects.filter(monitor=monitor, at__lt=now - 30 * DAY).values_list("pk", flat=True)[:100]
     )
