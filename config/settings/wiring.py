@@ -25,11 +25,14 @@ EVENT_CONSUMERS = (
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),
     ("right", "rollbacks.panels.suspect_releases"),
+    ("right", "rollbacks.panels.incident_decisions"),
     ("left", "comms.panels.who_was_told"),
 )
 NOW_PANELS = ()
 # Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
-SERVICE_NOTES = ("rollbacks.panels.readiness",)
+SERVICE_NOTES = ("rollbacks.panels.readiness", "rollbacks.panels.lost_trust")
+# Fragments of right-hand apps on a service's page: function(actor, service) -> Panel or None.
+SERVICE_PANELS = ("rollbacks.panels.service_decisions",)
 
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (

@@ -16,7 +16,7 @@ from incidents import panels
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
 from incidents.selectors.incident_page import get_incident, view_incident
-from incidents.selectors.services import get_service_page, list_tiles
+from incidents.selectors.services import get_service, get_service_page, list_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
 
@@ -75,6 +75,10 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
 @reading
 def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """One service: its metrics, releases, monitors and incidents."""
+    asked = request.GET.get("panel", "")
+    if panels.is_service_panel(asked):
+        panel = panels.service_panel(actor, get_service(slug), asked)
+        return render(request, panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)})
     page = get_service_page(actor, slug, now=utcnow())
     live = Live(reverse("incidents:service", args=[slug]), f"service:{slug}")
     return render_page(request, "incidents/service.html", {"live": live, **vars(page)})
