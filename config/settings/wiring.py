@@ -77,6 +77,7 @@ SWEEPS = (
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
+    ("rollbacks.sweep_unconfirmed", "rollbacks.services.decisions.reconsider_unconfirmed", 5.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),

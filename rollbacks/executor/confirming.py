@@ -19,6 +19,7 @@ from rollbacks.rules.confirmation import Answer, Judged
 from rollbacks.selectors.breaches import judge_breach_of
 from rollbacks.services.decisions import end_unconfirmed
 from rollbacks.states import BreachCheck
+from rollbacks.supervisor.program import failpoint
 from rollbacks.timeline import record_on_rollback
 
 LOOK_EVERY_SECONDS = 1.0
@@ -34,9 +35,15 @@ def has_an_answer(rollback: Rollback, now: dt.datetime) -> bool:
     return judge_breach_of(rollback).answer is not Answer.OPEN or _is_late(rollback, now)
 
 
-@transaction.atomic
 def settle(rollback_id: int, fence: int, now: dt.datetime) -> bool:
     """Go on with a rollback whose breach is confirmed; end one that is not, with nothing changed."""
+    go_on = _settle(rollback_id, fence, now)
+    failpoint("worker.confirmed")
+    return go_on
+
+
+@transaction.atomic
+def _settle(rollback_id: int, fence: int, now: dt.datetime) -> bool:
     rollback = hold(rollback_id, fence)
     judged = judge_breach_of(rollback)
     if judged.answer is Answer.CONFIRMED:
@@ -49,16 +56,19 @@ def settle(rollback_id: int, fence: int, now: dt.datetime) -> bool:
             now=now,
             data={"critical": judged.critical, "measured": judged.measured},
         )
+        failpoint("worker.confirming")
         return True
     refuted = judged.answer is Answer.REFUTED
     _note(rollback, BreachCheck.REFUTED if refuted else BreachCheck.TIMED_OUT)
     end_unconfirmed(rollback, judged, now=now)
+    failpoint("worker.confirming")
     return False
 
 
 def wait(rollback: Rollback, fence: int, now: dt.datetime) -> bool:
     """Nothing more can be done before the answer: look again soon."""
     assert rollback.breach_check_until is not None
+    failpoint("worker.unconfirmed")
     live.poke(f"rollback:{rollback.ref}")
     look = now + dt.timedelta(seconds=LOOK_EVERY_SECONDS)
     return give_back(rollback.pk, fence, min(look, max(now, rollback.breach_check_until)))

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from core.actors import Actor
 from core.events import rfc3339
@@ -14,7 +14,7 @@ from core.playbook import get_playbook
 from incidents.models import Monitor, Release, Service
 from incidents.selectors.outages import freeze_reason
 from incidents.selectors.quiet import maintenance_of
-from incidents.states import IncidentKind, Metric, MonitorLevel, ReleaseState
+from incidents.states import OPEN_STATUSES, IncidentKind, Metric, MonitorLevel, ReleaseState
 from rollbacks import policy
 from rollbacks.facts import Breach
 from rollbacks.models import Decision, Rollback
@@ -31,6 +31,25 @@ DID_NOT_SUCCEED = (RollbackState.FAILED, RollbackState.HANDED_OVER, RollbackStat
 def decision_records(actor: Actor) -> QuerySet[Decision]:
     """The decisions that the actor may see, the newest first."""
     return Decision.objects.visible_to(actor).select_related("service", "incident", "rollback")
+
+
+def unconfirmed_breaches(*, now: dt.datetime) -> QuerySet[Decision]:
+    """Breaches of the last day that were not confirmed, of monitors that are critical all the same.
+
+    Only where nothing was decided about the monitor since, and the incident is still open.
+    """
+    ended = Decision.objects.filter(
+        verdict=Verdict.REFUSED,
+        rollback__isnull=False,
+        rollback__breach_check__in=UNCONFIRMED,
+        at__gt=now - dt.timedelta(seconds=DAY_SECONDS),
+        incident__status__in=OPEN_STATUSES,
+    )
+    since = Decision.objects.filter(
+        service=OuterRef("service"), monitor=OuterRef("monitor"), pk__gt=OuterRef("pk")
+    )
+    critical = Monitor.objects.filter(pk=OuterRef("monitor"), level=MonitorLevel.CRITICAL, enabled=True)
+    return ended.filter(~Exists(since), Exists(critical))
 
 
 def live_release(service: Service) -> Release | None:

@@ -20,7 +20,7 @@ from rollbacks.models import Decision, Rollback
 from rollbacks.rules.admission import Reason, Situation, refusals
 from rollbacks.rules.confirmation import Answer, Judged, judge_breach, seconds_to_confirm
 from rollbacks.selectors.breaches import Answered, answers_until
-from rollbacks.selectors.decisions import evidence_of, situation_of, with_the_brake
+from rollbacks.selectors.decisions import evidence_of, situation_of, unconfirmed_breaches, with_the_brake
 from rollbacks.services.automation import hold_switch
 from rollbacks.services.endings import end_rollback
 from rollbacks.services.requests import request_rollback
@@ -106,6 +106,49 @@ def reconsider_after_release(
     )
     return consider_automatic_rollback(
         incident_ref=incident.ref, service=service, breach=breach, now=now, cause_event=cause_event
+    )
+
+
+def reconsider_unconfirmed(*, now: dt.datetime) -> int:
+    """A breach that was not confirmed goes on after all: decide again. Returns how many were decided.
+
+    While its monitor stays critical no new event asks, so this looks for enough critical measurements
+    since then.
+    """
+    found = unconfirmed_breaches(now=now).values_list("pk", flat=True)
+    return sum(_reconsider(pk, now) for pk in found)
+
+
+@transaction.atomic
+def _reconsider(decision_id: int, now: dt.datetime) -> bool:
+    before = (
+        unconfirmed_breaches(now=now).select_related("service", "incident").filter(pk=decision_id).first()
+    )
+    if before is None or before.monitor is None:
+        return False
+    wanted = policy.automation().confirmation
+    since = [each for each in answers_until(before.monitor, now, count=wanted.of) if each.at > before.at]
+    judged = judge_breach([each.level for each in since], needed=wanted.needed, of=wanted.of)
+    monitor = Monitor.objects.filter(pk=before.monitor).first()
+    if judged.answer is not Answer.CONFIRMED or monitor is None:
+        return False
+    Service.objects.select_for_update(no_key=True).get(pk=before.service_id)
+    if not unconfirmed_breaches(now=now).filter(pk=decision_id).exists():
+        return False  # another sweep was faster
+    breach = Breach(
+        metric=monitor.metric,
+        level=MonitorLevel.CRITICAL,
+        effect=incident_policy.thresholds().effects[MonitorLevel.CRITICAL].rollback,
+        policy=monitor.policy,
+        cause=f"{monitor.metric} is critical again: {judged.critical} of {judged.measured} measurements",
+        monitor=monitor.pk,
+        at=since[0].at,
+    )
+    return (
+        consider_automatic_rollback(
+            incident_ref=before.incident.ref, service=before.service.slug, breach=breach, now=now
+        )
+        is not None
     )
 
 

@@ -23,9 +23,7 @@ STORY = [
 ]  # fmt: skip
 
 
-def test_a_bad_release_is_seen_rolled_back_and_told(
-    launch: Callable[..., Firebreak], tmp_path: Path
-) -> None:
+def test_a_bad_release_is_seen_rolled_back_and_told(launch: Callable[..., Firebreak], tmp_path: Path) -> None:
     firebreak = launch(PLAYBOOK_DIR=str(_with_a_short_cooldown(tmp_path / "playbook")))
     assert firebreak.storefront()["version"] == "1.4.2"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ from rollbacks.models import Decision, Rollback
 from rollbacks.rules.confirmation import Answer, judge_breach, seconds_to_confirm
 from rollbacks.selectors.breaches import confirming_text
 from rollbacks.selectors.decisions import situation_of
-from rollbacks.services.decisions import consider_automatic_rollback
+from rollbacks.services.decisions import consider_automatic_rollback, reconsider_unconfirmed
 from rollbacks.services.editing import edit_rollback
 from tests.rollbacks.workshop import Workshop, run, states
 
@@ -175,6 +176,37 @@ def test_a_refuted_breach_ends_it_with_nothing_changed(
     assert not is_stale(
         "attention_page", incident_open=True, acknowledged=False, rollback_state=rollback.state
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_breach_that_goes_on_after_all_is_decided_again(workshop: Workshop, monitor: Monitor) -> None:
+    """The monitor is critical all the while, so no event asks again."""
+    with workshop.open():
+        rollback = look(start(monitor, BAD))
+        measure(monitor, GOOD, GOOD)
+        rollback = run(rollback)
+        assert rollback.breach_check == "refuted"
+        assert reconsider_unconfirmed(now=utcnow()) == 0
+        measure(monitor, BAD)
+        assert reconsider_unconfirmed(now=utcnow()) == 0, "one is not enough"
+        measure(monitor, BAD)
+        found: list[int] = []
+        twice = [threading.Thread(target=_sweep, args=(found,)) for _time in range(2)]
+        for thread in twice:
+            thread.start()
+        for thread in twice:
+            thread.join()
+        assert sorted(found) == [0, 1], "two sweeps at once decide once"
+        again = Rollback.objects.exclude(pk=rollback.pk).get()
+        assert (again.state, again.breach_check, again.monitor) == ("approved", "", monitor.pk)
+        assert again.reason == "error_rate is critical again: 2 of 2 measurements"
+        assert reconsider_unconfirmed(now=utcnow()) == 0
+    assert not Event.objects.filter(kind="monitor.level_changed", data__worse=False).exists()
+
+
+def _sweep(found: list[int]) -> None:
+    found.append(reconsider_unconfirmed(now=utcnow()))
+    connection.close()
 
 
 @pytest.mark.django_db(transaction=True)

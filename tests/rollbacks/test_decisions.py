@@ -280,7 +280,7 @@ def test_services_decided_about_at_the_same_moment_keep_within_the_brake(
 def test_no_more_than_five_start_in_ten_minutes(twelve: list[Incident], now: dt.datetime) -> None:
     for number, incident in enumerate(twelve[:7]):
         at = now + dt.timedelta(minutes=number)
-        decision = consider(incident, at, incident.title)
+        consider(incident, at, incident.title)
         Rollback.objects.filter(incident=incident).update(state="succeeded", completed_at=at)
     found = list(Decision.objects.order_by("pk"))
     assert [decision.verdict for decision in found] == ["started"] * 5 + ["refused"] * 2
