@@ -39,8 +39,8 @@ class Migration(migrations.Migration):
                     "verdict",
                     models.CharField(
                         choices=[
-                            ("started", "Rolled back"),
-                            ("awaits_approval", "Asked a person"),
+                            ("started", "Rollback started"),
+                            ("awaits_approval", "Approval asked for"),
                             ("refused", "Not rolled back"),
                             ("not_called_for", "No rollback called for"),
                         ],

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from incidents.models import Incident, Monitor, Release
+from incidents.models import Incident, Monitor, Release, Sample
+from rollbacks.models import Rollback
 from tests.pages.conftest import SignIn
 from tests.pages.test_reading import count_queries
 from tests.rollbacks.test_decisions import age_the_release, consider, judged, monitor
@@ -125,3 +126,18 @@ def test_a_rollback_without_a_target_cannot_be_asked_for_and_the_button_says_why
     assert 'type="submit" class="button danger"' not in text
     assert "Shop has no verified good release to return to" in text
     assert 'id="request-rollback" aria-disabled="true"' in text
+
+
+@pytest.mark.django_db
+def test_the_page_of_a_rollback_says_how_far_it_is_confirmed(
+    ida: Client, incident: Incident, monitor: Monitor, now: dt.datetime
+) -> None:
+    measured = Sample(monitor=monitor, at=now, outcome="ok", value=0.4, level="critical")
+    measured.save()
+    rollback = consider(incident, now, monitor=monitor.pk, at=now).rollback
+    assert rollback is not None
+    said = "Confirming: 1 of 2 critical measurements"
+    assert said in ida.get(f"/rollbacks/{rollback.ref}/?panel=header").content.decode()
+    assert said in ida.get(f"/incidents/{incident.ref}/").content.decode()
+    Rollback.objects.filter(pk=rollback.pk).update(breach_check="confirmed")
+    assert "Confirming" not in ida.get(f"/rollbacks/{rollback.ref}/").content.decode()
