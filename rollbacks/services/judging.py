@@ -35,9 +35,7 @@ def judge_rollback(
         raise NotAllowed("Only a person judges a rollback, never a token.")
     if not reason.strip():
         raise Invalid({"reason": "Say why."})
-    lock_service_of(
-        rollback_id
-    )  # judgements of one monitor come one after the other: the second one counts both
+    lock_service_of(rollback_id)  # of two judgements at once the second one counts both
     rollback = lock_rollback(rollback_id, actor)
     if rollback.state not in END_STATES:
         raise Conflict(
