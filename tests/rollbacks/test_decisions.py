@@ -399,7 +399,9 @@ def test_what_does_not_count_against_a_monitor(
 def test_two_judgements_at_once_are_both_counted(
     judged: Any, monitor: Monitor, commander: Actor, now: dt.datetime
 ) -> None:
-    made = [judged(False), judged(False)]
+    """Of two incidents: nothing but the service's lock brings them into an order."""
+    other = declare_incident(actor=commander, now=now, title="Later", severity="P0", services=["shop"])
+    made = [judged(False), judged(False, incident=other)]
     start = threading.Barrier(2)
 
     def judge(rollback: Rollback) -> None:
