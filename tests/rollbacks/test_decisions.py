@@ -26,6 +26,7 @@ from rollbacks.facts import Breach
 from rollbacks.models import Decision, Rollback
 from rollbacks.rules.admission import refusals
 from rollbacks.selectors import decisions as facts
+from rollbacks.selectors.trust import false_positives_of
 from rollbacks.services.automation import disarm_automation
 from rollbacks.services.decisions import consider_automatic_rollback
 from rollbacks.services.judging import judge_rollback
@@ -396,22 +397,28 @@ def test_what_does_not_count_against_a_monitor(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_judgements_at_once_are_both_counted(
-    judged: Any, monitor: Monitor, commander: Actor, now: dt.datetime
+def test_judgements_of_a_service_come_one_after_the_other(
+    judged: Any, shop: Service, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two incidents: nothing but the service's lock brings them into an order."""
-    other = declare_incident(actor=commander, now=now, title="Later", severity="P0", services=["shop"])
-    made = [judged(False), judged(False, incident=other)]
-    start = threading.Barrier(2)
+    """Else two at once, of two incidents, would not see each other, and nobody be told of the second."""
+    rollback, count, held = judged(False), false_positives_of, []
 
-    def judge(rollback: Rollback) -> None:
-        start.wait()
-        judged.say(rollback, True)
-        connection.close()
-
-    threads = [threading.Thread(target=judge, args=(rollback,)) for rollback in made]
-    for thread in threads:
+    def counting(service_id: int, *, now: dt.datetime) -> dict[int, int]:
+        thread = threading.Thread(target=look)
         thread.start()
-    for thread in threads:
         thread.join()
-    assert Event.objects.filter(kind="rollback.monitor_distrusted").count() == 1
+        return count(service_id, now=now)
+
+    def look() -> None:
+        try:
+            with transaction.atomic():
+                Service.objects.select_for_update(no_key=True, nowait=True).get(pk=shop.pk)
+            held.append(False)
+        except DatabaseError:
+            held.append(True)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr("rollbacks.services.judging.false_positives_of", counting)
+    judged.say(rollback, True)
+    assert held == [True, True]
