@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pghistory.core
+from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
@@ -10,9 +11,10 @@ APPEND_ONLY = ("core_event",)
 
 
 def append_only_tables() -> tuple[str, ...]:
-    """The timeline and every table of the history of configuration."""
+    """The timeline, every table of the history of configuration, and models that say `append_only`."""
     history = sorted(model._meta.db_table for model in pghistory.core.event_models())
-    return (*APPEND_ONLY, *history)
+    others = sorted(m._meta.db_table for m in apps.get_models() if getattr(m, "append_only", False))
+    return (*APPEND_ONLY, *history, *others)
 
 
 def grant_future_tables(owner: BaseDatabaseWrapper, role: str) -> None:

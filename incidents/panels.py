@@ -81,6 +81,25 @@ def now_panels(actor: Actor) -> tuple[Panel, ...]:
     return tuple(panel for make in functions if (panel := make(actor)) is not None)
 
 
+def service_panels(actor: Actor, service: Service) -> tuple[Panel, ...]:
+    """Every panel of other apps on a service's page."""
+    return tuple(panel for path in settings.SERVICE_PANELS if (panel := import_string(path)(actor, service)))
+
+
+def service_panel(actor: Actor, service: Service, key: str) -> Panel:
+    """One panel of a service's page by its key; raises NotFound."""
+    for path in settings.SERVICE_PANELS:
+        if path.rsplit(".", 1)[-1] == key and (panel := import_string(path)(actor, service)) is not None:
+            found: Panel = panel
+            return found
+    raise NotFound("No such panel.")
+
+
+def is_service_panel(key: str) -> bool:
+    """Whether another app makes the panel of that key."""
+    return any(path.rsplit(".", 1)[-1] == key for path in settings.SERVICE_PANELS)
+
+
 def service_notes(actor: Actor, service: Service, *, now: dt.datetime) -> tuple[ServiceNote, ...]:
     """What the other apps say of a service."""
     functions: list[Callable[..., ServiceNote | None]] = [

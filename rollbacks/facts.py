@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import re
 from collections.abc import Callable, Mapping
@@ -69,6 +70,24 @@ class Work:
     directory: str = ""
     encoded: tuple[int, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A threshold that a service exceeded, and what the playbook wants done about it.
+
+    `effect` is the playbook's for the level: automatic, with_approval or none. Without a `monitor` nobody
+    measured it alone. `at` is when it was measured; a `catastrophic` value needs no second one.
+    """
+
+    metric: str
+    level: str
+    effect: str
+    policy: str
+    cause: str
+    monitor: int | None = None
+    at: dt.datetime | None = None
+    catastrophic: bool = False
 
 
 OnFailure = Literal["stop", "continue", "compensate"]

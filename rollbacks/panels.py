@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from django.urls import reverse
+
 from core.actors import Actor
 from core.health import Banner
 from incidents.models import Incident, Release, Service
@@ -14,15 +16,20 @@ from incidents.selectors.cards import incident_url
 from incidents.states import ReleaseState
 from rollbacks.models import Rollback
 from rollbacks.rules.targets import Targets
+from rollbacks.selectors.breaches import confirming_text
+from rollbacks.selectors.decision_lines import decision_lines
+from rollbacks.selectors.decisions import decision_records
 from rollbacks.selectors.plans import request_url, why_no_request
 from rollbacks.selectors.readiness import last_rehearsals, rehearsal_text
 from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
 from rollbacks.selectors.targets import targets_of
+from rollbacks.selectors.trust import distrusted_monitors
 from rollbacks.services.automation import current_switch
 from rollbacks.states import LIVE_STATES, RollbackState
 
 SUSPECT_FOR = dt.timedelta(days=7)
 SUSPECTS = 8
+DECISIONS = 5
 _WAITING = {
     RollbackState.AWAITING_APPROVAL: "Waits for approval",
     RollbackState.NEEDS_ATTENTION: "Waits for a person",
@@ -64,7 +71,7 @@ def incident_rollback(actor: Actor, incident: Incident) -> Panel:
         context={
             "rollback": rollback_facts(shown) if shown else None,
             "phases": list_phases(shown, steps_with_tails(shown)) if shown else (),
-            "waiting_text": _WAITING.get(RollbackState(shown.state), "") if shown else "",
+            "waiting_text": _waiting_text(shown) if shown else "",
             "request_url": None if why_not else request_url(incident),
             "why_not": why_not,
             "suggestion": "",
@@ -91,6 +98,39 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
     )
 
 
+def incident_decisions(actor: Actor, incident: Incident) -> Panel:
+    """What automation decided about the incident's services, the newest first (one query)."""
+    rows = decision_records(actor).filter(incident=incident)[:DECISIONS]
+    return Panel(
+        key="incident_decisions",
+        template="rollbacks/panel_decisions.html",
+        topics=f"incident:{incident.ref}",
+        url=incident_url(incident.ref),
+        context={"decisions": decision_lines(rows), "names": "service"},
+    )
+
+
+def service_decisions(actor: Actor, service: Service) -> Panel:
+    """What automation decided about the service, the newest first (one query)."""
+    rows = decision_records(actor).filter(service=service)[:DECISIONS]
+    return Panel(
+        key="service_decisions",
+        template="rollbacks/panel_decisions.html",
+        topics=f"service:{service.slug}",
+        url=reverse("incidents:service", args=[service.slug]),
+        context={"decisions": decision_lines(rows), "names": "incident"},
+    )
+
+
+def lost_trust(actor: Actor, service: Service, *, now: dt.datetime) -> ServiceNote | None:
+    """Which monitors may start no rollbacks any more (one query; two when there is one)."""
+    found = distrusted_monitors(service, now=now)
+    if not found:
+        return None
+    names = ", ".join(f"{monitor.metric} ({count} judged false)" for monitor, count in found)
+    return ServiceNote(icon="hand-raised", text=f"Starts no rollbacks: {names}", tone="warning")
+
+
 def readiness(actor: Actor, service: Service, *, now: dt.datetime) -> ServiceNote | None:
     """When the service's own procedure was last rehearsed (two queries)."""
     if not service.procedure:
@@ -115,6 +155,10 @@ def automation_banner() -> tuple[Banner, ...]:
     return (
         Banner("warning", "pause-circle", "Automation is disarmed: no rollback starts by itself.", detail),
     )
+
+
+def _waiting_text(rollback: Rollback) -> str:
+    return _WAITING.get(RollbackState(rollback.state), "") or confirming_text(rollback)
 
 
 def _why_no_rollback(actor: Actor, incident: Incident) -> str:

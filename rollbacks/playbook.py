@@ -216,6 +216,38 @@ class Procedure(Section):
                 yield phase, step
 
 
+class FalsePositives(Section):
+    """How many of its rollbacks may turn out needless before a monitor may start no more."""
+
+    allowed: int = Field(
+        default=1, ge=0, le=1000, description="So many of its automatic rollbacks may be judged false."
+    )
+    within: PositiveSeconds = Field(default=30 * 86_400.0, description="Older rollbacks do not count.")
+
+
+class BreachConfirmation(Section):
+    """When a single critical measurement counts as confirmed, so that something may be changed."""
+
+    needed: int = Field(
+        default=2,
+        ge=1,
+        le=20,
+        description="So many measurements must be critical; 1 changes things on the first one alone.",
+    )
+    of: int = Field(default=3, ge=1, le=20, description="Of so many, the first critical one included.")
+    within: PositiveSeconds = Field(
+        default=30.0,
+        description="Without them by then nothing is changed. A push monitor has two of its intervals and ten"
+        " seconds at least.",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> BreachConfirmation:
+        if self.needed > self.of:
+            raise ValueError("`needed` is more than `of`")
+        return self
+
+
 class Automation(Section):
     """automation.yaml: who approves, and what automation may do."""
 
@@ -227,7 +259,40 @@ class Automation(Section):
         description="A request not approved, or an approval not used, within this time expires."
     )
     recent_release: PositiveSeconds = Field(
-        description="Memory or CPU alone start a rollback by themselves only of a release younger than this."
+        description="Automation leaves by itself only a release younger than this. A person is asked about an"
+        " older one, for memory or CPU only when errors or latency are seen, too."
+    )
+    cooldown: Seconds = Field(
+        default=1800.0,
+        description="After a rollback of a service has ended, none starts by itself for so long.",
+    )
+    per_day: int = Field(
+        default=2,
+        ge=1,
+        le=1000,
+        description="So many rollbacks of a service start by themselves in 24 hours.",
+    )
+    share_of_services: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Of so large a share of all services a rollback that started by itself may run at once;"
+        " of one service always.",
+    )
+    starts_in_ten_minutes: int = Field(
+        default=5,
+        ge=1,
+        le=10_000,
+        description="So many rollbacks start by themselves in ten minutes, of all services together.",
+    )
+    false_positives: FalsePositives = Field(
+        default_factory=FalsePositives,
+        description="When a monitor loses the right to start rollbacks.",
+    )
+    confirmation: BreachConfirmation = Field(
+        default_factory=BreachConfirmation,
+        description="What must be measured, while the validation runs, before a single critical measurement"
+        " changes anything. A catastrophic one needs nothing more.",
     )
     http_hosts: tuple[Line, ...] = Field(
         default=(), description="The hosts (`name` or `name:port`) that steps of the kind `http` may ask."

@@ -21,6 +21,7 @@ from rollbacks.playbook import (
     commands_of,
     procedure_digest,
 )
+from rollbacks.rules.admission import Limits
 from rollbacks.states import Phase
 
 
@@ -33,6 +34,20 @@ class ProcedureChanged(FirebreakError):
 
 def automation() -> Automation:
     return cast(Automation, get_playbook()["automation"])
+
+
+def limits() -> Limits:
+    """How far automation may go by itself."""
+    said = automation()
+    return Limits(
+        recent_release=said.recent_release,
+        cooldown=said.cooldown,
+        per_day=said.per_day,
+        share_of_services=said.share_of_services,
+        starts_in_ten_minutes=said.starts_in_ten_minutes,
+        false_positives=said.false_positives.allowed,
+        false_positives_within=said.false_positives.within,
+    )
 
 
 def told_about(event: str) -> str:

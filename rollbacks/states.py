@@ -109,6 +109,29 @@ class Trigger(models.TextChoices):
     MANUAL = "manual", "Manual"
 
 
+class Verdict(models.TextChoices):
+    """What automation decided about a service that exceeded a threshold."""
+
+    STARTED = "started", "Rollback started"
+    AWAITS_APPROVAL = "awaits_approval", "Approval asked for"
+    REFUSED = "refused", "Not rolled back"
+    NOT_CALLED_FOR = "not_called_for", "No rollback called for"
+
+
+class BreachCheck(models.TextChoices):
+    """What later measurements said of the single one that started a rollback; empty: nobody asked them."""
+
+    WAITING = "waiting", "Waits for confirmation"
+    CONFIRMED = "confirmed", "Confirmed"
+    REFUTED = "refuted", "Refuted"
+    TIMED_OUT = "timed_out", "Not confirmed in time"
+
+
+NOT_CONFIRMED = "rollback.not_confirmed"
+"""The event of a rollback that ended because its breach was not confirmed."""
+UNCONFIRMED = (BreachCheck.REFUTED, BreachCheck.TIMED_OUT)
+
+
 class RunnerKind(models.TextChoices):
     """What claims rollbacks: a worker hears hints, a runner asks the database alone."""
 

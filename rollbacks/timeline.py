@@ -11,6 +11,7 @@ from core.actors import AUTOMATION, Actor
 from core.models import Event
 from incidents.models import Incident, Service
 from rollbacks.models import Rollback
+from rollbacks.rules.admission import Reason
 
 
 def record_on_rollback(
@@ -40,15 +41,20 @@ def record_on_rollback(
 
 
 def record_refusal(
-    incident: Incident, *, service: Service, reasons: Sequence[str], now: dt.datetime
+    incident: Incident, *, service: Service, reasons: Sequence[Reason], now: dt.datetime
 ) -> Event:
     """Automation did not start a rollback; why stands on the timeline."""
     return events.record(
         incident.stream_id,
         kind="rollback.refused",
         actor=AUTOMATION,
-        summary=f"No automatic rollback of {service.name}: {'; '.join(reasons)}",
+        summary=f"Not rolled back: {'; '.join(reason.text for reason in reasons)} ({service.name})",
         now=now,
-        data={"incident": incident.ref, "service": service.slug, "reasons": list(reasons)},
+        data={
+            "incident": incident.ref,
+            "service": service.slug,
+            "reasons": [reason.text for reason in reasons],
+            "codes": [reason.code for reason in reasons],
+        },
         topics=(f"service:{service.slug}",),
     )

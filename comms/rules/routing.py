@@ -37,7 +37,7 @@ def is_stale(
     if template == Template.APPROVAL_REQUESTED:
         return rollback_state != "awaiting_approval"
     if template == Template.ATTENTION_PAGE:
-        return rollback_state not in ("needs_attention", "failed")
+        return rollback_state not in ("needs_attention", "failed", "cancelled")  # cancelled: not confirmed
     if template == Template.RUNNER_MISSING:
         return rollback_state not in ("approved", "validating", "executing", "verifying")
     if template == Template.CHECKLIST_OVERDUE:

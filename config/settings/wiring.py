@@ -25,11 +25,14 @@ EVENT_CONSUMERS = (
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),
     ("right", "rollbacks.panels.suspect_releases"),
+    ("right", "rollbacks.panels.incident_decisions"),
     ("left", "comms.panels.who_was_told"),
 )
 NOW_PANELS = ()
 # Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
-SERVICE_NOTES = ("rollbacks.panels.readiness",)
+SERVICE_NOTES = ("rollbacks.panels.readiness", "rollbacks.panels.lost_trust")
+# Fragments of right-hand apps on a service's page: function(actor, service) -> Panel or None.
+SERVICE_PANELS = ("rollbacks.panels.service_decisions",)
 
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (
@@ -77,6 +80,7 @@ SWEEPS = (
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
+    ("rollbacks.sweep_unconfirmed", "rollbacks.services.decisions.reconsider_unconfirmed", 5.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),

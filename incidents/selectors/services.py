@@ -13,7 +13,7 @@ from core.actors import Actor
 from core.errors import NotFound
 from incidents import policy
 from incidents.models import Incident, Monitor, Release, Service
-from incidents.panels import ServiceNote, service_notes
+from incidents.panels import Panel, ServiceNote, service_notes, service_panels
 from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import IncidentCard, cards_of_service
@@ -102,6 +102,7 @@ class ServicePage:
     service: ServiceFacts
     notes: tuple[ServiceNote, ...]
     range: str
+    panels: tuple[Panel, ...]
     charts: tuple[Chart, ...]
     moments: tuple[Moment, ...]
     releases: tuple[LedgerLine, ...]
@@ -115,6 +116,14 @@ def list_tiles(*, now: dt.datetime) -> tuple[ServiceTile, ...]:
     lines = metric_lines([m for service in services for m in _enabled(service)], now=now)
     tiles = [_tile(service, lines) for service in services]
     return tuple(sorted(tiles, key=lambda tile: (-rank(MonitorLevel(tile.state)), tile.name, tile.slug)))
+
+
+def get_service(slug: str) -> Service:
+    """Raises NotFound."""
+    service = Service.objects.filter(slug=slug).first()
+    if service is None:
+        raise NotFound("No such service.")
+    return service
 
 
 def get_service_page(
@@ -135,6 +144,7 @@ def get_service_page(
         service=ServiceFacts(**vars(tile), tier=service.tier, procedure=service.procedure),
         notes=service_notes(actor, service, now=now),
         range=range_key,
+        panels=service_panels(actor, service),
         charts=tuple(
             chart_of(monitor, series, value=monitor.last_value, moments=moments) for monitor in monitors
         ),

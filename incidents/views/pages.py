@@ -16,7 +16,13 @@ from incidents import panels
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
 from incidents.selectors.incident_page import get_incident, view_incident
-from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service_page, list_tiles
+from incidents.selectors.services import (
+    DEFAULT_RANGE,
+    RANGES,
+    get_service,
+    get_service_page,
+    list_tiles,
+)
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
 
@@ -75,6 +81,10 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
 @reading
 def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """One service: its metrics, releases, monitors and incidents."""
+    panel_asked = request.GET.get("panel", "")
+    if panels.is_service_panel(panel_asked):
+        panel = panels.service_panel(actor, get_service(slug), panel_asked)
+        return render(request, panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)})
     asked = page_query(request).get("range", "")
     chosen = asked if asked in RANGES else DEFAULT_RANGE
     page = get_service_page(actor, slug, now=utcnow(), range_key=chosen)

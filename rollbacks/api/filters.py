@@ -5,8 +5,8 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from core.api.fields import Moment
-from core.api.filters import DrillFilters
-from rollbacks.states import RollbackState, Trigger
+from core.api.filters import DrillFilters, Filters
+from rollbacks.states import RollbackState, Trigger, Verdict
 
 
 class RollbackFilters(DrillFilters):
@@ -26,4 +26,24 @@ class RollbackFilters(DrillFilters):
         "trigger": "trigger",
         "requested_after": "requested_at__gte",
         "requested_before": "requested_at__lt",
+    }
+
+
+class DecisionFilters(Filters):
+    """By service, incident, verdict and rollback, and by when it was decided."""
+
+    service = serializers.CharField(max_length=60, required=False)
+    incident = serializers.CharField(max_length=24, required=False)
+    verdict = serializers.ChoiceField(choices=Verdict.choices, required=False)
+    rollback = serializers.CharField(max_length=24, required=False)
+    after = Moment(required=False)
+    before = Moment(required=False)
+
+    LOOKUPS = {
+        "service": "service__slug",
+        "incident": "incident__ref",
+        "verdict": "verdict",
+        "rollback": "rollback__ref",
+        "after": "at__gte",
+        "before": "at__lt",
     }

@@ -8,10 +8,12 @@ from rest_framework import serializers
 
 from core.api.fields import Flag, Line, Text, WholeNumber
 from core.api.serializers import StrictSerializer
-from rollbacks.models import Approval, AutomationSwitch, Rollback, RollbackStep
+from incidents.states import MonitorLevel
+from rollbacks.models import Approval, AutomationSwitch, Decision, Rollback, RollbackStep
 from rollbacks.playbook import STEP_KINDS, Returns
-from rollbacks.states import ApprovalDecision, Phase, RollbackState, StepState, Trigger
+from rollbacks.states import ApprovalDecision, BreachCheck, Phase, RollbackState, StepState, Trigger, Verdict
 
+EFFECTS = ("automatic", "with_approval", "none")
 WEEK_SECONDS = 7 * 86_400
 
 
@@ -47,7 +49,8 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
     """A rollback of `rollback_records`. `attention` says why a person must decide.
 
     `parent` is the one that it undoes or took over from. Where `returns` is not the version,
-    `from_version` and `target_version` are the same.
+    `from_version` and `target_version` are the same. `monitor` is the one that made automation ask;
+    `breach_check` says whether later measurements confirmed it, empty where none were needed.
     """
 
     incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)
@@ -55,6 +58,7 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
     parent = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True, allow_null=True)  # type: ignore[assignment]
     returns = serializers.ChoiceField(choices=get_args(Returns))
     trigger = serializers.ChoiceField(choices=Trigger.choices)
+    breach_check = serializers.ChoiceField(choices=BreachCheck.choices, allow_blank=True)
     state = serializers.ChoiceField(choices=RollbackState.choices)
     parameters = serializers.DictField(child=serializers.CharField())
     duration_seconds = serializers.SerializerMethodField()
@@ -65,7 +69,7 @@ class RollbackSerializer(serializers.ModelSerializer[Rollback]):
         model = Rollback
         fields = (
             "ref", "incident", "service", "parent", "procedure", "procedure_digest", "returns", "queue",
-            "people", "break_glass", "trigger", "state",
+            "people", "break_glass", "trigger", "monitor", "breach_check", "state",
             "from_version", "target_version", "parameters", "reason", "expected_duration_seconds",
             "expected_impact", "requested_by", "requested_at", "approval_expires_at",
             "started_at", "completed_at", "duration_seconds", "cancel_requested_at", "attention",
@@ -154,6 +158,77 @@ class ProcedureSerializer(serializers.Serializer[Any]):
     expected_impact = serializers.CharField()
     parameters = serializers.DictField(child=ParameterSerializer())
     steps = ProcedureStepSerializer(many=True)
+
+
+class ReasonedSerializer(serializers.Serializer[Any]):
+    """Why: `code` is stable, `text` is for people."""
+
+    code = serializers.CharField()
+    text = serializers.CharField()
+
+
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """What was known at that moment; what nobody asked about is left out."""
+
+    level = serializers.ChoiceField(choices=MonitorLevel.choices, required=False)
+    effect = serializers.ChoiceField(choices=EFFECTS, required=False)
+    value = serializers.FloatField(required=False, allow_null=True)
+    measured_at = serializers.DateTimeField(required=False, allow_null=True)
+    catastrophic = serializers.BooleanField(required=False)
+    procedure = serializers.CharField(required=False)
+    live_version = serializers.CharField(required=False, allow_null=True)
+    live_deployed_at = serializers.DateTimeField(required=False, allow_null=True)
+    live_age_seconds = serializers.IntegerField(required=False, allow_null=True)
+    recent_release_seconds = serializers.IntegerField(required=False)
+    target_version = serializers.CharField(required=False, allow_null=True)
+    armed = serializers.BooleanField(required=False)
+    auto_rollback = serializers.BooleanField(required=False)
+    live_rollback = serializers.CharField(required=False, allow_null=True)
+    last_rollback = serializers.CharField(required=False, allow_null=True)
+    last_rollback_ended_at = serializers.DateTimeField(required=False, allow_null=True)
+    cooldown_seconds = serializers.IntegerField(required=False)
+    started_in_24_hours = serializers.IntegerField(required=False)
+    started_in_24_hours_allowed = serializers.IntegerField(required=False)
+    running = serializers.IntegerField(required=False)
+    running_allowed = serializers.IntegerField(required=False)
+    started_in_ten_minutes = serializers.IntegerField(required=False)
+    started_in_ten_minutes_allowed = serializers.IntegerField(required=False)
+    false_positives = serializers.IntegerField(required=False)
+    false_positives_allowed = serializers.IntegerField(required=False)
+    freeze = serializers.CharField(required=False, allow_null=True)
+    maintenance = serializers.CharField(required=False, allow_null=True)
+    critical = serializers.IntegerField(required=False)
+    measured = serializers.IntegerField(required=False)
+    critical_needed = serializers.IntegerField(required=False)
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    """What automation decided about a service that exceeded a threshold, and why.
+
+    `monitor` is the one that measured it, even where that is removed by now.
+    """
+
+    service = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True)
+    rollback = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True, allow_null=True)
+    verdict = serializers.ChoiceField(choices=Verdict.choices)
+    reasons = ReasonedSerializer(many=True)
+    evidence = EvidenceSerializer()
+
+    class Meta:
+        model = Decision
+        fields = (
+            "at",
+            "service",
+            "incident",
+            "monitor",
+            "metric",
+            "verdict",
+            "reasons",
+            "evidence",
+            "rollback",
+        )
+        read_only_fields = fields
 
 
 class AutomationSerializer(serializers.ModelSerializer[AutomationSwitch]):

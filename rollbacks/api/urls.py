@@ -8,6 +8,7 @@ from rollbacks.api import views
 router = SimpleRouter(use_regex_path=False)
 router.register("rollbacks", views.RollbackViewSet)
 router.register("incidents/<str:ref>/rollbacks", views.IncidentRollbackViewSet, "incident-rollback")
+router.register("decisions", views.DecisionViewSet)
 router.register("procedures", views.ProcedureViewSet, "procedure")
 
 STEP = "rollbacks/<str:ref>/steps/<int:position>"

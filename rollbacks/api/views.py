@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -21,8 +22,9 @@ from core.errors import Invalid, NotFound
 from incidents.models import Incident, Service
 from incidents.selectors.records import get_incident
 from rollbacks.api import serializers as shapes
-from rollbacks.api.filters import RollbackFilters
-from rollbacks.models import Rollback, RollbackStep
+from rollbacks.api.filters import DecisionFilters, RollbackFilters
+from rollbacks.models import Decision, Rollback, RollbackStep
+from rollbacks.selectors.decisions import decision_records
 from rollbacks.selectors.output import output_after
 from rollbacks.selectors.procedures import list_procedures
 from rollbacks.selectors.records import get_rollback, rollback_records
@@ -131,17 +133,24 @@ class RollbackViewSet(RollbackAnswers):
     @command(takes=shapes.JudgeSerializer, answers=shapes.RollbackSerializer)
     def judge(self, request: Request, ref: str) -> Response:
         """Say of a rollback that is over whether it was necessary; never by token."""
-        return self._do(judging.judge_rollback, ref, shapes.JudgeSerializer)
+        rollback, body = get_rollback(ref, self.actor), self.body(shapes.JudgeSerializer)
+        with self.unchanged(rollback, after=_service_and_incident(rollback)):
+            judging.judge_rollback(rollback_id=rollback.pk, **body, **self.by())
+        return self._show(ref)
 
     def _replace(self, service: Callable[..., Rollback], ref: str, takes: type[Any]) -> Response:
         rollback, body = get_rollback(ref, self.actor), self.body(takes)
-        before = (
-            Service.objects.filter(pk=rollback.service_id),
-            Incident.objects.filter(pk=rollback.incident_id),
-        )
-        with self.unchanged(rollback, after=before):
+        with self.unchanged(rollback, after=_service_and_incident(rollback)):
             child = service(rollback_id=rollback.pk, **body, **self.by())
         return self._show(child.ref, status=201)
+
+
+def _service_and_incident(rollback: Rollback) -> tuple[QuerySet[Any], ...]:
+    """What is locked before a rollback, in that order."""
+    return (
+        Service.objects.filter(pk=rollback.service_id),
+        Incident.objects.filter(pk=rollback.incident_id),
+    )
 
 
 class IncidentRollbackViewSet(ApiViewSet):
@@ -237,6 +246,19 @@ class StepOutputViewSet(ApiViewSet):
         return HttpResponse(
             output.data, content_type=f"{PlainText.media_type}; charset=utf-8", headers=headers
         )
+
+
+class DecisionViewSet(ApiViewSet):
+    """What automation decided, and why: the answer to "why did it not roll back?"."""
+
+    queryset = Decision.objects.none()
+    serializer_class = shapes.DecisionSerializer
+    scopes = {"GET": "read"}
+    filters = DecisionFilters
+
+    def list(self, request: Request) -> Response:
+        """Decisions, newest first."""
+        return self.page(decision_records(self.actor), shapes.DecisionSerializer)
 
 
 class ProcedureViewSet(ApiViewSet):

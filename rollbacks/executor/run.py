@@ -16,7 +16,7 @@ from incidents.models import Service
 from incidents.services.incidents import follow_rollback
 from incidents.services.services import switch_back
 from incidents.states import IncidentStatus
-from rollbacks.executor import commands
+from rollbacks.executor import commands, confirming
 from rollbacks.executor.acting import IsHeld, act
 from rollbacks.executor.holding import hold
 from rollbacks.executor.lease import Lease, claim
@@ -83,12 +83,16 @@ def _advance(rollback_id: int, fence: int, is_held: IsHeld) -> bool:
         return _stop_on_request(rollback_id, fence, now)
     if shutdown.requested():
         return _hand_back(rollback_id, fence)
+    if confirming.is_open(rollback) and confirming.has_an_answer(rollback, now):
+        return confirming.settle(rollback_id, fence, now)
     if rollback.compensating:
         return undo_next(rollback_id, fence, is_held, now)
     step = next_step(rollback)
     if step is None:
         return _succeed(rollback_id, fence, now)
     if PHASE_STATE[Phase(step.phase)] != rollback.state:
+        if confirming.is_open(rollback):  # what changes nothing is done; what changes something must wait
+            return confirming.wait(rollback, fence, now)
         return _enter_phase(rollback_id, fence, Phase(step.phase), now)
     if why := _why_not_needed(rollback, step):
         return _pass_over(rollback_id, fence, step.pk, why, now)

@@ -15,6 +15,7 @@ from rollbacks.states import (
     RUNNING_STATES,
     UNSETTLED_STEPS,
     ApprovalDecision,
+    BreachCheck,
     Phase,
     RollbackState,
     StepState,
@@ -83,6 +84,16 @@ class Rollback(models.Model):
     approval_expires_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
+    monitor = models.BigIntegerField(
+        null=True, help_text="The monitor that made automation ask; no foreign key: monitors are removed."
+    )
+    breach_at = models.DateTimeField(null=True, help_text="When that monitor measured what it asks for.")
+    breach_check = models.CharField(
+        max_length=10, choices=BreachCheck.choices, blank=True, default="", db_default=""
+    )
+    breach_check_until = models.DateTimeField(
+        null=True, help_text="Until when the breach must be confirmed before anything is changed."
+    )
     mutated_at = models.DateTimeField(null=True, help_text="When the first changing step began.")
     cancel_requested_at = models.DateTimeField(null=True)
     cancel_requested_by = models.CharField(max_length=200, blank=True)
@@ -122,6 +133,10 @@ class Rollback(models.Model):
             models.CheckConstraint(
                 condition=~Q(target_version=models.F("from_version")) | ~Q(returns="version"),
                 name="rollback_of_a_version_leaves_it",
+            ),
+            models.CheckConstraint(
+                condition=~Q(breach_check=BreachCheck.WAITING) | Q(mutated_at=None),
+                name="nothing_changes_before_the_breach_is_confirmed",
             ),
             models.UniqueConstraint(
                 fields=["service"],

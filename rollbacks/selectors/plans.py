@@ -17,7 +17,7 @@ from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.playbook import Procedure
 from rollbacks.rules.authority import Case, describe, judge_plan
-from rollbacks.rules.targets import Judged
+from rollbacks.rules.targets import Judged, Targets
 from rollbacks.selectors.authority import demands_on, person_on_incident
 from rollbacks.selectors.targets import no_target_text, targets_of
 from rollbacks.states import Phase
@@ -63,6 +63,7 @@ class Plan:
     audience_text: str
     needs_approval: bool
     submit_label: str
+    why_not: str
 
 
 def make_plan(actor: Actor, incident: Incident, service: Service, procedure_key: str = "") -> Plan:
@@ -95,6 +96,7 @@ def make_plan(actor: Actor, incident: Incident, service: Service, procedure_key:
         audience_text=told_text(incident.severity),
         needs_approval=verdict.needs_approval,
         submit_label="Request rollback" if verdict.needs_approval else "Roll back now",
+        why_not=_why_no_target(incident, service, targets, of_a_version=of_a_version),
     )
 
 
@@ -140,10 +142,15 @@ def _why_no_way(incident: Incident, service: Service) -> str:
     """Why nothing of the service could go back by its procedure (one query)."""
     if service.procedure not in get_playbook()["procedures"]:
         return f"{service.name} has no rollback procedure; set one in the admin."
+    of_a_version = policy.procedure(service.procedure).returns == "version"
     targets = targets_of(service, kind=incident.kind)
+    return _why_no_target(incident, service, targets, of_a_version=of_a_version)
+
+
+def _why_no_target(incident: Incident, service: Service, targets: Targets, *, of_a_version: bool) -> str:
     if targets.live is None:
         return f"No live release of {service.name} is recorded."
-    if policy.procedure(service.procedure).returns == "version" and not targets.candidates:
+    if of_a_version and not targets.candidates:
         return f"{service.name} has {no_target_text(targets, incident.kind)}."
     return ""
 

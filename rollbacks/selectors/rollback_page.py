@@ -72,6 +72,7 @@ class RollbackFacts:
     parent_url: str
     judgement: str
     no_runner_text: str
+    breach_check_until: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         outcome=rollback.outcome,
         authority_text=describe(demands_of(rollback)) + ".",
         no_runner_text=_no_runner_text(rollback),
+        breach_check_until=rollback.breach_check_until,
         break_glass=rollback.break_glass,
         returns=rollback.returns,
         parent_ref=rollback.parent.ref if rollback.parent else "",

@@ -38,9 +38,14 @@ def current_switch() -> AutomationSwitch:
     return AutomationSwitch.objects.filter(pk=1).first() or AutomationSwitch()
 
 
-def _set(armed: bool, reason: str, actor: Actor, now: dt.datetime) -> AutomationSwitch:
+def hold_switch() -> AutomationSwitch:
+    """The switch, locked: no other automatic rollback starts, and nobody disarms, until the commit."""
     AutomationSwitch.objects.get_or_create(pk=1)
-    switch = AutomationSwitch.objects.select_for_update(no_key=True).get(pk=1)
+    return AutomationSwitch.objects.select_for_update(no_key=True).get(pk=1)
+
+
+def _set(armed: bool, reason: str, actor: Actor, now: dt.datetime) -> AutomationSwitch:
+    switch = hold_switch()
     if switch.armed == armed:
         raise Conflict(f"Automation is {switch} already.", state=str(switch))
     switch.armed, switch.reason, switch.changed_at, switch.changed_by = (

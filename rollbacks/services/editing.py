@@ -126,6 +126,7 @@ def _make_void(rollback: Rollback, now: dt.datetime) -> list[str]:
 def _await_anew(rollback: Rollback, changes: dict[str, Any], now: dt.datetime) -> None:
     """Back to awaiting approval with another plan, and on at once where its editor may decide it alone."""
     columns = {**changes, **awaiting(now, policy.automation().approval_valid), "break_glass": False}
+    columns |= {"breach_check": "", "breach_check_until": None}  # the plan is a person's now
     if rollback.state == RollbackState.APPROVED:
         move_rollback(rollback, RollbackState.AWAITING_APPROVAL, **columns)
     else:

@@ -6,7 +6,7 @@ import datetime as dt
 
 from core.actors import Actor
 from core.errors import NotFound
-from incidents.models import Incident
+from incidents.models import Incident, Service
 from incidents.services.holds import release_hold
 from incidents.services.incidents import follow_rollback
 from incidents.states import IncidentStatus
@@ -25,6 +25,12 @@ EVENT_OF_END = {
     RollbackState.HANDED_OVER: "rollback.handed_over",
     RollbackState.RESOLVED_BY_HAND: "rollback.resolved_by_hand",
 }
+
+
+def lock_service_of(rollback_id: int) -> None:
+    """Lock the rollback's service, which comes before its incident; nothing where the rollback is unknown."""
+    of_it = Rollback.objects.filter(pk=rollback_id).values("service_id")
+    list(Service.objects.select_for_update(no_key=True).filter(pk__in=of_it))
 
 
 def lock_rollback(rollback_id: int, actor: Actor) -> Rollback:

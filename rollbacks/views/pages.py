@@ -8,6 +8,7 @@ from core.actors import Actor
 from core.clock import utcnow
 from core.views.reading import Live, reading, render_page
 from rollbacks.selectors.authority import case_of, standing_of
+from rollbacks.selectors.breaches import confirming_text
 from rollbacks.selectors.choices import attention_of, rollback_actions
 from rollbacks.selectors.confirmations import confirmation_of
 from rollbacks.selectors.rollback_page import (
@@ -36,6 +37,7 @@ def rollback(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
         "phases": list_phases(found, steps),
         "children": list_children(found),
         "soak": draw_soak(found, steps, now=utcnow()),
+        "confirming_text": confirming_text(found),
         "confirmation": confirmation_of(actor, found, steps),
         "attention": attention_of(actor, found, steps),
     }

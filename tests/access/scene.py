@@ -22,7 +22,7 @@ from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
 from incidents.services.services import switch_back
 from incidents.states import INCIDENT_ROLES, Role
-from rollbacks.models import AutomationSwitch, Rollback
+from rollbacks.models import AutomationSwitch, Decision, Rollback
 from rollbacks.services.requests import request_rollback
 from tests.access.matrix import Case
 from tests.conftest import make_service
@@ -161,6 +161,15 @@ class Scene:
             service=service.slug,
             metric="error_rate",
             source={"type": "http_json", "url": "http://127.0.0.1:9/m.json", "path": "x"},
+        )
+        Decision.objects.create(
+            at=self.now,
+            service=service,
+            incident=incident,
+            metric="error_rate",
+            verdict="refused",
+            reasons=[{"code": "rollback_under_way", "text": f"{rollback.ref} is under way"}],
+            rollback=rollback,
         )
         long_ago = self.now - dt.timedelta(days=1)  # a process whose host is gone, at the monitor's {pk}
         Process.objects.create(

@@ -46,6 +46,7 @@ NEVER = {
     "rollbacks.rollback.plan_digest": "a digest",
     "rollbacks.approval.plan_digest": "a digest",
     "rollbacks.approval.role": "a key of the playbook",
+    "rollbacks.decision": "append-only; its sentences are Firebreak's own",
     "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import signal
@@ -10,13 +11,17 @@ from typing import Any
 
 import pytest
 
-from core.actors import Actor
+from core.actors import SYSTEM, Actor
 from core.models import Event
-from incidents.models import Incident
+from incidents.models import Incident, Sample
+from incidents.services.monitors import create_monitor
+from rollbacks.models import Decision
 from tests.faults.world import World
+from tests.rollbacks.test_confirmation import consider
 from tests.rollbacks.workshop import step
 
 pytestmark = pytest.mark.django_db(transaction=True)
+NOWHERE = {"type": "http_json", "url": "http://127.0.0.1:9/m.json", "path": "x"}
 
 
 def long(*values: object) -> Any:
@@ -43,6 +48,38 @@ def test_a_worker_killed_anywhere_is_replaced_and_the_command_runs_once(
     world.check(rollback)
     assert rollback.state == "succeeded"
     assert world.workshop.ran == ["switch_version"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("failpoint", ["worker.unconfirmed", "worker.confirming", "worker.confirmed"])
+@pytest.mark.parametrize(("level", "state"), [("critical", "succeeded"), ("ok", "cancelled")])
+def test_a_worker_killed_at_the_gate_changes_nothing_that_was_not_confirmed(
+    failpoint: str, level: str, state: str, world: World, incident: Incident, now: dt.datetime
+) -> None:
+    world.one_change()
+    monitor = create_monitor(
+        actor=SYSTEM, now=now, service="shop", metric="error_rate", source=NOWHERE, enabled=False
+    )
+    measured: dict[str, Any] = {"monitor": monitor, "outcome": "ok", "value": 0.4}
+    Sample.objects.create(**measured, at=now, level="critical")
+    with world.workshop.open():
+        rollback = consider(incident, now, monitor=monitor.pk, at=now).rollback
+    assert rollback is not None
+    later = [Sample(**measured, at=now + dt.timedelta(seconds=n), level=level) for n in (1, 2)]
+    if failpoint != "worker.unconfirmed":
+        Sample.objects.bulk_create(later)
+    assert world.worker(failpoint=failpoint).wait(60) == -signal.SIGKILL
+    assert world.workshop.ran == []
+    if failpoint == "worker.unconfirmed":
+        Sample.objects.bulk_create(later)
+    world.worker()
+    world.until_rest(rollback)
+    world.check(rollback)
+    assert rollback.state == state
+    assert world.workshop.ran == (["switch_version"] if state == "succeeded" else [])
+    told = Event.objects.filter(kind__in=("rollback.breach_confirmed", "rollback.not_confirmed"))
+    assert told.count() == 1
+    assert Decision.objects.filter(rollback=rollback).count() == (1 if state == "succeeded" else 2)
 
 
 @pytest.mark.parametrize(

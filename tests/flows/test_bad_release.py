@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +18,13 @@ from tests.flows.stack import Firebreak, json_body, wait_for
 pytestmark = pytest.mark.story
 
 STORY = [
-    "incident.declared", "incident.breached", "rollback.requested", "rollback.started", "rollback.succeeded",
+    "incident.declared", "incident.breached", "rollback.requested", "rollback.started",
+    "rollback.breach_confirmed", "rollback.phase_entered", "rollback.succeeded",
 ]  # fmt: skip
 
 
-def test_a_bad_release_is_seen_rolled_back_and_told(launch: Callable[..., Firebreak]) -> None:
-    firebreak = launch()
+def test_a_bad_release_is_seen_rolled_back_and_told(launch: Callable[..., Firebreak], tmp_path: Path) -> None:
+    firebreak = launch(PLAYBOOK_DIR=str(_with_a_short_cooldown(tmp_path / "playbook")))
     assert firebreak.storefront()["version"] == "1.4.2"
 
     firebreak.break_demo()
@@ -54,6 +57,14 @@ def test_a_bad_release_is_seen_rolled_back_and_told(launch: Callable[..., Firebr
     firebreak.start()
     assert firebreak.get(f"/incidents/{incident['ref']}/")["status"] == "monitoring"
     assert "intact" in firebreak.manage("verify_timeline")
+
+
+def _with_a_short_cooldown(folder: Path) -> Path:
+    """The shipped playbook, but two bad releases within half an hour are both rolled back."""
+    shutil.copytree(Firebreak.root / "playbook", folder)
+    automation = folder / "automation.yaml"
+    automation.write_text(automation.read_text().replace("cooldown: 30m", "cooldown: 1s"))
+    return folder
 
 
 def _supervisor(firebreak: Firebreak):  # type: ignore[no-untyped-def]

@@ -322,14 +322,14 @@ def test_a_drill_does_not_preempt_and_nothing_to_preempt_is_well(
 
 
 def test_automation_counts_no_drill_as_an_attempt(
-    workshop: Workshop, drill: Incident, commander: Actor, shop: Service
+    workshop: Workshop, drill: Incident, commander: Actor, shop: Service, now: dt.datetime
 ) -> None:
-    before = situation_of(shop, metric="error_rate")
+    before = situation_of(shop, metric="error_rate", now=now)
     with workshop.open():
         live = ask(drill, commander)
-        assert situation_of(shop, metric="error_rate") == before
+        assert situation_of(shop, metric="error_rate", now=now) == before
         run(live)
-    assert situation_of(shop, metric="error_rate") == before
+    assert situation_of(shop, metric="error_rate", now=now) == before
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from incidents.states import IncidentKind, ReleaseState
 from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.playbook import Commands
-from rollbacks.rules.admission import Situation, refusals
+from rollbacks.rules.admission import Limits, Situation, refusals
 from rollbacks.rules.targets import Listed, judge_targets, schema_generation, why_no_return
 from rollbacks.selectors.decisions import situation_of
 from rollbacks.selectors.plans import make_plan
@@ -206,14 +206,14 @@ SURE = Situation(
 @given(st.sets(st.sampled_from(sorted(DOUBTS))))
 def test_automation_starts_only_where_nothing_is_in_doubt(doubts: set[str]) -> None:
     situation = replace(SURE, **{name: DOUBTS[name] for name in doubts})
-    assert bool(refusals(situation, now=NOON, recent_seconds=3600)) is bool(doubts)
+    assert bool(refusals(situation, Limits(), now=NOON)) is bool(doubts)
 
 
 @given(st.sets(st.sampled_from(sorted(DOUBTS))))
 def test_what_a_person_has_to_look_at_is_left_to_a_person(doubts: set[str]) -> None:
     situation = replace(SURE, **{name: DOUBTS[name] for name in doubts | {"reached_by_rollback"}})
     if situation.live_version:
-        said = refusals(situation, now=NOON, recent_seconds=3600)
+        said = [reason.text for reason in refusals(situation, Limits(), now=NOON)]
         assert "2.0.0 was itself reached by a rollback; a person decides" in said
 
 
@@ -402,13 +402,12 @@ def test_a_version_that_no_command_may_be_given_is_no_default_either(
 def test_automation_goes_no_further_back_because_the_next_target_is_quarantined(
     shop: Service, incident: Incident, older: Release, commander: Actor, now: dt.datetime
 ) -> None:
-    assert situation_of(shop, metric="error_rate").passed_over is None
+    assert situation_of(shop, metric="error_rate", now=now).passed_over is None
     quarantine_release(service_id=shop.pk, version="1.9.0", reason="leaks", actor=commander, now=now)
-    situation = situation_of(shop, metric="error_rate")
+    situation = situation_of(shop, metric="error_rate", now=now)
     assert (situation.target_version, situation.passed_over) == ("1.8.0", "1.9.0")
-    assert "1.9.0 is quarantined; a person decides whether to go further back" in refusals(
-        situation, now=now, recent_seconds=3600
-    )
+    said = [reason.text for reason in refusals(situation, Limits(), now=now)]
+    assert "1.9.0 is quarantined; a person decides whether to go further back" in said
 
 
 @pytest.mark.parametrize(
@@ -420,7 +419,9 @@ def test_automation_does_not_go_where_the_last_rollback_did_not_succeed(
 ) -> None:
     rollback = _ask(incident, commander, now)
     Rollback.objects.filter(pk=rollback.pk).update(state=state, completed_at=now)
-    assert situation_of(shop, metric="error_rate").target_failed == (rollback.ref if refused else None)
+    assert situation_of(shop, metric="error_rate", now=now).target_failed == (
+        rollback.ref if refused else None
+    )
 
 
 def _fail(rollback: Rollback, phase: str, now: dt.datetime) -> None:

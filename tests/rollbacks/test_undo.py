@@ -22,7 +22,7 @@ from incidents.services.incidents import IncidentHeld, resolve_incident
 from incidents.services.people import assign_role
 from incidents.services.services import quarantine_release, record_release, switch_back
 from rollbacks.models import Rollback
-from rollbacks.rules.admission import refusals
+from rollbacks.rules.admission import Limits, refusals
 from rollbacks.selectors.decisions import situation_of
 from rollbacks.selectors.targets import why_not_target
 from rollbacks.selectors.undo import ledger_around, other_targets
@@ -345,11 +345,10 @@ def test_automation_leaves_alone_what_an_undo_reached(
     approve_rollback(rollback_id=child.pk, actor=second, now=now)
     child.refresh_from_db()
     _succeed(child, now + dt.timedelta(seconds=1))
-    situation = situation_of(shop, metric="error_rate")
+    situation = situation_of(shop, metric="error_rate", now=now)
     assert situation.live_version == "2.0.0"
-    assert "2.0.0 was itself reached by a rollback; a person decides" in refusals(
-        situation, now=now, recent_seconds=3600
-    )
+    said = [reason.text for reason in refusals(situation, Limits(), now=now)]
+    assert "2.0.0 was itself reached by a rollback; a person decides" in said
 
 
 @pytest.mark.django_db(transaction=True)
