@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from core.retention import execute
+from core.retention import Old, execute
 
 # At most this many of one monitor in a batch, so that a batch ends before it has read all monitors.
 PER_MONITOR = 500
@@ -35,3 +35,7 @@ class OldSamples:
 
 
 SAMPLES = OldSamples()
+# What was delivered is forgotten once it was handled; what is parked waits for a person.
+INBOUND = Old("incidents_inbounddelivery", "processed_at")
+# By when it ended: an alert that fires is never old.
+ALERTS = Old("incidents_alert", "ends_at")

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from core.api import idempotency
 
-ANSWERED = ["200", "201"]
+ANSWERED = ["200", "201", "202"]
 
 
 def _header(name: str, description: str, **more: Any) -> OpenApiParameter:

@@ -9,8 +9,9 @@ from django.db import transaction
 from core.actors import SYSTEM
 from incidents import policy
 from incidents.models import Incident, Monitor, Service
+from incidents.selectors.quiet import maintenance_of
 from incidents.services import incidents as commands
-from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, MonitorLevel, Severity
+from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, Metric, MonitorLevel, Severity
 from incidents.timeline import record_on_incident
 
 
@@ -35,6 +36,8 @@ def answer_level_change(
     if level == MonitorLevel.OK:
         return _tell_recovery(incident, monitor, cause, now)
     level = _escalated(service, MonitorLevel(level))
+    if _is_held_back(service, monitor, level, now):
+        return None
     if incident is None:
         return _open(service, monitor, level, cause, event_id, now)
     return _join(incident, monitor, level, cause, event_id, now)
@@ -48,6 +51,17 @@ def _escalated(service: Service, level: MonitorLevel) -> MonitorLevel:
         service.monitors.filter(level=MonitorLevel.WARNING, enabled=True).values("metric").distinct().count()
     )
     return MonitorLevel.CRITICAL if metrics >= policy.thresholds().warnings_that_make_critical else level
+
+
+def _is_held_back(service: Service, monitor: Monitor, level: MonitorLevel, now: dt.datetime) -> bool:
+    """In a maintenance window nothing is opened: services.quiet asks again when it ends.
+
+    Not so security events of the highest severity: an attack does not wait for the work to be done.
+    """
+    if maintenance_of(service.pk, now=now) is None:
+        return False
+    is_worst = policy.thresholds().effects[level].severity == Severity.P0
+    return not (monitor.metric == Metric.SECURITY_EVENTS and is_worst)
 
 
 def _open(
@@ -82,10 +96,15 @@ def _join(
     event_id: int,
     now: dt.datetime,
 ) -> Incident:
-    effect = policy.thresholds().effects[level]
-    if Severity(effect.severity).rank < Severity(incident.severity).rank:
+    worsen_incident(incident, policy.thresholds().effects[level].severity, cause, now)
+    return _record_breach(incident, monitor, level, cause, event_id, now)
+
+
+def worsen_incident(incident: Incident, severity: str, cause: str, now: dt.datetime) -> None:
+    """Something more is wrong with a locked, open incident: its severity only rises, calm is over."""
+    if Severity(severity).rank < Severity(incident.severity).rank:
         commands.change_severity(
-            incident_id=incident.pk, severity=effect.severity, reason=cause, actor=SYSTEM, now=now
+            incident_id=incident.pk, severity=severity, reason=cause, actor=SYSTEM, now=now
         )
         incident.refresh_from_db()
     if incident.status == IncidentStatus.MONITORING:
@@ -97,7 +116,6 @@ def _join(
             now=now,
         )
         incident.refresh_from_db()
-    return _record_breach(incident, monitor, level, cause, event_id, now)
 
 
 def _record_breach(
