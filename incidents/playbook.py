@@ -346,7 +346,7 @@ class AlertService(Section):
         " PagerDuty event, `source`, `component`, `group`, `class` and each short field of"
         " `custom_details` are labels.",
     )
-    map: Mapping[Line, Line] = Field(
+    map: Mapping[str, Line] = Field(
         default_factory=dict, description="Values of these labels that are no slug, and the slug they mean."
     )
 
@@ -364,7 +364,7 @@ class AlertSeverities(Section):
     """How bad an alert is: the severity of the incident that it opens, or raises."""
 
     label: LabelName = Field(description="The label that says it.")
-    levels: Mapping[Line, AlertSeverity] = Field(
+    levels: Mapping[str, AlertSeverity] = Field(
         description="What its values mean, in small letters. `none` keeps the alert and opens nothing."
     )
     otherwise: AlertSeverity = Field(description="For every other value, and for alerts without that label.")

@@ -65,6 +65,9 @@ class AlertStatus(models.TextChoices):
     RESOLVED = "resolved", "Resolved"
 
 
+QUIET_STATES = ("active", "planned", "ended")  # of silences and maintenance windows
+
+
 class InboundKind(models.TextChoices):
     """What a sender delivered."""
 

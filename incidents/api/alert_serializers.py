@@ -16,9 +16,7 @@ from incidents.models import Alert, MaintenanceWindow, Service, Silence
 from incidents.rules.matchers import OPS
 from incidents.selectors.quiet import state_of
 from incidents.services.quiet import MOST_MATCHERS, MOST_SERVICES
-from incidents.states import AlertSource, AlertStatus, Severity
-
-STATES = ("active", "planned", "ended")
+from incidents.states import QUIET_STATES, AlertSource, AlertStatus, Severity
 
 
 class AlertSerializer(serializers.ModelSerializer[Alert]):
@@ -122,7 +120,7 @@ class SilenceSerializer(serializers.ModelSerializer[Silence]):
         )
         read_only_fields = fields
 
-    @extend_schema_field(serializers.ChoiceField(choices=STATES))
+    @extend_schema_field(serializers.ChoiceField(choices=QUIET_STATES))
     def get_state(self, silence: Silence) -> str:
         return state_of(silence, utcnow())
 
@@ -157,7 +155,7 @@ class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
         )
         read_only_fields = fields
 
-    @extend_schema_field(serializers.ChoiceField(choices=STATES))
+    @extend_schema_field(serializers.ChoiceField(choices=QUIET_STATES))
     def get_state(self, window: MaintenanceWindow) -> str:
         return state_of(window, utcnow())
 

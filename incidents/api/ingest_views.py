@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from core.actors import Level
 from core.api.authentication import BearerAuthentication, usable_token
 from core.api.parsers import Sent, SentJSONParser
+from core.api.serializers import EmptySerializer
 from core.api.views import ApiViewSet
 from core.clock import utcnow
 from core.errors import FirebreakError, Invalid, NotAllowed
@@ -31,6 +32,7 @@ from incidents.api import ingest_serializers as shapes
 from incidents.api.filters import InboundFilters
 from incidents.ingest import alertmanager, pagerduty
 from incidents.models import InboundDelivery
+from incidents.selectors.alerts import get_delivery
 from incidents.services.inbound import Overloaded, accept_delivery, retry_deliveries, without_secret
 from incidents.states import InboundKind
 
@@ -44,7 +46,8 @@ class IngestViewSet(ApiViewSet):
     scopes = {"POST": "ingest"}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if self.action is None:  # before anybody is asked who they are: a POST alone has a body
+        # Before anybody is asked who they are: only a POST has a body that says it.
+        if str(request.method).lower() not in (self.action_map or {}):
             raise exceptions.MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
         if waits := BUDGETS.spend(f"token:{self.token.pk}:ingest", settings.API_RATES["ingest"]):
@@ -204,8 +207,11 @@ class InboundViewSet(ApiViewSet):
             raise NotAllowed("Deliveries are for administrators: they tell of every service.")
         return self.page(InboundDelivery.objects.defer("body"), shapes.InboundSerializer)
 
-    @extend_schema(request=None, responses=shapes.InboundSerializer)
+    @extend_schema(request=EmptySerializer, responses=shapes.InboundSerializer)
     def retry(self, request: Request, pk: int) -> Response:
         """Look into a parked one once more; by a person, never by token."""
+        self.body(EmptySerializer)
+        delivery = get_delivery(pk)
         retry_deliveries(delivery_id=pk, **self.by())
-        return Response(shapes.InboundSerializer(InboundDelivery.objects.get(pk=pk)).data)
+        delivery.refresh_from_db(fields=["attempts", "parked_at"])
+        return Response(shapes.InboundSerializer(delivery).data)

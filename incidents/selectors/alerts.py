@@ -81,6 +81,14 @@ def get_alert(alert_id: int, actor: Actor) -> Alert:
     return found
 
 
+def get_delivery(delivery_id: int) -> InboundDelivery:
+    """Without what it said; raises NotFound."""
+    found = InboundDelivery.objects.defer("body").filter(pk=delivery_id).first()
+    if found is None:
+        raise NotFound(f"There is no delivery {delivery_id}.")
+    return found
+
+
 def list_alerts(actor: Actor, *, status: str = "open", service: str = "", before: str = "") -> AlertPage:
     """Newest first, a page at a time; an unknown filter or cursor counts as none (three queries at most)."""
     rows = alert_records(actor)

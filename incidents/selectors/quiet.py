@@ -15,6 +15,7 @@ from incidents.models import MaintenanceWindow, Service, Silence
 from incidents.models.quiet import in_force
 from incidents.panels import ServiceNote
 from incidents.rules.matchers import Matcher, WrongMatcher, all_fit, matcher
+from incidents.states import QUIET_STATES
 
 SHOWN = 200
 
@@ -152,8 +153,7 @@ def _line(row: Silence | MaintenanceWindow, now: dt.datetime, what: tuple[str, .
 
 
 def _in_order(lines: Sequence[QuietLine]) -> tuple[QuietLine, ...]:
-    order = ("active", "planned", "ended")
-    return tuple(sorted(lines, key=lambda line: order.index(line.state)))
+    return tuple(sorted(lines, key=lambda line: QUIET_STATES.index(line.state)))
 
 
 def _said(ends_at: dt.datetime, reason: str) -> str:

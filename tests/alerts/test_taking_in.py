@@ -10,7 +10,7 @@ import pytest
 
 from core.actors import Actor
 from core.models import Event
-from incidents.models import Alert, Incident, InboundDelivery, Service
+from incidents.models import Alert, InboundDelivery, Incident, Service
 from incidents.services.incidents import acknowledge_incident
 from tests.alerts.conftest import Send, alert, webhook
 
