@@ -44,7 +44,7 @@ def check(document: Mapping[str, Any]) -> None:
         wrong.append(f"'event_action' must be one of {', '.join(ACTIONS)}")
     if key is not None and not isinstance(key, str):
         wrong.append("'dedup_key' must be a string")
-    if action in (ACKNOWLEDGE, RESOLVE) and (not isinstance(key, str) or is_blank(key)):
+    if action in (ACKNOWLEDGE, RESOLVE) and (not isinstance(key, str) or not key):
         wrong.append(f"'dedup_key' is required to {action}")
     if payload is not None and not isinstance(payload, dict):
         wrong.append("'payload' must be an object")

@@ -234,9 +234,7 @@ def _webhooks(deliveries: Iterable[InboundDelivery], important: tuple[str, ...])
     return [
         Observation(one.sender_id, AlertSource.ALERTMANAGER, seen, one.received_at)
         for one in deliveries
-        for seen in alertmanager.read(
-            parse(one.body), received_at=one.received_at, important=("alertname", *important)
-        )
+        for seen in alertmanager.read(parse(one.body), received_at=one.received_at, important=important)
     ]
 
 
