@@ -228,7 +228,7 @@ def _apply(batch: _Batch, one: Observation, services: Mapping[str, Service]) -> 
         batch.before[id(alert)] = None
         batch.edited.add(id(alert))
     batch.touched[id(alert)] = alert
-    alert.repeats += one.repeats
+    alert.repeats = max(0, alert.repeats + one.repeats)
     if seen.cut_off:
         batch.cut_off[id(alert)] = seen.cut_off
     if one.described and (alert.title == "" or one.received_at >= alert.last_seen_at):
@@ -315,25 +315,38 @@ def _save(batch: _Batch) -> None:
     Alert.objects.bulk_create(alert for alert in touched if alert.pk is None)
     known = [alert for alert in touched if batch.before[id(alert)] is not None]
     _save_whole(alert for alert in known if id(alert) in batch.edited)
-    seen_again = [alert for alert in known if id(alert) not in batch.edited]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE incidents_alert a SET repeats = n.repeats, last_seen_at = n.seen"
-            " FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[]) AS n(id, repeats, seen)"
-            " WHERE a.id = n.id",
-            [
-                [alert.pk for alert in seen_again],
-                [alert.repeats for alert in seen_again],
-                [alert.last_seen_at for alert in seen_again],
-            ],
-        )
+    again = [
+        (alert.pk, alert.repeats, alert.last_seen_at) for alert in known if id(alert) not in batch.edited
+    ]
+    if again:
+        with connection.cursor() as cursor:
+            cursor.execute(_SEEN_AGAIN, [list(column) for column in zip(*again, strict=True)])
 
 
 _WHOLE = (
     "status", "title", "severity", "security", "labels", "annotations", "url", "notes", "ignored", "service",
     "group_key", "starts_at", "ends_at", "last_seen_at", "repeats", "held_until",
 )  # fmt: skip
-_ANSWERED = ("incident", "silenced_by", "maintenance", "held_until")
+# Arrays instead of bulk_update: putting its CASEs together took half of a batch's time.
+_SEEN_AGAIN = """
+UPDATE incidents_alert a SET repeats = n.repeats, last_seen_at = n.seen
+  FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[]) AS n(id, repeats, seen) WHERE a.id = n.id
+"""
+_ANSWERED = """
+UPDATE incidents_alert a
+   SET incident_id = n.incident, silenced_by_id = n.silence, maintenance_id = n.maintenance,
+       held_until = n.until
+  FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+       AS n(id, incident, silence, maintenance, until) WHERE a.id = n.id
+"""
+
+
+def _save_answers(alerts: Sequence[Alert]) -> None:
+    if not alerts:
+        return
+    rows = [(a.pk, a.incident_id, a.silenced_by_id, a.maintenance_id, a.held_until) for a in alerts]
+    with connection.cursor() as cursor:
+        cursor.execute(_ANSWERED, [list(column) for column in zip(*rows, strict=True)])
 
 
 def _save_whole(alerts: Iterable[Alert]) -> None:
@@ -363,7 +376,7 @@ def _answer(batch: _Batch, *, now: dt.datetime) -> None:
         _tell(incident, "incident.alert_fired", _fired_text, alerts, now=now)
         if cut_off := max((batch.cut_off.get(id(alert), 0) for alert in alerts), default=0):
             _tell_cut_off(incident, cut_off, now=now)
-    Alert.objects.bulk_update(list(answered.values()), _ANSWERED, batch_size=200)
+    _save_answers(list(answered.values()))
     _tell_each(acknowledged, "incident.alert_acknowledged", _acknowledged_text, now=now)
     for incident in _tell_each(ended, "incident.alert_resolved", _resolved_text, now=now):
         _resolve_if_untouched(incident, now=now)

@@ -48,7 +48,7 @@ def whole(what: str, note: str = "", status: int = 202, said: str = "", **change
 
 
 def labels(**more: Any) -> dict[str, Any]:
-    return alert()["labels"] | more
+    return {**alert()["labels"], **more}
 
 
 GOOD = json.dumps(webhook(alert()))
