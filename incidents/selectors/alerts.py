@@ -12,6 +12,7 @@ from django.urls import reverse
 from core.access import may
 from core.actors import Actor
 from core.errors import NotFound
+from core.http import is_web_address
 from core.operation.facts import Trouble
 from incidents.models import Alert, InboundDelivery, Incident, Service
 from incidents.selectors.cards import incident_url
@@ -169,7 +170,7 @@ def _line(alert: Alert) -> AlertLine:
         starts_at=alert.starts_at,
         ends_at=alert.ends_at,
         repeats=alert.repeats,
-        url=alert.url,
+        url=alert.url if is_web_address(alert.url) else "",
         why_nothing=_why_nothing(alert),
         notes=tuple(alert.notes),
     )

@@ -24,7 +24,7 @@ from core.errors import Invalid
 from core.models import Event
 from incidents import policy
 from incidents.facts import Seen
-from incidents.ingest.cleaning import NOTES
+from incidents.ingest.cleaning import AHEAD, NOTES
 from incidents.models import Alert, Incident, MaintenanceWindow, Monitor, Service
 from incidents.rules import alerts as rules
 from incidents.selectors.quiet import ActiveSilence, active_silences, windows_by_service
@@ -134,6 +134,8 @@ def report_alert(
     require(actor, "respond")
     if service is not None and not Service.objects.filter(slug=service).exists():
         raise Invalid({"service": "No such service."})
+    if starts_at is not None and not commands.EARLIEST <= starts_at <= now + AHEAD:
+        raise Invalid({"starts_at": "Must lie between the year 2000 and now."})
     if ends_at is not None and (status != AlertStatus.RESOLVED or (starts_at and ends_at < starts_at)):
         raise Invalid({"ends_at": "Only a resolved alert has an end, and not before its start."})
     known = dict(labels or {})
