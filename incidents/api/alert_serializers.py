@@ -28,7 +28,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
     labels = serializers.DictField(child=serializers.CharField())
     annotations = serializers.DictField(child=serializers.CharField())
     notes = serializers.ListField(child=serializers.CharField())
-    service = serializers.SlugRelatedField[Service](slug_field="slug", read_only=True)
+    service = serializers.SlugRelatedField[Service](slug_field="slug", read_only=True, allow_null=True)
     incident = serializers.SerializerMethodField()
     silenced_by = serializers.IntegerField(source="silenced_by_id", allow_null=True)
     maintenance = serializers.IntegerField(source="maintenance_id", allow_null=True)
