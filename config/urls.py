@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 
 from core.accounts.pages import too_many
 from core.api.views import UnknownAddress
+from incidents.api.ingest_views import EventViewSet
 
 admin.site.site_header = admin.site.site_title = "Firebreak"
 admin.site.index_title = "Administration"
@@ -23,6 +24,9 @@ urlpatterns = [
     path("accounts/", include("core.accounts.urls")),
     path("api/v1/", include(api)),
     re_path(r"^api/", UnknownAddress.as_view()),
+    # PagerDuty's own addresses, so that a sender changes the host alone.
+    path("v2/enqueue", EventViewSet.as_view({"post": "create"}), name="pagerduty-enqueue"),
+    path("v2/change/enqueue", EventViewSet.as_view({"post": "change"}), name="pagerduty-change"),
     path("", include("core.urls")),
     path("", include("incidents.urls")),
     path("", include("rollbacks.urls")),

@@ -11,6 +11,7 @@ class FirebreakError(Exception):
 
     code = "error"
     status = 400
+    retry_after: int | None = None  # seconds, where trying again is the right thing to do
 
     def __init__(self, message: str, *, state: str | None = None) -> None:
         super().__init__(message)

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from core import logs
+from core.body_limits import body_limit
 from core.headers import bare_headers
 from core.live_stream import Receive, Scope, Send
 from core.problem import CONTENT_TYPE, problem
@@ -48,7 +49,7 @@ class Gate:
         try:
             headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
             _look(scope, headers)
-            body = await _read_body(scope["method"], headers, receive)
+            body = await _read_body(scope["method"], headers, receive, body_limit(scope["path"]))
         except _Refused as refusal:
             await _refuse(scope, send, refusal)
             return
@@ -89,13 +90,12 @@ def _look(scope: Scope, headers: Headers) -> None:
         raise _Refused(400, "invalid", "A header contains a NUL character.")
 
 
-async def _read_body(method: str, headers: Headers, receive: Receive) -> bytes:
+async def _read_body(method: str, headers: Headers, receive: Receive, limit: int) -> bytes:
     """The whole body, of the length that was announced."""
     found = dict(headers)
     length = found.get(b"content-length")
     if length is None and b"transfer-encoding" not in found and method in _WITHOUT_BODY:
         return b""
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if length is not None and not (length.isdigit() and len(length) < 19):
         raise _Refused(400, "invalid", "Content-Length is no number.")
     if length is not None and int(length) > limit:

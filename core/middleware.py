@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 
 from core import history, problem, schema
 from core.actors import actor_for_user
+from core.body_limits import body_limit
 from core.headers import BARE
 from core.models import User
 from core.views import probes
@@ -130,7 +131,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         return problem.answer(400, "invalid", "A cookie contains a NUL character.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return problem.answer(415, "unsupported_media_type", "Send the body without a Content-Encoding.")
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    limit = body_limit(request.path)
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdecimal() and len(length) < 19):
         return problem.answer(400, "invalid", "Content-Length is no number.")

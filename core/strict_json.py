@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 MAX_DEPTH = 20
@@ -20,6 +21,17 @@ class NotStrictJson(ValueError):
 
 def loads(text: str) -> Any:
     """The document: no NaN, no Infinity, no name twice, no NUL or lone surrogate, 20 levels at most."""
+    document = parse(text)
+    for path, value in _walk(document):
+        if isinstance(value, str) and not is_storable(value):
+            raise NotStrictJson("Must not contain NUL or lone surrogates.", path)
+        if isinstance(value, dict) and not all(map(is_storable, value)):
+            raise NotStrictJson("A name must not contain NUL or lone surrogates.", path)
+    return document
+
+
+def parse(text: str) -> Any:
+    """The same of a sender whose texts are cleaned later (an alert must not be lost over a character)."""
     try:
         document = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
@@ -28,7 +40,8 @@ def loads(text: str) -> Any:
         raise NotStrictJson("The body is nested too deeply.") from error
     except ValueError as error:
         raise NotStrictJson(f"The body is not JSON: {error}") from error
-    _check_texts(document)
+    for _path, _value in _walk(document):
+        pass  # for its depth
     return document
 
 
@@ -50,22 +63,20 @@ def _finite(text: str) -> float:
     return value
 
 
-def _check_texts(document: Any) -> None:
-    """Walks without recursion, because depth is what a sender chooses."""
+def _walk(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value with its path, without recursion, because depth is what a sender chooses."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
         if len(path) > MAX_DEPTH:
             raise NotStrictJson("The body is nested too deeply.")
-        if isinstance(value, str) and not _is_storable(value):
-            raise NotStrictJson("Must not contain NUL or lone surrogates.", path)
+        yield path, value
         if isinstance(value, dict):
-            if not all(map(_is_storable, value)):
-                raise NotStrictJson("A name must not contain NUL or lone surrogates.", path)
             waiting += [((*path, name), item) for name, item in value.items()]
         elif isinstance(value, list):
             waiting += [((*path, str(index)), item) for index, item in enumerate(value)]
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold it."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

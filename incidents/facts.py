@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from incidents.states import FailureKind, SampleOutcome
+from incidents.states import AlertStatus, FailureKind, SampleOutcome
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,19 @@ class Reading:
     def failed(cls, kind: FailureKind, text: str) -> Reading:
         """No answer: `Cannot be reached: ConnectError: …`."""
         return cls(SampleOutcome.ERROR, error=f"{kind.label}: {text}"[:300], kind=kind)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One alert as one delivery tells it. `starts_at` is None where the sender gives no usable time."""
+
+    fingerprint: str
+    starts_at: dt.datetime | None
+    ends_at: dt.datetime | None
+    status: AlertStatus
+    title: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    url: str = ""
+    notes: tuple[str, ...] = ()
+    cut_off: int = 0

@@ -15,6 +15,14 @@ SELECT severity, count(*),
        extract(epoch FROM clock_timestamp() - min(declared_at) FILTER (WHERE acknowledged_at IS NULL))::float
   FROM incidents_incident WHERE status = ANY(%s) AND NOT drill GROUP BY severity
 """
+_ALERTS = """
+SELECT CASE WHEN severity = '' THEN 'none' ELSE severity END, count(*)
+  FROM incidents_alert WHERE status <> 'resolved' GROUP BY severity
+"""
+_INBOUND = """
+SELECT (SELECT count(*) FROM incidents_inbounddelivery WHERE processed_at IS NULL AND parked_at IS NULL),
+       (SELECT count(*) FROM incidents_inbounddelivery WHERE parked_at IS NOT NULL)
+"""
 
 
 def collect() -> Iterator[Metric]:
@@ -22,6 +30,10 @@ def collect() -> Iterator[Metric]:
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, [list(OPEN_STATUSES)])
         rows = cursor.fetchall()
+        cursor.execute(_ALERTS)
+        firing = dict(cursor.fetchall())
+        cursor.execute(_INBOUND)
+        waiting, parked = cursor.fetchone()
     counts = {severity: count for severity, count, _oldest in rows}
     yield gauges(
         "firebreak_open_incidents",
@@ -34,4 +46,18 @@ def collect() -> Iterator[Metric]:
         "firebreak_oldest_unacknowledged_incident_age_seconds",
         "Since the oldest incident that nobody acknowledged was declared; 0 when there is none.",
         max(unacknowledged, default=0.0),
+    )
+    yield gauges(
+        "firebreak_firing_alerts",
+        "Alerts that have not ended, by the severity that the playbook gives them.",
+        "severity",
+        ((severity, float(firing.get(severity, 0))) for severity in (*Severity.values, "none")),
+    )
+    yield gauge(
+        "firebreak_inbound_deliveries_waiting", "Deliveries of alerts that nobody has looked into.", waiting
+    )
+    yield gauge(
+        "firebreak_inbound_deliveries_parked",
+        "Deliveries of alerts that could not be handled and wait for a person.",
+        parked,
     )

@@ -1,14 +1,15 @@
-"""This app's part of the playbook: roles, severities, security levels, thresholds, criteria, checklists."""
+"""This app's part of the playbook: roles, severities, thresholds, criteria, checklists, alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, RootModel, StringConstraints, field_validator, model_validator
 
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, Text
+from incidents.rules import matchers
 from incidents.states import INCIDENT_ROLES, Metric, MonitorLevel, Role, Severity, Tier
 
 Audience = Literal["everyone", "technical_team", "management", "development_team", "security_team"]
@@ -385,6 +386,84 @@ class Checklist(Section):
 
 class Checklists(RootModel[Mapping[Key, Checklist]]):
     """checklists.yaml: what must not be forgotten, and by when."""
+
+
+LabelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
+MatcherText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=2, max_length=1000),
+    AfterValidator(lambda text: str(matchers.parse(text))),
+]
+AlertSeverity = Literal["P0", "P1", "P2", "P3", "none"]
+
+
+class AlertService(Section):
+    """How the service of an alert is found."""
+
+    labels: tuple[LabelName, ...] = Field(
+        min_length=1,
+        description="Labels whose value may name a service by its slug; the first that does counts. Of a"
+        " PagerDuty event, `source`, `component`, `group`, `class` and each short field of"
+        " `custom_details` are labels.",
+    )
+    map: Mapping[str, Line] = Field(
+        default_factory=dict, description="Values of these labels that are no slug, and the slug they mean."
+    )
+
+
+class AlertSeverityRule(Section):
+    """A severity for some alerts, whatever their label says."""
+
+    match: tuple[MatcherText, ...] = Field(
+        min_length=1, description='Matchers as in Alertmanager, such as `team="payments"`; all must fit.'
+    )
+    severity: AlertSeverity = Field(description="The severity then.")
+
+
+class AlertSeverities(Section):
+    """How bad an alert is: the severity of the incident that it opens, or raises."""
+
+    label: LabelName = Field(description="The label that says it.")
+    levels: Mapping[str, AlertSeverity] = Field(
+        description="What its values mean, in small letters. `none` keeps the alert and opens nothing."
+    )
+    otherwise: AlertSeverity = Field(description="For every other value, and for alerts without that label.")
+    rules: tuple[AlertSeverityRule, ...] = Field(
+        default=(), description="Exceptions; the first that fits counts before the label."
+    )
+
+
+class IgnoreRule(Section):
+    """Alerts that are kept and open nothing."""
+
+    match: tuple[MatcherText, ...] = Field(min_length=1, description="Matchers; all must fit.")
+    reason: Line = Field(description="Why; shown with the alert.")
+
+
+class AlertRules(Section):
+    """alerts.yaml: what an alert of another system opens, and for which service."""
+
+    service: AlertService = Field(description="How its service is found.")
+    severity: AlertSeverities = Field(description="How bad it is.")
+    security: tuple[MatcherText, ...] = Field(
+        default=(),
+        description="Alerts that fit all of these are about security: they open a security incident, and at"
+        " P0 neither a silence nor a maintenance window holds them back.",
+    )
+    group_by: tuple[LabelName, ...] = Field(
+        default=(),
+        description="Alerts of a service join one open incident. With labels here, only those of the same"
+        " values do, each group its own incident.",
+    )
+    window: PositiveSeconds = Field(
+        description="How long after its last alert a group is still the same one. It counts with `group_by`"
+        " and for alerts without a service."
+    )
+    resolve_untouched: bool = Field(
+        description="Whether an incident that an alert opened is resolved when its alerts have ended and"
+        " nobody has done anything about it. One that a person touched is never resolved by an alert."
+    )
+    ignore: tuple[IgnoreRule, ...] = Field(default=(), description="Alerts that open nothing.")
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:

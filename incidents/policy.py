@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from core.playbook import get_playbook
 from incidents.playbook import (
+    AlertRules,
     Authority,
     Checklist,
     Criteria,
@@ -42,6 +43,10 @@ def criteria() -> Criteria:
 
 def checklists() -> Mapping[str, Checklist]:
     return cast(Mapping[str, Checklist], get_playbook()["checklists"].root)
+
+
+def alerts() -> AlertRules:
+    return cast(AlertRules, get_playbook()["alerts"])
 
 
 def response_target_seconds(severity: str, level: int | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from core.retention import execute
+from core.retention import Old, execute
 
 # At most this many of one monitor in a batch, so that a batch ends before it has read all monitors.
 PER_MONITOR = 500
@@ -49,3 +49,7 @@ SAMPLES = OldOfMonitors(
     latest="coalesce((SELECT rolled_up_to FROM incidents_rollupmark), '-infinity'::timestamptz)",
 )
 ROLLUPS = OldOfMonitors("incidents_rollup", "start")
+# What was delivered is forgotten once it was handled; what is parked waits for a person.
+INBOUND = Old("incidents_inbounddelivery", "processed_at")
+# By when it ended: an alert that fires is never old.
+ALERTS = Old("incidents_alert", "ends_at")

@@ -48,6 +48,32 @@ class IncidentSource(models.TextChoices):
     PERSON = "person", "Person"
     API = "api", "API"
     MONITOR = "monitor", "Monitor"
+    ALERT = "alert", "Alert"
+
+
+class AlertSource(models.TextChoices):
+    """Whose format an alert came in."""
+
+    ALERTMANAGER = "alertmanager", "Alertmanager"
+    PAGERDUTY = "pagerduty", "PagerDuty event"
+    API = "api", "API"
+
+
+class AlertStatus(models.TextChoices):
+    FIRING = "firing", "Firing"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    RESOLVED = "resolved", "Resolved"
+
+
+QUIET_STATES = ("active", "planned", "ended")  # of silences and maintenance windows
+
+
+class InboundKind(models.TextChoices):
+    """What a sender delivered."""
+
+    ALERTMANAGER = "alertmanager", "Alertmanager webhook"
+    EVENT = "event", "PagerDuty event"
+    CHANGE = "change", "PagerDuty change event"
 
 
 class Role(models.TextChoices):

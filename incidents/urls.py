@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from incidents.views import incidents, pages, releases
+from incidents.views import alerts, incidents, pages, releases
 
 app_name = "incidents"
 urlpatterns = [
@@ -19,6 +19,14 @@ urlpatterns = [
         releases.LiftQuarantine.as_view(),
         name="lift_quarantine",
     ),
+    path("alerts/", alerts.alerts, name="alerts"),
+    path("alerts/retry/", alerts.RetryDeliveries.as_view(), name="retry_deliveries"),
+    path("silences/", alerts.silences, name="silences"),
+    path("silences/new/", alerts.NewSilence.as_view(), name="new_silence"),
+    path("silences/<int:pk>/end/", alerts.EndSilence.as_view(), name="end_silence"),
+    path("maintenance/", alerts.maintenance, name="maintenance"),
+    path("maintenance/new/", alerts.NewMaintenance.as_view(), name="new_maintenance"),
+    path("maintenance/<int:pk>/end/", alerts.EndMaintenance.as_view(), name="end_maintenance"),
     path("incidents/", pages.incidents, name="incidents"),
     path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
     path("incidents/<slug:ref>/", pages.incident, name="incident"),

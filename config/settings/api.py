@@ -34,6 +34,7 @@ SPECTACULAR_SETTINGS = {
         "IncidentKindEnum": "incidents.states.IncidentKind",
         "ContactKindEnum": "comms.models.contacts.ContactKind",
         "StepKindEnum": "rollbacks.playbook.STEP_KINDS",
+        "QuietStateEnum": "incidents.states.QUIET_STATES",
         "AudienceEnum": "incidents.states.AUDIENCES",
     },
     "POSTPROCESSING_HOOKS": [
@@ -45,10 +46,20 @@ SPECTACULAR_SETTINGS = {
 # Refuse a PATCH without If-Match (428), so that nobody overwrites what they have not read.
 API_REQUIRE_IF_MATCH = env.bool("API_REQUIRE_IF_MATCH", default=False)
 
+# So many deliveries of alerts may wait to be looked into; more are refused (503, 429) until some are done.
+INGEST_MOST_WAITING = env.int("INGEST_MOST_WAITING", default=20_000)
+# What a request may hold where it is not DATA_UPLOAD_MAX_MEMORY_SIZE: by address, in bytes.
+BODY_LIMITS = {
+    "/api/v1/ingest/alertmanager/": 5_242_880,
+    "/v2/enqueue": 512_000,
+    "/v2/change/enqueue": 512_000,
+}
+
 # Requests a minute, over all processes; 0 is no limit.
 API_RATES = {
     "read": env.int("API_RATE_READ", default=12_000),  # GET, for each token or account
     "write": env.int("API_RATE_WRITE", default=3_000),  # everything else, likewise
+    "ingest": env.int("API_RATE_INGEST", default=60_000),  # deliveries of alerts, for each token
     "anonymous": env.int("API_RATE_ANONYMOUS", default=120),  # without credentials, for each address
     "refused": env.int("API_RATE_REFUSED", default=30),  # wrong tokens, for each address
 }

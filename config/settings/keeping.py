@@ -17,6 +17,8 @@ PGHISTORY_OBJ_FIELD = pghistory.ObjForeignKey(related_name="+", related_query_na
 # --- retention: days until a row is forgotten, 0 keeps it for ever; see RETENTION in the wiring ---
 RETENTION_SAMPLES_DAYS = env.int("RETENTION_SAMPLES_DAYS", default=3)  # measurements, once rolled up
 RETENTION_ROLLUPS_DAYS = env.int("RETENTION_ROLLUPS_DAYS", default=35)  # their five minutes
+RETENTION_INBOUND_DAYS = env.int("RETENTION_INBOUND_DAYS", default=7)  # deliveries of alerts, once processed
+RETENTION_ALERTS_DAYS = env.int("RETENTION_ALERTS_DAYS", default=365)  # alerts, after they ended
 RETENTION_OUTPUT_DAYS = env.int("RETENTION_OUTPUT_DAYS", default=90)  # of commands, after the rollback's end
 RETENTION_SESSIONS_DAYS = env.int("RETENTION_SESSIONS_DAYS", default=1)  # after a session ended
 RETENTION_CACHE_DAYS = env.int("RETENTION_CACHE_DAYS", default=1)  # after an entry ended

@@ -17,7 +17,7 @@ EVENT_CONSUMERS = (
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox.", "checklist.overdue"),
+        ("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue"),
     ),
 )
 
@@ -30,7 +30,11 @@ INCIDENT_PANELS = (
 )
 NOW_PANELS = ()
 # Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
-SERVICE_NOTES = ("rollbacks.panels.readiness", "rollbacks.panels.lost_trust")
+SERVICE_NOTES = (
+    "rollbacks.panels.readiness",
+    "rollbacks.panels.lost_trust",
+    "incidents.selectors.quiet.maintenance_note",
+)
 # Fragments of right-hand apps on a service's page: function(actor, service) -> Panel or None.
 SERVICE_PANELS = ("rollbacks.panels.service_decisions",)
 
@@ -51,6 +55,7 @@ PLAYBOOK_SECTIONS = (
     ("thresholds", "thresholds.yaml", "incidents.playbook.Thresholds"),
     ("criteria", "criteria.yaml", "incidents.playbook.Criteria"),
     ("checklists", "checklists.yaml", "incidents.playbook.Checklists"),
+    ("alerts", "alerts.yaml", "incidents.playbook.AlertRules"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -73,6 +78,8 @@ SWEEPS = (
     ("incidents.sweep_monitors", "incidents.polling.run_due_checks", 1.0),
     ("incidents.sweep_blindness", "incidents.services.breaches.answer_blindness", 5.0),
     ("incidents.sweep_outages", "incidents.services.outages.end_outage", 5.0),
+    ("incidents.sweep_alerts", "incidents.services.inbound.process_due", 1.0),
+    ("incidents.sweep_quiet", "incidents.services.quiet.look_after_quiet", 5.0),
     ("incidents.sweep_removed_monitors", "incidents.services.monitors.forget_removed_monitors", 60.0),
     ("incidents.sweep_rollups", "incidents.services.rollups.roll_up", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
@@ -95,6 +102,8 @@ WATCHDOG_ROUNDS = (("runner presence", "rollbacks.executor.presence.report_watch
 RETENTION = (
     ("samples", "incidents.retention.SAMPLES", "RETENTION_SAMPLES_DAYS"),
     ("rollups", "incidents.retention.ROLLUPS", "RETENTION_ROLLUPS_DAYS"),
+    ("inbound", "incidents.retention.INBOUND", "RETENTION_INBOUND_DAYS"),
+    ("alerts", "incidents.retention.ALERTS", "RETENTION_ALERTS_DAYS"),
     ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
@@ -112,6 +121,8 @@ CELERY_BEAT_SCHEDULE = {
 # Later than the limit is critical and silences the outside heartbeat, later than half of it a warning.
 DUE_WORK = (
     ("checks", "Checks of monitors", "incidents.selectors.due.due_checks", 120.0),
+    ("alerts", "Incoming alerts", "incidents.selectors.due.due_alerts", 120.0),
+    ("quiet", "Ends of silences and maintenance", "incidents.selectors.due.due_quiet", 120.0),
     ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
     ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
@@ -122,6 +133,7 @@ DUE_WORK = (
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
 OWN_TROUBLES = (
     "incidents.selectors.rollups.late_rollups",
+    "incidents.selectors.alerts.parked_deliveries",
     "comms.selectors.operation.dead_deliveries",
     "rollbacks.selectors.runners.missing_runners",
 )

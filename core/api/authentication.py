@@ -29,7 +29,7 @@ from core.clock import utcnow
 from core.models import ApiToken, User
 from core.models.accounts import TOKEN_PREFIX
 
-__all__ = ["BearerAuthentication", "SessionAuthentication", "actor_of"]
+__all__ = ["BearerAuthentication", "SessionAuthentication", "actor_of", "usable_token"]
 
 _TOKEN = re.compile(rf"{TOKEN_PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{20,100}})")
 _NO_DIGEST = "0" * 64
@@ -62,22 +62,28 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        text, now = text.strip(), utcnow()
-        if is_guessing(request) and not _KNOWN.has(text):
-            slow_down_guesser(request)
-        token = _token_of(text)
-        if token is None or not token.is_usable(now):
-            slow_down_guesser(request)
-            raise AuthenticationFailed("This token is unknown, expired or revoked.")
-        _KNOWN.add(text)
-        # Not a write for every request.
-        if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
-            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-        history.say_actor(actor_for_token(token))
+        token = usable_token(request, text.strip())
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+def usable_token(request: Request, text: str) -> ApiToken:
+    """The token of that text; raises AuthenticationFailed, or Throttled for an address that guesses."""
+    now = utcnow()
+    if is_guessing(request) and not _KNOWN.has(text):
+        slow_down_guesser(request)
+    token = _token_of(text)
+    if token is None or not token.is_usable(now):
+        slow_down_guesser(request)
+        raise AuthenticationFailed("This token is unknown, expired or revoked.")
+    _KNOWN.add(text)
+    # Not a write for every request.
+    if token.last_used_at is None or token.last_used_at < now - USE_NOTED_EVERY:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    history.say_actor(actor_for_token(token))
+    return token
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -10,7 +10,8 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.parsers import BaseParser
 
-from core.strict_json import NotStrictJson, loads
+from core.body_limits import body_limit
+from core.strict_json import NotStrictJson, loads, parse
 
 
 class BodyTooLarge(APIException):
@@ -19,8 +20,8 @@ class BodyTooLarge(APIException):
     status_code = 413
     default_code = "too_large"
 
-    def __init__(self) -> None:
-        super().__init__(f"A request holds at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__(f"A request holds at most {limit or settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
 
 
 class StrictJSONParser(BaseParser):
@@ -47,6 +48,45 @@ class StrictJSONParser(BaseParser):
             raise ValidationError(_at(error.path, error.said)) from error
         except UnicodeDecodeError as error:
             raise ParseError("The body is not UTF-8.") from error
+
+
+class Sent(dict[str, Any]):
+    """A JSON object with the text that it was."""
+
+    text: str = ""
+
+
+class SentJSONParser(BaseParser):
+    """A JSON object of a sender whose content is cleaned later: only the syntax is checked.
+
+    The limit is the address's own (BODY_LIMITS), and a byte order mark is no reason to lose an alert.
+    """
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Sent:
+        _require_utf_8(media_type or "")
+        limit = body_limit((parser_context or {})["request"].path)
+        body: bytes = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
+        try:
+            text = body.decode("utf-8-sig")
+            document = parse(text)
+        except UnicodeDecodeError as error:
+            raise ParseError("The body is not UTF-8.") from error
+        except NotStrictJson as error:
+            raise ParseError(error.said) from error
+        if not isinstance(document, dict):
+            raise ParseError("The body must be a JSON object.")
+        sent = Sent(document)
+        sent.text = text
+        return sent
 
 
 def _require_utf_8(media_type: str) -> None:

@@ -38,6 +38,8 @@ def handle(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | N
         answer = problem.answer(refusal.status, refusal.code, refusal.message, **_extras(refusal))
         if isinstance(refusal, VersionChanged):
             answer["ETag"] = etag_of(refusal.version)
+        if refusal.retry_after is not None:
+            answer["Retry-After"] = str(refusal.retry_after)
         return answer
     if isinstance(refusal, exceptions.ValidationError):
         errors = list(_flatten(refusal.detail))
@@ -165,7 +167,7 @@ def describe_problems(result: dict[str, Any], generator: Any, request: Any, publ
     components.setdefault("responses", {}).update(_RESPONSES)
     for operations in result["paths"].values():
         for method, operation in operations.items():
-            operation["responses"] |= _refusals(method, operation)
+            operation["responses"] = _refusals(method, operation) | operation["responses"]
     return result
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from demo.storefront.app import SECURITY_EVENT_HEADER
 from demo.storefront.edge import Edge
-from demo.storefront.json_http import LoopbackServer, get_json, send_json
+from demo.storefront.json_http import LoopbackServer, get_json, send_json, send_text
 from demo.storefront.restrictions import Restrictions
 from demo.storefront.site import Site
 from demo.storefront.traffic_window import TrafficWindow
@@ -84,6 +85,14 @@ class LoadBalancer(LoopbackServer):
         }
 
 
+def exposition(figures: Mapping[str, Any]) -> str:
+    """The same figures in Prometheus' text format; what is not known is left out."""
+    about = f'{{version="{figures["version"]}",slot="{figures["slot"]}"}}'
+    named = ("requests", "error_rate", "response_time_ms", "memory_usage", "security_events")
+    lines = [f"storefront_{name} {figures[name]}" for name in named if figures[name] is not None]
+    return "\n".join([*lines, f"storefront_release{about} 1", ""])
+
+
 class BalancerHandler(BaseHTTPRequestHandler):
     server: LoadBalancer
     timeout = 15
@@ -91,6 +100,8 @@ class BalancerHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/metrics.json":
             send_json(self, self.server.metrics())
+        elif self.path == "/metrics":
+            send_text(self, exposition(self.server.metrics()))
         elif self.path == "/health":
             self._send(forward(self.server.upstream(), self.command, self.path, {}, b""))
         else:

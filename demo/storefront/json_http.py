@@ -21,9 +21,18 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 def send_json(handler: BaseHTTPRequestHandler, value: Mapping[str, Any], status: int = 200) -> None:
-    body = (json.dumps(value) + "\n").encode()
+    _send(handler, status, "application/json", json.dumps(value) + "\n")
+
+
+def send_text(handler: BaseHTTPRequestHandler, text: str) -> None:
+    """In the format that Prometheus reads."""
+    _send(handler, 200, "text/plain; version=0.0.4", text)
+
+
+def _send(handler: BaseHTTPRequestHandler, status: int, media_type: str, text: str) -> None:
+    body = text.encode()
     handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Type", media_type)
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body)

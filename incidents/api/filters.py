@@ -9,10 +9,14 @@ from rest_framework import serializers
 
 from core.api.fields import Moment
 from core.api.filters import DrillFilters, Filters
+from core.clock import utcnow
 from incidents.models import Service
+from incidents.models.quiet import in_force
 from incidents.selectors.search import search_incidents
 from incidents.states import (
     OPEN_STATUSES,
+    AlertSource,
+    AlertStatus,
     IncidentKind,
     IncidentStatus,
     MonitorLevel,
@@ -114,6 +118,50 @@ class MonitorFilters(Filters):
     enabled = serializers.BooleanField(required=False)
 
     LOOKUPS = {"service": "service__slug", "metric": "metric", "level": "level", "enabled": "enabled"}
+
+
+class AlertFilters(Filters):
+    """`firing=true`: what has not ended; `held=true`: what a silence or maintenance holds back."""
+
+    status = serializers.ChoiceField(choices=AlertStatus.choices, required=False)
+    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
+    source = serializers.ChoiceField(choices=AlertSource.choices, required=False)  # type: ignore[assignment]
+    service = serializers.CharField(max_length=60, required=False)
+    fingerprint = serializers.CharField(max_length=255, required=False)
+    firing = serializers.BooleanField(required=False)
+    held = serializers.BooleanField(required=False)
+
+    LOOKUPS = {"status": "status", "severity": "severity", "source": "source", "fingerprint": "fingerprint"}
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        rows = super().apply(rows, asked)
+        if "firing" in asked:
+            ended = Q(status=AlertStatus.RESOLVED)
+            rows = rows.filter(~ended if asked["firing"] else ended)
+        if "held" in asked:
+            rows = rows.filter(held_until__isnull=not asked["held"])
+        return rows.filter(service=_service_id(asked["service"])) if "service" in asked else rows
+
+
+class QuietFilters(Filters):
+    """`active=true`: what is in force now."""
+
+    active = serializers.BooleanField(required=False)
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        if "active" not in asked:
+            return rows
+        active = in_force(utcnow())
+        return rows.filter(active if asked["active"] else ~active)
+
+
+class InboundFilters(Filters):
+    """`parked=true`: what could not be handled and waits for a person."""
+
+    parked = serializers.BooleanField(required=False)
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        return rows.filter(parked_at__isnull=not asked["parked"]) if "parked" in asked else rows
 
 
 class SampleFilters(Filters):

@@ -3,8 +3,10 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from incidents.api import alert_views as on_alerts
 from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
+from incidents.api import ingest_views as on_ingest
 from incidents.api import service_views as on_services
 
 router = SimpleRouter(use_regex_path=False)
@@ -16,10 +18,24 @@ router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "ser
 router.register("monitors", on_services.MonitorViewSet)
 router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
 router.register("monitors/<int:pk>/rollups", on_services.RollupViewSet, "monitor-rollup")
+router.register("alerts", on_alerts.AlertViewSet)
+router.register("silences", on_alerts.SilenceViewSet)
+router.register("maintenance-windows", on_alerts.WindowViewSet, "maintenance-window")
+router.register("ingest/deliveries", on_ingest.InboundViewSet, "inbound")
 
 RELEASE = "services/<str:slug>/releases/<path:version>"  # a version may hold slashes
 urlpatterns = [
     path("", include(router.urls)),
+    path(
+        "ingest/alertmanager/",
+        on_ingest.AlertmanagerViewSet.as_view({"post": "create"}),
+        name="ingest-alertmanager",
+    ),
+    path(
+        "ingest/deliveries/<int:pk>/retry/",
+        on_ingest.InboundViewSet.as_view({"post": "retry"}),
+        name="inbound-retry",
+    ),
     path(
         "incidents/<str:ref>/roles/<str:role>/",
         on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),

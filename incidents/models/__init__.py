@@ -1,17 +1,22 @@
 """The tables of this app, one module per aggregate."""
 
+from incidents.models.alerts import Alert, InboundDelivery
 from incidents.models.checklists import ChecklistItem
 from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
 from incidents.models.outages import MonitoringOutage
+from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
 
 __all__ = [
+    "Alert",
     "ChecklistItem",
+    "InboundDelivery",
     "Incident",
     "IncidentHold",
+    "MaintenanceWindow",
     "Monitor",
     "MonitoringOutage",
     "Release",
@@ -21,4 +26,5 @@ __all__ = [
     "RollupMark",
     "Sample",
     "Service",
+    "Silence",
 ]

@@ -22,6 +22,27 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM incidents_checklistitem
  WHERE ticked_at IS NULL AND lapsed_at IS NULL AND due_at <= clock_timestamp()
 """
+_ALERTS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM incidents_inbounddelivery
+ WHERE processed_at IS NULL AND parked_at IS NULL AND due_at <= clock_timestamp()
+"""
+_QUIET = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due))::float FROM (
+    SELECT held_until AS due FROM incidents_alert WHERE held_until <= clock_timestamp()
+    UNION ALL
+    SELECT ends_at FROM incidents_maintenancewindow
+     WHERE looked_at IS NULL AND ends_at <= clock_timestamp()) ended
+"""
+
+
+def due_alerts() -> DueWork:
+    """Deliveries of alerts that nobody has looked into."""
+    return due_from(_ALERTS)
+
+
+def due_quiet() -> DueWork:
+    """Alerts held back, and services under maintenance, whose silence or window has ended."""
+    return due_from(_QUIET)
 
 
 def due_checks() -> DueWork:

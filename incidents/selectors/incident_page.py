@@ -15,6 +15,7 @@ from incidents import policy
 from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGrant, Service
 from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, incident_actions, why_not_allowed
+from incidents.selectors.alerts import AlertLine, alerts_of_incident
 from incidents.selectors.cards import incident_url, is_response_breached
 from incidents.selectors.checklists import Guidance, guidance_for
 from incidents.selectors.metrics import MetricLine, metric_lines
@@ -114,6 +115,7 @@ class IncidentView:
     roles: tuple[RoleSlot, ...]
     responders: tuple[ResponderLine, ...]
     checks: tuple[MetricLine, ...]
+    alerts: tuple[AlertLine, ...]
     guidance: Guidance
     can_note: bool
     edit_url: str | None
@@ -141,6 +143,7 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         roles=_roles(actor, incident, holders),
         responders=_responders(incident, people),
         checks=_checks(services, now),
+        alerts=alerts_of_incident(incident),
         guidance=guidance_for(actor, incident, now=now),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),

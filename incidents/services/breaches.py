@@ -12,9 +12,10 @@ from incidents import policy
 from incidents.models import Incident, Monitor, Service
 from incidents.rules.blindness import Answer, answer_to
 from incidents.selectors.outages import blind_of, current_outage, still_blind
+from incidents.selectors.quiet import maintenance_of
 from incidents.services import incidents as commands
 from incidents.services.outages import outage_for
-from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, MonitorLevel, Severity
+from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, Metric, MonitorLevel, Severity
 from incidents.timeline import record_on_incident
 
 AT_ONCE = 200
@@ -77,6 +78,8 @@ def answer_level_change(
     if level == MonitorLevel.OK:
         return _tell_recovery(incident, monitor, cause, now)
     breach = _Breach(monitor, _escalated(service, MonitorLevel(level)), cause, event_id, at, catastrophic)
+    if _is_held_back(service, monitor, breach.level, now):
+        return None
     if breach.level is MonitorLevel.UNKNOWN:
         outage = outage_for(monitor, cause=cause, now=now)
         if outage is not None:
@@ -137,6 +140,17 @@ def _escalated(service: Service, level: MonitorLevel) -> MonitorLevel:
     return MonitorLevel.CRITICAL if metrics >= policy.thresholds().warnings_that_make_critical else level
 
 
+def _is_held_back(service: Service, monitor: Monitor, level: MonitorLevel, now: dt.datetime) -> bool:
+    """In a maintenance window nothing is opened: services.quiet asks again when it ends.
+
+    Not so security events of the highest severity: an attack does not wait for the work to be done.
+    """
+    if maintenance_of(service.pk, now=now) is None:
+        return False
+    is_worst = policy.thresholds().effects[level].severity == Severity.P0
+    return not (monitor.metric == Metric.SECURITY_EVENTS and is_worst)
+
+
 def _open(service: Service, breach: _Breach, now: dt.datetime) -> Incident:
     monitor, effect = breach.monitor, policy.thresholds().effects[breach.level]
     kind = IncidentKind.PERFORMANCE if monitor.policy == "performance" else IncidentKind.OPERATIONAL
@@ -155,10 +169,15 @@ def _open(service: Service, breach: _Breach, now: dt.datetime) -> Incident:
 
 
 def _join(incident: Incident, breach: _Breach, now: dt.datetime) -> Incident:
-    effect, cause = policy.thresholds().effects[breach.level], breach.seen
-    if Severity(effect.severity).rank < Severity(incident.severity).rank:
+    worsen_incident(incident, policy.thresholds().effects[breach.level].severity, breach.seen, now)
+    return _record_breach(incident, breach, now)
+
+
+def worsen_incident(incident: Incident, severity: str, cause: str, now: dt.datetime) -> None:
+    """Something more is wrong with a locked, open incident: its severity only rises, calm is over."""
+    if Severity(severity).rank < Severity(incident.severity).rank:
         commands.change_severity(
-            incident_id=incident.pk, severity=effect.severity, reason=cause, actor=SYSTEM, now=now
+            incident_id=incident.pk, severity=severity, reason=cause, actor=SYSTEM, now=now
         )
         incident.refresh_from_db()
     if incident.status == IncidentStatus.MONITORING:
@@ -170,7 +189,6 @@ def _join(incident: Incident, breach: _Breach, now: dt.datetime) -> Incident:
             now=now,
         )
         incident.refresh_from_db()
-    return _record_breach(incident, breach, now)
 
 
 def _record_breach(incident: Incident, breach: _Breach, now: dt.datetime) -> Incident:

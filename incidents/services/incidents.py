@@ -54,10 +54,11 @@ def declare_incident(
     restricted: bool = False,
     origin: Service | None = None,
     cause: str = "",
+    source: IncidentSource | None = None,
 ) -> Incident:
     """Open an incident with its reference, response clock and timeline.
 
-    `services` are slugs; `origin` is the service whose monitor opened it and `cause` what it saw.
+    `services` are slugs; `origin` is the service whose monitor or alert opened it and `cause` what it saw.
     Raises Invalid for a security level without a security incident, an unknown service or a start
     in the future; NotAllowed below the level responder.
     """
@@ -78,7 +79,7 @@ def declare_incident(
         restricted=restricted,
         drill=drill,
         origin=origin,
-        source=_source(actor, origin),
+        source=source or _source(actor, origin),
         declared_at=now,
         declared_by=actor.label,
         started_at=started_at or now,

@@ -54,7 +54,7 @@ class Case:
 
     @property
     def is_api(self) -> bool:
-        return self.path.startswith("/api/")
+        return self.path.startswith(("/api/", "/v2/"))
 
 
 @dataclass(frozen=True)

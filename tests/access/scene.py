@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, models, transaction
 from django.http import HttpResponse
 from django.test import Client
 
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
-from incidents.models import Incident, Monitor, RoleGrant
+from incidents.models import (
+    Alert,
+    InboundDelivery,
+    Incident,
+    MaintenanceWindow,
+    Monitor,
+    RoleGrant,
+    Service,
+    Silence,
+)
 from incidents.services.checklists import answer_event
 from incidents.services.incidents import declare_incident
 from incidents.services.monitors import create_monitor
@@ -49,6 +58,7 @@ class Scene:
         self.level, self.now = level, now
         self.boss, _helper = _account("boss", "commander"), _account("helper", "responder")
         self.account = None if level == "signed_out" else _account("me", "" if level == "none" else level)
+        self.routing_key = self.bearer("ingest")["Authorization"].split()[1] if self.account else "none"
         self.subjects = {kind: self._subject(kind) for kind in KINDS}
         self.subjects["beside"] = self.subjects["restricted"]
         if self.account is not None:
@@ -131,6 +141,8 @@ class Scene:
     def _filled(self, value: Any, subject: Subject) -> Any:
         if isinstance(value, Mapping):
             return {name: self._filled(item, subject) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._filled(item, subject) for item in value]
         if not isinstance(value, str):
             return value
         return value.format(
@@ -138,6 +150,8 @@ class Scene:
             incident=subject.incident.ref,
             rollback=subject.rollback.ref,
             service=subject.rollback.service.slug,
+            routing_key=self.routing_key,
+            tomorrow=(self.now + dt.timedelta(days=1)).isoformat(),
         )
 
     def _subject(self, kind: str) -> Subject:
@@ -175,7 +189,31 @@ class Scene:
         Process.objects.create(
             id=monitor.pk, name="runner", host=kind, pid=1, version="1", started_at=long_ago, beat_at=long_ago
         )
+        _what_senders_sent(monitor.pk, service, restricted, self.boss, self.now)
         return Subject(incident, rollback, monitor)
+
+
+def _advance(model: type[models.Model], pk: int) -> None:
+    """Let its sequence pass a row that chose its own number."""
+    with connection.cursor() as cursor:
+        number = 0
+        while number <= pk:
+            cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [model._meta.db_table])
+            number = cursor.fetchone()[0]
+
+
+def _what_senders_sent(pk: int, service: Service, restricted: bool, sender: User, now: dt.datetime) -> None:
+    """An alert, a silence and a maintenance window at the monitor's {pk}."""
+    span = {"starts_at": now, "ends_at": now + dt.timedelta(hours=1), "created_by": "boss", "created_at": now}
+    Silence.objects.create(id=pk, matchers=[{"label": "a", "op": "=", "value": "b"}], reason="known", **span)
+    MaintenanceWindow.objects.create(id=pk, reason="upgrade", **span).services.add(service)
+    Alert.objects.create(
+        id=pk, source="api", sender=sender, fingerprint=service.slug, title=f"Disk of {service.slug}",
+        service=service, starts_at=now, received_at=now, last_seen_at=now,
+        incident=Incident.objects.get(services=service) if restricted else None,
+    )  # fmt: skip
+    for model in (Silence, MaintenanceWindow, Alert):
+        _advance(model, pk)
 
 
 def _account(username: str, level: str) -> User:
@@ -259,6 +297,13 @@ def _ticked(subject: Subject, now: dt.datetime) -> None:
     subject.incident.checklist_items.update(ticked_at=now, ticked_by="boss")
 
 
+def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
+    InboundDelivery.objects.create(
+        id=subject.monitor.pk, kind="alertmanager", sender=User.objects.get(username="boss"), body="{", size=1,
+        received_at=now, due_at=now, parked_at=now,
+    )  # fmt: skip
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
@@ -272,4 +317,5 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "pushed": _pushed,
     "checklist": _checklist,
     "ticked": _ticked,
+    "parked_delivery": _parked_delivery,
 }

@@ -38,6 +38,11 @@ NEVER = {
     "incidents.service.procedure": "a key of the playbook",
     "incidents.monitor.policy": "a key of the playbook",
     "incidents.monitor.thresholds": "numbers",
+    "incidents.inbounddelivery.token": "hexadecimal, made by Firebreak",
+    "incidents.inbounddelivery.key": "found again by what a sender sends, never shown",
+    "incidents.inbounddelivery.action": "a word of the format",
+    "incidents.inbounddelivery.body": "never shown",
+    "incidents.alert.group_key": "a digest",
     "rollbacks.rollback.ref": "made by Firebreak",
     "rollbacks.rollback.procedure": "a key of the playbook",
     "rollbacks.rollback.queue": "a key of the playbook",
@@ -50,7 +55,7 @@ NEVER = {
     "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
 }
-MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host")
+MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host", "fingerprint")
 SEPARATOR = " · "
 
 
@@ -110,7 +115,9 @@ def _value(field: models.Field[Any, Any], payloads: Sequence[str], turn: int, ro
     whole = SEPARATOR.join(payloads)
     if isinstance(field, models.JSONField):
         words = dict.fromkeys(("type", "url", "path", "p"), whole)
-        return [whole] if field.name == "audiences" else words
+        if field.name == "matchers":
+            return [{"label": whole, "op": "=", "value": whole}]
+        return [whole] if field.name in ("audiences", "notes") else words
     # What must differ from row to row begins with the row's number; an address must not.
     begin = f"{row.pk}{field.name[0]}" if field.unique or field.name in MUST_DIFFER else ""
     text = begin + whole

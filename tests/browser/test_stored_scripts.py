@@ -23,7 +23,15 @@ from core import events, outbox
 from core.actors import SYSTEM, Actor, ActorKind, Level
 from core.clock import utcnow
 from core.models import ApiToken, Process, User
-from incidents.models import ChecklistItem, Incident, Release
+from incidents.models import (
+    Alert,
+    ChecklistItem,
+    InboundDelivery,
+    Incident,
+    MaintenanceWindow,
+    Release,
+    Silence,
+)
 from incidents.states import ReleaseState
 from rollbacks.models import Approval, Rollback, RollbackStep, StepOutput
 from rollbacks.services.automation import disarm_automation
@@ -85,6 +93,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     Incident.objects.update(escalated_at=now, escalated_to="x")
     ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
+    _send_in_alerts(afternoon, ada, now)
     for number in range(AT_ONCE):  # gone silent an hour ago
         Process.objects.create(
             name="checks", host="beta", pid=number, started_at=now - HOUR, beat_at=now - HOUR, playbook_digest="x"
@@ -94,6 +103,27 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
         object_repr="x", action_flag=CHANGE, change_message="x",
     )  # fmt: skip
     return afternoon
+
+
+def _send_in_alerts(afternoon: Afternoon, sender: User, now: dt.datetime) -> None:
+    span = {"starts_at": now, "ends_at": now + HOUR, "reason": "x", "created_by": "x", "created_at": now}
+    for number in range(AT_ONCE):
+        Silence.objects.create(matchers=[], ended_by="x", **span)
+        MaintenanceWindow.objects.create(ended_by="x", **span).services.add(afternoon.service)
+        Alert.objects.create(
+            source="api", sender=sender, fingerprint=str(number), title="x", starts_at=now, received_at=now,
+            last_seen_at=now, service=afternoon.service, incident=afternoon.incident if number % 2 else None,
+        )  # fmt: skip
+        InboundDelivery.objects.create(
+            kind="event",
+            sender=sender,
+            token="x",
+            body="x",
+            size=1,
+            received_at=now,
+            due_at=now,
+            parked_at=now,
+        )
 
 
 def _make_it_stuck(rollback: Rollback, now: dt.datetime) -> None:
@@ -244,6 +274,9 @@ def _pages(full: Afternoon) -> list[str]:
         "/services/",
         "/services/shop/",
         "/contacts/",
+        "/alerts/",
+        "/silences/",
+        "/maintenance/",
         "/system/",
         "/changes/",
         "/account/tokens/",
@@ -263,7 +296,7 @@ def _forms(full: Afternoon) -> list[str]:
         "roles/technical_lead/assign",
     )
     return [
-        "/incidents/declare/", "/automation/", f"{incident}roll-back/?service=shop",
+        "/incidents/declare/", "/automation/", "/silences/new/", "/maintenance/new/", f"{incident}roll-back/?service=shop",
         *(f"{incident}{name}/" for name in names),
         *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "edit", "break_glass", "steps/4/mark_done", "steps/4/retry", "steps/4/abort")),
     ]  # fmt: skip

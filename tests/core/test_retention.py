@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from core import retention
 from core.models import ApiToken, Event, Heartbeat, Process, User
 from core.selectors.changes import history_models
-from incidents.models import Incident, Monitor, RollupMark, Sample, Service
+from incidents.models import Alert, InboundDelivery, Incident, Monitor, RollupMark, Sample, Service
 from rollbacks.models import Rollback, RollbackStep, StepOutput
 from tests.conftest import make_service
 from tests.pages.conftest import watch
@@ -50,6 +50,27 @@ def full(shop: Service, incident: Incident, now: dt.datetime, make_user: Callabl
         )
     for name, age in (("ancient", 366), ("ended", 3)):
         ApiToken.issue(user=user, name=name, scopes=["read"], expires_at=now - age * DAY)
+    for number, age in enumerate((366, 364)):
+        at = now - age * DAY
+        Alert.objects.create(
+            source="api", sender=user, fingerprint=str(number), title="x", status="resolved", starts_at=at, ends_at=at,
+            received_at=at, last_seen_at=at,
+        )  # fmt: skip
+    long_ago = now - 400 * DAY  # what fires is never old, and what is parked waits for a person
+    Alert.objects.create(
+        source="api",
+        sender=user,
+        fingerprint="x",
+        title="x",
+        starts_at=long_ago,
+        received_at=now,
+        last_seen_at=now,
+    )
+    for done in (now - 8 * DAY, now - 6 * DAY, None):
+        InboundDelivery.objects.create(
+            kind="event", sender=user, token="t", label="l", body="{}", size=2, received_at=now, due_at=now,
+            processed_at=done, parked_at=None if done else long_ago,
+        )  # fmt: skip
     for number, age in enumerate((91, 89)):
         add_output(incident, number, now - age * DAY)
     return monitor
@@ -69,7 +90,13 @@ def left() -> dict[str, int]:
     tables = ("core_cache", "django_session", "core_heartbeat", "core_process", "core_apitoken")
     with connection.cursor() as cursor:
         found = {}
-        for table in (*tables, "incidents_sample", "rollbacks_stepoutput"):
+        for table in (
+            *tables,
+            "incidents_sample",
+            "rollbacks_stepoutput",
+            "incidents_alert",
+            "incidents_inbounddelivery",
+        ):
             cursor.execute(f"SELECT count(*) FROM {table}")
             found[table] = cursor.fetchone()[0]
     return found
@@ -83,10 +110,11 @@ def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None
     assert done == counted | {"admin log": 0}
     assert counted == {
         "samples": 5, "rollups": 0, "output": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
-        "admin log": 0,
+        "admin log": 0, "inbound": 1, "alerts": 1,
     }  # fmt: skip
     assert {table: before[table] - count for table, count in left().items()} == {
         "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_process": 1, "core_apitoken": 1, "incidents_sample": 5, "rollbacks_stepoutput": 1,
+        "incidents_alert": 1, "incidents_inbounddelivery": 1,
     }  # fmt: skip
     assert Event.objects.count() == events
     assert retention.forget_old(now=now) == 0

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from core.actors import Actor
 from core.models import ApiToken, Event, Process, User
 from core.views.commands import CommandView
-from incidents.models import Incident
+from incidents.models import Incident, MaintenanceWindow, Silence
 from incidents.services.checklists import answer_event
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback
@@ -41,6 +41,12 @@ def silent_process(now: dt.datetime) -> Process:
 def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
     """The address of every command on a page."""
     process = silent_process(rollback.requested_at)
+    span = {"starts_at": process.started_at, "ends_at": rollback.requested_at + dt.timedelta(days=1)}
+    for model in (Silence, MaintenanceWindow):
+        model.objects.create(
+            id=process.pk, reason="x", created_at=process.started_at, **span,
+            **({"matchers": []} if model is Silence else {}),
+        )  # fmt: skip
     for pattern in page_patterns(get_resolver()):
         view = getattr(pattern.callback, "view_class", None)
         if not (isinstance(view, type) and issubclass(view, CommandView)):
