@@ -487,9 +487,7 @@ def _resolve_if_untouched(incident: Incident, *, now: dt.datetime) -> None:
         not policy.alerts().resolve_untouched
         or incident.source != IncidentSource.ALERT
         or incident.status != IncidentStatus.INVESTIGATING
-        or incident.acknowledged_at is not None
         or incident.holds.exists()
-        or incident.responders.exists()
         or incident.alerts.exclude(status=AlertStatus.RESOLVED).exists()
         or Event.objects.filter(stream_id=incident.stream_id, actor_kind__in=_BY_PEOPLE).exists()
     ):

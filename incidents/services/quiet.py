@@ -14,7 +14,6 @@ from core.errors import Conflict, Invalid, NotFound
 from core.models import Event
 from incidents.models import Alert, Incident, MaintenanceWindow, Monitor, Service, Silence
 from incidents.rules.matchers import Matcher, WrongMatcher, fits_anything, matcher
-from incidents.selectors.quiet import windows_by_service
 from incidents.services.alerts import take_up_held
 from incidents.services.breaches import answer_level_change
 from incidents.states import OPEN_STATUSES, MonitorLevel
@@ -133,7 +132,7 @@ def look_after_quiet(*, now: dt.datetime) -> int:
 
 @transaction.atomic
 def _look_after_one_window(now: dt.datetime) -> bool:
-    """Of one window that has ended, ask again about the monitors that are not well. A later one may go on."""
+    """Of one window that has ended, answer the monitors that are not well; another window may hold on."""
     waiting = MaintenanceWindow.objects.filter(looked_at__isnull=True, ends_at__lte=now).order_by("ends_at")
     window = waiting.select_for_update(skip_locked=True).first()
     if window is None:
@@ -145,10 +144,9 @@ def _look_after_one_window(now: dt.datetime) -> bool:
     )
     text = f"Maintenance is over: {window.reason}"
     told = _tell_services(window, services, "maintenance.ended", text, actor=SYSTEM, now=now)
-    still = windows_by_service(now=now)
     unwell = Monitor.objects.filter(service__in=services, enabled=True).exclude(level=MonitorLevel.OK)
     for monitor in unwell.select_related("service").order_by("service_id", "pk"):
-        if monitor.service_id not in still and not _is_answered(monitor):
+        if not _is_answered(monitor):
             said = MonitorLevel(monitor.level).label.lower()
             answer_level_change(
                 monitor_id=monitor.pk,

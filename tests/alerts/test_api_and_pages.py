@@ -36,7 +36,7 @@ def api(sender: User) -> APIClient:
 @pytest.fixture
 def browser(make_user: Callable[..., User]) -> Client:
     client = Client()
-    sign_in(client, make_user("ida", "commander"))
+    sign_in(client, make_user("bo", "commander"))
     return client
 
 
@@ -148,7 +148,7 @@ def test_a_silence_by_page(browser: Client, db: None) -> None:
 
 
 def test_pages_teach_and_cost_the_same_however_much_there_is(
-    shop: Service, browser: Client, post: Send, drain: Drain, commander: Actor
+    shop: Service, browser: Client, post: Send, drain: Drain
 ) -> None:
     assert "Nothing fires" in browser.get("/alerts/").content.decode()
 

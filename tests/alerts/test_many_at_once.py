@@ -76,8 +76,9 @@ def look_into() -> None:
 
 
 def test_two_hundred_of_the_same_at_once_are_one_alert_one_incident_one_page(
-    web: WebProcess, key: str
+    web: WebProcess, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inbound, "BATCH", 20)  # so that each worker has one
     assert send_all(web, key, [json.dumps(webhook(alert()))] * 200, 20) == {(202, False): 200}
     workers = [threading.Thread(target=look_into) for _ in range(4)]
     for worker in workers:

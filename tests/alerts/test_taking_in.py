@@ -159,6 +159,26 @@ def test_a_key_is_made_and_answered(shop: Service, enqueue: Send, drain: Drain) 
     assert Incident.objects.count() == 0  # over before anybody looked
 
 
+def test_a_later_start_ends_what_never_ended(shop: Service, post: Send, drain: Drain) -> None:
+    """Alertmanager started anew and forgot: the end of the first one is never reported."""
+    first, second = "2026-11-20T10:00:00Z", "2026-11-20T12:00:00Z"
+
+    def stood() -> list[tuple[str, str | None]]:
+        rows = Alert.objects.order_by("starts_at").values_list("status", "ends_at")
+        return [(status, f"{ends_at:%H:%M}" if ends_at else None) for status, ends_at in rows]
+
+    for start in (second, first):  # also when the older one is delivered later
+        post(webhook(alert(startsAt=start)))
+        drain()
+    assert stood() == [("resolved", "12:00"), ("firing", None)]
+    post(webhook(alert(startsAt=first, status="resolved", endsAt="2026-11-20T10:30:00Z")))
+    drain()
+    assert stood() == [("resolved", "10:30"), ("firing", None)]
+    post(webhook(alert(startsAt=first)))  # late, or sent again
+    drain()
+    assert stood() == [("resolved", "10:30"), ("firing", None)]
+
+
 def test_what_one_account_sends_touches_no_others_alert(
     shop: Service, enqueue: Send, drain: Drain, make_user: Callable[..., Any]
 ) -> None:
