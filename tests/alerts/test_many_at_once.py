@@ -38,7 +38,9 @@ def key(transactional_db: None) -> str:
     return token_of(user, "ingest")
 
 
-def send_all(web: WebProcess, key: str, bodies: list[str], threads: int) -> Counter[tuple[int, bool]]:
+def send_all(
+    web: WebProcess, key: str, bodies: list[str], threads: int, path: str = PATH
+) -> Counter[tuple[int, bool]]:
     """Every body once, over `threads` connections; how often which status, and whether with Retry-After."""
     found: Counter[tuple[int, bool]] = Counter()
     waiting, lock = list(bodies), threading.Lock()
@@ -51,7 +53,7 @@ def send_all(web: WebProcess, key: str, bodies: list[str], threads: int) -> Coun
                     return
                 body = waiting.pop()
             headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-            link.request("POST", PATH, body, headers)
+            link.request("POST", path, body, headers)
             answer = link.getresponse()
             answer.read()
             with lock:
@@ -92,6 +94,13 @@ def test_two_hundred_of_the_same_at_once_are_one_alert_one_incident_one_page(
     assert Message.objects.filter(template="incident_alert").count() == 1
     kinds = Event.objects.filter(stream=Incident.objects.get().stream).values_list("kind", flat=True)
     assert Counter(kinds)["incident.alert_fired"] == 1
+
+
+def test_twenty_scripts_that_report_the_same_at_once_report_one_alert(web: WebProcess, key: str) -> None:
+    bodies = [json.dumps({"title": "Disk is full", "service": "shop", "severity": "P2"})] * 20
+    scripts = token_of(User.objects.get(), "write")
+    assert send_all(web, scripts, bodies, 10, "/api/v1/alerts/") == {(201, False): 20}
+    assert (Alert.objects.get().repeats, Incident.objects.count()) == (19, 1)
 
 
 @pytest.mark.django_db
