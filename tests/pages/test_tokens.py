@@ -56,9 +56,7 @@ def test_a_token_is_made_shown_once_used_and_revoked(sign_in: SignIn) -> None:
     kinds = list(Event.objects.filter(kind__startswith="token.").order_by("seq").values_list("kind", "actor"))
     assert kinds == [("token.issued", "vera"), ("token.revoked", "vera")]
     for event in Event.objects.filter(kind__startswith="token."):
-        assert (
-            text.rpartition("_")[2] not in str(event.data) + event.summary + bytes(event.canonical).decode()
-        )
+        assert text.split("_", 2)[2] not in str(event.data) + event.summary + bytes(event.canonical).decode()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +174,7 @@ def test_the_command_line(make_user: Callable[..., User], capsys: pytest.Capture
     assert asks(text) == 200
     call_command("token", "list", "--user", "ida")
     listed = capsys.readouterr().out
-    assert "usable" in listed and text.rpartition("_")[2] not in listed
+    assert "usable" in listed and text.split("_", 2)[2] not in listed
     call_command("token", "revoke", text)  # as it was found in a log
     assert asks(text) == 401
     for words in (
