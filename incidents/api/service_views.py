@@ -189,6 +189,7 @@ class SampleViewSet(ApiViewSet):
             "PushedSamples",
             [shapes.PushedSampleSerializer, shapes.PushedSampleSerializer(many=True)],
             resource_type_field_name=None,
+            many=False,
         ),
         responses={202: shapes.AcceptedSamplesSerializer},
     )

@@ -13,8 +13,8 @@ from incidents.playbook import Limits
 from rollbacks.rules.score import Score, performance_score
 
 LIMITS = {
-    "response_time": Limits(warning=2000, critical=5000),
-    "error_rate": Limits(warning=0.01, critical=0.05),
+    "response_time": Limits(warning=2000, critical=5000, catastrophic=20_000, min_volume=20),
+    "error_rate": Limits(warning=0.01, critical=0.05, catastrophic=0.5, min_volume=20),
     "memory_usage": Limits(warning=0.7, critical=0.9),
     "cpu_usage": Limits(warning=0.8, critical=0.95),
 }

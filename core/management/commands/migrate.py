@@ -86,6 +86,9 @@ def _polite(connection: BaseDatabaseWrapper) -> Iterator[None]:
     finally:
         connection.settings_dict["OPTIONS"] = known
         connection.close()
+        # Django believes itself in a transaction still when a foreign key, which it adds at a migration's
+        # very end, met a lock: the next attempt begins with a connection of its own.
+        del connections[connection.alias]
 
 
 @contextmanager
