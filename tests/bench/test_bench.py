@@ -18,6 +18,7 @@ from bench.run import NotDurable, _checked_settings, free_ports
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.faults  # a minute and more
 def test_the_smallest_bench_fills_every_cell(tmp_path: Path) -> None:
     var_dir = Path(tempfile.mkdtemp(prefix="fb-bench-test-"))
     page = tmp_path / "page.md"

@@ -25,7 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
     if os.environ.get("FAULTS_REAL_LEASES") != "1":
         lease.LEASE_SECONDS, lease.RENEW_SECONDS, lease.MARGIN_SECONDS = 4, 1, 1
-        lease.LEAVE_TO_OTHERS_SECONDS, recovery.ADOPTION_SECONDS = 1, 4.0
+        lease.LEAVE_TO_OTHERS_SECONDS, recovery.ADOPTION_SECONDS = 1, 8.0
     threads = [threading.Thread(target=_sweep, args=(name,), name=name) for name in SWEEPS]
     for thread in threads:
         thread.start()

@@ -70,6 +70,7 @@ def test_the_person_elsewhere_still_gets_in(client: Client, ida: User) -> None:
     assert enter(Client(), REMOTE_ADDR="203.0.113.9").status_code == 302
 
 
+@pytest.mark.faults  # half a minute
 def test_spraying_many_accounts_is_stopped_by_address(client: Client, hashes: list[str]) -> None:
     codes = [enter(client, f"user{number}", "Winter2026").status_code for number in range(60)]
     assert codes == [200] * 50 + [429] * 10
