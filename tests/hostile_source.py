@@ -30,6 +30,7 @@ CHUNK = b"0" * 65_536
 # What stands where the number should: as JSON, in either kind of document.
 NUMBERS = {
     "value": "0.001",
+    "bad_value": "0.9",
     "nan": "NaN",
     "infinite": "-Infinity",
     "beyond_floats": "1e999",

@@ -33,6 +33,7 @@ PULLED = ("http_json", "prometheus", "http_probe")
 # What a JSON document, Prometheus and a probe say. A probe only looks whether somebody answers: 1 is a failure.
 TABLE: dict[str, tuple[Expected, Expected, Expected]] = {
     "value": (0.001, 0.001, 0.0),
+    "bad_value": (0.9, 0.9, 0.0),
     "null": (NO_DATA, F.BAD_ANSWER, 0.0),
     "nan": (NO_DATA, NO_DATA, 0.0),
     "infinite": (NO_DATA, NO_DATA, 0.0),
