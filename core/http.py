@@ -30,7 +30,7 @@ class Blocked(httpx2.TransportError):
 
 
 class Unresolved(httpx2.ConnectError):
-    """The name has no address."""
+    """The name has no address, or nobody says which one."""
 
 
 class TooLarge(httpx2.TransportError):
@@ -60,6 +60,7 @@ class Failure(StrEnum):
 
 
 POOL_SIZE = 10
+RESOLVE_SECONDS = 3.0
 # What `GuardedClient.request` raises where there is no answer.
 NO_ANSWER = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
 
@@ -126,11 +127,13 @@ class _GuardedBackend(AutoBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> Any:
+        # Before the request's own deadline: who is not found in time is not slow to answer.
+        patience = RESOLVE_SECONDS if timeout is None else min(RESOLVE_SECONDS, timeout / 2)
         try:
-            with anyio.fail_after(timeout):
+            with anyio.fail_after(patience):
                 found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(f"resolving {host} took too long") from error
+            raise Unresolved(f"nobody resolved {host} within {patience:g} s") from error
         except OSError as error:
             raise Unresolved(f"cannot resolve {host}") from error
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))

@@ -29,6 +29,12 @@ def tidy(text: str, *, one_line: bool) -> str:
     return _LINE_BREAKS.sub(" ", whole) if one_line else whole
 
 
+def made_harmless(text: str) -> str:
+    """One line of a stranger's words, who cannot be asked for others: what is refused elsewhere is U+FFFD."""
+    line = tidy(text, one_line=True)
+    return "".join(c if what_is_wrong(c, one_line=True) is None else "\ufffd" for c in line)
+
+
 def what_is_wrong(text: str, *, one_line: bool) -> str | None:
     """Why a tidied text is refused, or None. Source: docs/hostile-input.md."""
     for character in text:

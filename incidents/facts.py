@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.texts import made_harmless
 from incidents.states import AlertStatus, FailureKind, SampleOutcome
 
 
@@ -48,8 +49,8 @@ class Reading:
 
     @classmethod
     def failed(cls, kind: FailureKind, text: str) -> Reading:
-        """No answer: `Cannot be reached: ConnectError: …`."""
-        return cls(SampleOutcome.ERROR, error=f"{kind.label}: {text}"[:300], kind=kind)
+        """No answer: `Cannot be reached: ConnectError: …`. The source may have chosen the words."""
+        return cls(SampleOutcome.ERROR, error=made_harmless(f"{kind.label}: {text}"[:300]), kind=kind)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 from django.db import connection
 
@@ -55,31 +57,62 @@ _one_at_a_time = threading.Lock()
 def run_due_checks(*, now: dt.datetime) -> int:
     """Check every due monitor, a few hundred at a time; returns how many.
 
-    Slow sources hold up nobody: new checks begin while theirs are under way. One run a process is
+    Slow sources hold up nobody: new checks begin while theirs are under way, and what is still awaited
+    when the run is over is taken in apart, so that the next one begins at once. One run a process is
     enough, and a second one would take a thread from other work.
     """
     if not _one_at_a_time.acquire(blocking=False):
         return 0
     try:
-        with _Poller() as poller:
-            return _run(poller)
+        poller = _Poller()
+        try:
+            checked = _begin_checks(poller)
+        except BaseException:
+            poller.close()
+            raise
+        if not poller.under_way or shutdown.requested():
+            _take_in_the_rest(poller)
+        else:
+            threading.Thread(target=_take_in_apart, args=(poller,), name="last answers").start()
+        return checked
     finally:
         _one_at_a_time.release()
 
 
-def _run(poller: _Poller) -> int:
+def _begin_checks(poller: _Poller) -> int:
     checked, ends = 0, time.monotonic() + RUN_SECONDS
-    while True:
-        may_begin = time.monotonic() < ends and not shutdown.requested()
-        room = min(BATCH, IN_FLIGHT - len(poller.under_way)) if may_begin else 0
-        batch = _claim(room) if room > 0 else {}
+    while time.monotonic() < ends and not shutdown.requested():
+        room = min(BATCH, IN_FLIGHT - len(poller.under_way))
+        batch = _claim(room) if room else {}
         checked += poller.begin(batch)
-        answers = poller.collect()
-        if answers:
-            vitals.progress()
-            observe_all(answers, now=utcnow())
+        _take_in(poller)
         if not poller.under_way and len(batch) < BATCH:
-            return checked
+            break
+    return checked
+
+
+def _take_in(poller: _Poller) -> None:
+    answers = poller.collect()
+    if answers:
+        vitals.progress()
+        observe_all(answers, now=utcnow())
+
+
+def _take_in_the_rest(poller: _Poller) -> None:
+    try:
+        while poller.under_way:
+            _take_in(poller)
+    finally:
+        poller.close()
+
+
+def _take_in_apart(poller: _Poller) -> None:
+    try:
+        _take_in_the_rest(poller)
+    except Exception:
+        logger.exception("the last answers of a run are lost")
+    finally:
+        connection.close()
 
 
 def _claim(limit: int) -> dict[int, Question]:
@@ -92,31 +125,42 @@ def _claim(limit: int) -> dict[int, Question]:
 class _Poller:
     """Asks sources on an event loop in a thread of its own, which touches no database."""
 
+    # What this process awaits: a run and the last answers of the one before it do not ask twice.
+    _awaited: ClassVar[set[int]] = set()
+
     def __init__(self) -> None:
         self.under_way: set[int] = set()  # monitors whose question was begun and not collected
         self._answers: queue.SimpleQueue[Answers] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
+        # Names are resolved in threads; those that nobody resolves must not use up the few of the default.
+        self._loop.set_default_executor(ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="resolving"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="polling", daemon=True)
         self._client = GuardedClient(connections=IN_FLIGHT)
-
-    def __enter__(self) -> _Poller:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._client.__aenter__(), self._loop).result()
-        return self
 
-    def __exit__(self, *details: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._client.__aexit__(None, None, None), self._loop).result()
+    def close(self) -> None:
+        """Give up what is still awaited."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._awaited.difference_update(self.under_way)
+
+    async def _end(self) -> None:
+        questions = asyncio.all_tasks() - {asyncio.current_task()}
+        for question in questions:
+            question.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
+        await self._client.__aexit__()
 
     def begin(self, batch: Mapping[int, Question]) -> int:
         """Ask these questions, whose answers are collected later; returns how many.
 
         A source that takes longer than the interval misses a slot: it is not asked twice at once.
         """
-        new = {pk: asked for pk, asked in batch.items() if pk not in self.under_way}
-        self.under_way |= new.keys()
+        new = {pk: asked for pk, asked in batch.items() if pk not in self._awaited}
+        self.under_way.update(new)
+        self._awaited.update(new)
         for source, ids in _asked_together(new):
             work = self._ask(source, {pk: new[pk] for pk in ids})
             asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -131,7 +175,8 @@ class _Poller:
                 found |= self._answers.get(timeout=max(0.0, ends - time.monotonic()))
             except queue.Empty:
                 break
-        self.under_way -= found.keys()
+        self.under_way.difference_update(found)
+        self._awaited.difference_update(found)
         return {pk: reading for pk, reading in found.items() if reading is not None}
 
     async def _ask(self, source: Source, questions: Mapping[int, Question]) -> None:

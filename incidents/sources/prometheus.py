@@ -8,6 +8,7 @@ Prometheus says so when a target is down, while an error is said about the quest
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,8 @@ MAX_BYTES = 1_000_000
 JOINED = 50
 ONE_BY_ONE = 8
 MARK = "firebreak_query"
+# What an answer of another shape raises where it is read.
+NO_NUMBER = (KeyError, IndexError, TypeError, ValueError, OverflowError)
 
 
 def check(source: Mapping[str, Any]) -> dict[str, str]:
@@ -65,14 +68,16 @@ async def read_many(client: GuardedClient, questions: Sequence[Question]) -> lis
     """Ask one server many queries in few requests, a query that several monitors have only once.
 
     PromQL joins them by `or`, each answer marked with its query's number. One query that the server
-    refuses refuses all of them: they are asked one by one then, so that only its own monitor suffers.
+    refuses, or takes too long for, spoils all of them: they are asked one by one then, so that only its
+    own monitor suffers. A server that hangs is waited for twice DEADLINE_SECONDS, however many queries.
     """
-    wanted = [query for asked in questions for query in _queries(asked)]
-    distinct = list(dict.fromkeys(wanted))
+    url = server(questions[0])
+    distinct = list(dict.fromkeys(query for asked in questions for query in _queries(asked)))
+    parts = [distinct[begin : begin + JOINED] for begin in range(0, len(distinct), JOINED)]
+    limit = asyncio.Semaphore(ONE_BY_ONE)
     found: dict[str, Reading] = {}
-    for begin in range(0, len(distinct), JOINED):
-        part = distinct[begin : begin + JOINED]
-        found |= await _ask_joined(client, server(questions[0]), part)
+    for answers in await asyncio.gather(*(_ask_joined(client, url, part, limit) for part in parts)):
+        found |= answers
     return [_put_together(asked, found) for asked in questions]
 
 
@@ -88,7 +93,9 @@ def _put_together(asked: Question, found: Mapping[str, Reading]) -> Reading:
     return volume if volume.kind else replace(reading, volume=volume.value or 0.0)
 
 
-async def _ask_joined(client: GuardedClient, url: str, queries: Sequence[str]) -> dict[str, Reading]:
+async def _ask_joined(
+    client: GuardedClient, url: str, queries: Sequence[str], limit: asyncio.Semaphore
+) -> dict[str, Reading]:
     if len(queries) > 1:
         # On lines of their own: a comment at a query's end must not swallow what follows.
         marked = (f'label_replace(\n{query}\n, "{MARK}", "{n}", "", "")' for n, query in enumerate(queries))
@@ -98,13 +105,23 @@ async def _ask_joined(client: GuardedClient, url: str, queries: Sequence[str]) -
             return dict(zip(queries, answers, strict=True))
         if isinstance(answer, Reading) and answer.kind not in (FailureKind.REJECTED, FailureKind.TIMED_OUT):
             return dict.fromkeys(queries, answer)
-    limit = asyncio.Semaphore(ONE_BY_ONE)
+    return await _ask_one_by_one(client, url, queries, limit)
 
-    async def one(query: str) -> Reading:
+
+async def _ask_one_by_one(
+    client: GuardedClient, url: str, queries: Sequence[str], limit: asyncio.Semaphore
+) -> dict[str, Reading]:
+    late = Reading.failed(FailureKind.TIMED_OUT, f"Prometheus: no answer within {DEADLINE_SECONDS:g} s")
+    found = dict.fromkeys(queries, late)
+
+    async def one(query: str) -> None:
         async with limit:
-            return await _ask(client, url, query)
+            found[query] = await _ask(client, url, query)
 
-    return dict(zip(queries, await asyncio.gather(*map(one, queries)), strict=True))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await asyncio.gather(*map(one, queries))
+    return found
 
 
 async def _ask(client: GuardedClient, url: str, query: str) -> Reading:
@@ -113,7 +130,7 @@ async def _ask(client: GuardedClient, url: str, query: str) -> Reading:
         return answer
     try:
         return _number(answer)
-    except (KeyError, IndexError, TypeError, ValueError):
+    except NO_NUMBER:
         return Reading.failed(FailureKind.BAD_ANSWER, "Prometheus' answer has no number")
 
 
@@ -140,13 +157,13 @@ def _told_apart(data: Mapping[str, Any], count: int) -> list[Reading] | None:
     try:
         for one in data["result"]:
             series[int(one["metric"][MARK])].append(one)
-    except (KeyError, IndexError, TypeError, ValueError):
+    except NO_NUMBER:
         return None
     readings = []
     for mine in series:
         try:
             readings.append(_number({"resultType": "vector", "result": mine}))
-        except (KeyError, IndexError, TypeError, ValueError):
+        except NO_NUMBER:
             readings.append(Reading.failed(FailureKind.BAD_ANSWER, "Prometheus' answer has no number"))
     return readings
 
@@ -160,7 +177,10 @@ def _understand(answer: Answer) -> Mapping[str, Any] | Reading:
         kind = FailureKind.SOURCE_FAILED if answer.status >= 500 else FailureKind.BAD_ANSWER
         return Reading.failed(kind, f"Prometheus answered {answer.status}, and not as Prometheus does")
     if said["status"] == "error" or answer.status != 200:
-        kind = FailureKind.REJECTED if 400 <= answer.status < 500 else FailureKind.SOURCE_FAILED
+        if said.get("errorType") == "timeout":
+            kind = FailureKind.TIMED_OUT
+        else:
+            kind = FailureKind.REJECTED if 400 <= answer.status < 500 else FailureKind.SOURCE_FAILED
         return Reading.failed(kind, f"Prometheus: {said.get('errorType')}: {said.get('error')}")
     data = said.get("data")
     if not isinstance(data, dict):

@@ -24,11 +24,14 @@ CREATE TRIGGER faults_note AFTER INSERT OR UPDATE OF state, version, fence ON ro
     FOR EACH ROW EXECUTE FUNCTION faults_note();
 CREATE TRIGGER faults_note AFTER INSERT OR UPDATE OF state, attempt ON rollbacks_rollbackstep
     FOR EACH ROW EXECUTE FUNCTION faults_note();
+CREATE TRIGGER faults_note AFTER UPDATE OF next_check_due_at ON incidents_monitor
+    FOR EACH ROW WHEN (NEW.next_check_due_at > OLD.next_check_due_at) EXECUTE FUNCTION faults_note();
 CREATE TRIGGER faults_note AFTER INSERT ON core_event FOR EACH ROW EXECUTE FUNCTION faults_note();
 GRANT SELECT ON faults_moves TO PUBLIC;
 """
 REMOVE = "DROP FUNCTION faults_note CASCADE; DROP TABLE faults_moves"
 ROLLBACK, STEP, EVENT = "rollbacks_rollback", "rollbacks_rollbackstep", "core_event"
+CLAIM = "incidents_monitor"  # a check that was taken: the next one is due at another time
 
 
 @dataclass(frozen=True)

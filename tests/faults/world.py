@@ -46,7 +46,7 @@ class World:
         self.struck = folder / "failpoint-struck"
         self.site = folder / "site"
         self.log = folder / "workers.log"
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         Contact.objects.create(name="On call", email="oncall@example.test", audiences=list(AUDIENCES))
 
     # --- the procedure ------------------------------------------------------------------------------
@@ -87,9 +87,9 @@ class World:
 
     def of_procfile(self, name: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a process as `make run` does; several of a name are several nodes."""
-        values = {"VAR_DIR": str(self.var_dir), "HOST": "127.0.0.1", "PORT": "8000"}
+        values = {"VAR_DIR": str(self.var_dir), "HOST": "127.0.0.1", "PORT": "8000"} | environment
         argv = parse_procfile(settings.BASE_DIR / "Procfile", values)[name]
-        number = len(self._processes)
+        number = len(self.processes)
         words = [word.replace("@%h", f"{number}@%h").replace("beat.db", f"beat{number}.db") for word in argv]
         return self.start([sys.executable if word == "python" else word for word in words], **environment)
 
@@ -108,22 +108,22 @@ class World:
                 stderr=log,
                 start_new_session=True,
             )
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
     def stop(self) -> None:
         """Ask all processes to end, and see to it."""
-        for process in self._processes:
+        for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.terminate()
-        for process in self._processes:
+        for process in self.processes:
             try:
                 process.wait(40)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._processes.clear()
+        self.processes.clear()
 
     def run_dirs(self, rollback: Rollback) -> list[Path]:
         return sorted((self.var_dir / "runs" / rollback.ref).glob("*"))

@@ -56,8 +56,10 @@ class FakePrometheus:
     The real one is asked the same in tests/flows.
     """
 
-    def __init__(self, server: HTTPServer, answers: dict[str, list[str]], refused: str = "") -> None:
-        self.answers, self.refused = answers, refused
+    def __init__(
+        self, server: HTTPServer, answers: dict[str, list[str]], refused: str = "", too_slow: str = ""
+    ) -> None:
+        self.answers, self.refused, self.too_slow = answers, refused, too_slow
         self.asked: list[str] = []
         server.expect_request("/api/v1/query", method="POST").respond_with_handler(self.answer)
 
@@ -66,6 +68,8 @@ class FakePrometheus:
         self.asked.append(query)
         if self.refused and self.refused in query:
             return _json({"status": "error", "errorType": "bad_data", "error": "parse error"}, 400)
+        if self.too_slow and self.too_slow in query:
+            return _json({"status": "error", "errorType": "timeout", "error": "query timed out"}, 503)
         result = []
         if "label_replace" not in query:
             result = [{"metric": {}, "value": [1, value]} for value in self.answers[query]]
@@ -96,6 +100,11 @@ class TestJoinedQueries:
         a, wrong, b = ask(httpserver, "a", "wrong(", "b")
         assert (a.value, wrong.kind, b.value) == (0.1, F.REJECTED, 0.2)
         assert len(fake.asked) == 4
+
+    def test_a_query_that_takes_too_long_spoils_only_its_own_monitor(self, httpserver: HTTPServer) -> None:
+        FakePrometheus(httpserver, {"a": ["0.1"], "b": ["0.2"]}, too_slow="heavy")
+        a, heavy, b = ask(httpserver, "a", "heavy", "b")
+        assert (a.value, heavy.kind, b.value) == (0.1, F.TIMED_OUT, 0.2)
 
     def test_no_request_has_more_than_fifty(self, httpserver: HTTPServer) -> None:
         fake = FakePrometheus(httpserver, {f"q{n}": [str(n)] for n in range(120)})
