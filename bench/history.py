@@ -1,4 +1,5 @@
-"""`python -m bench.history`: pages, rolling up and forgetting with 1, 10 and 100 times as many samples stored."""
+"""`python -m bench.history`: pages, rolling up and forgetting with 1, 10 and 100 times as many samples stored, and
+the lists of services with ten thousand of them."""
 
 from __future__ import annotations
 
@@ -48,6 +49,11 @@ SELECT id, now() - n * interval '1 minute' - id %% 60 * interval '1 second',
        CASE WHEN n %% 701 = 0 THEN 'error' ELSE 'ok' END, CASE WHEN n %% 701 > 0 THEN 0.001 * (n %% 7) END, 'ok'
   FROM generate_series(%(from)s, %(to)s + 1, -1) n, incidents_monitor
 """
+# One service in a hundred in some trouble.
+_TROUBLE = """
+UPDATE incidents_monitor SET level = (ARRAY['critical', 'unknown', 'high', 'warning'])[1 + service_id / 100 %% 4]
+ WHERE service_id %% 100 = 0 AND metric = 'error_rate'
+"""
 
 
 def main() -> int:
@@ -55,6 +61,7 @@ def main() -> int:
     parser.add_argument("--services", type=int, default=50, help=f"with {PER_SERVICE} monitors each")
     parser.add_argument("--minutes", type=int, default=480, help="of samples that are stored at first")
     parser.add_argument("--sweep-monitors", type=int, default=10_000, help="for rolling up and forgetting")
+    parser.add_argument("--listed", type=int, default=10_000, help="services, for the pages that list them")
     options = parser.parse_args()
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "CELERY_BROKER_URL", "PUBLIC_URL"):
         os.environ.pop(name, None)
@@ -69,7 +76,8 @@ def main() -> int:
                 host=str(socket_dir(var_dir)), user="postgres", dbname="firebreak", autocommit=True
             ) as link:
                 growing = _growing(link, options.services, options.minutes)
-                for line in itertools.chain(growing, _sweeping(link, options.sweep_monitors)):
+                sweeping = _sweeping(link, options.sweep_monitors)
+                for line in itertools.chain(growing, sweeping, _listing(link, options.listed)):
                     sys.stdout.write(f"{line}\n")
                     sys.stdout.flush()
     finally:
@@ -80,18 +88,11 @@ def main() -> int:
 def _growing(link: psycopg.Connection, services: int, minutes: int) -> Iterator[str]:
     """The pages, with 1, 10 and 100 times the samples."""
     from django.conf import settings
-    from django.contrib.auth.models import Group
-    from django.test import Client
 
-    from core.models import User
     from incidents.selectors.services import RANGES
 
-    settings.ALLOWED_HOSTS = ["*"]
     settings.RETENTION_SAMPLES_DAYS = 3
-    user = User.objects.create_user("bench", password=None)
-    user.groups.add(Group.objects.get(name="responder"))
-    browser = Client()
-    browser.force_login(user)
+    browser = _sign_in()
     pages = {f"service, {key}": f"/services/service-1/?range={key}" for key in RANGES}
     pages |= {f"Now, {services} services": "/"}
     _run(link, _MONITORS, {"services": services, "per_service": PER_SERVICE})
@@ -116,13 +117,7 @@ def _sweeping(link: psycopg.Connection, monitors: int) -> Iterator[str]:
     from core import retention
     from core.clock import utcnow
 
-    link.execute(
-        "TRUNCATE incidents_service, incidents_monitor, incidents_sample, incidents_rollup, incidents_rollupmark CASCADE"
-    )
-    link.execute("DELETE FROM core_stream WHERE id > 1000")
-    _run(link, _MONITORS, {"services": monitors // PER_SERVICE, "per_service": PER_SERVICE})
-    _run(link, _SAMPLES, {"from": 240, "to": 0})
-    link.execute("VACUUM ANALYZE")
+    _begin_anew(link, services=monitors // PER_SERVICE, minutes=240)
     began = time.perf_counter()
     made = _roll_up()
     took = time.perf_counter() - began
@@ -138,6 +133,54 @@ def _sweeping(link: psycopg.Connection, monitors: int) -> Iterator[str]:
         (done,) = retention.run(now=utcnow())
         took = time.perf_counter() - began
         yield f"Forgetting {done.rows:,} samples, {what}: {took:.1f} s, {done.rows / took:,.0f} a second."
+
+
+def _listing(link: psycopg.Connection, services: int) -> Iterator[str]:
+    """The pages that list services, the worst first or by name."""
+    from incidents.selectors.tiles import PAGE_SIZE
+
+    browser = _sign_in()
+    _begin_anew(link, services=services, minutes=60)
+    _run(link, _TROUBLE, {})
+    link.execute("VACUUM ANALYZE incidents_monitor")
+    *_, last = (row[0] for row in link.execute(
+        "SELECT slug FROM incidents_service ORDER BY name DESC, slug DESC LIMIT %s", (PAGE_SIZE + 1,)))  # fmt: skip
+    pages = {
+        "Now": "/",
+        "Services": "/services/",
+        "its last page": f"/services/?after={last}",
+        "a search": "/services/?q=99",
+        "the critical ones": "/services/?state=critical",
+    }
+    yield f"\n| services | {' | '.join(pages)} |"
+    yield f"|{'---|' * (1 + len(pages))}"
+    yield f"| {services:,} | {' | '.join(_page(browser, address) for address in pages.values())} |"
+
+
+def _sign_in() -> Client:
+    from django.conf import settings
+    from django.contrib.auth.models import Group
+    from django.test import Client
+
+    from core.models import User
+
+    settings.ALLOWED_HOSTS = ["*"]
+    user, _made = User.objects.get_or_create(username="bench")
+    user.groups.add(Group.objects.get(name="responder"))
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+def _begin_anew(link: psycopg.Connection, *, services: int, minutes: int) -> None:
+    """Other services, and samples of the last minutes."""
+    link.execute(
+        "TRUNCATE incidents_service, incidents_monitor, incidents_sample, incidents_rollup, incidents_rollupmark CASCADE"
+    )
+    link.execute("DELETE FROM core_stream WHERE id > 1000")
+    _run(link, _MONITORS, {"services": services, "per_service": PER_SERVICE})
+    _run(link, _SAMPLES, {"from": minutes, "to": 0})
+    link.execute("VACUUM ANALYZE")
 
 
 def _run(link: psycopg.Connection, text: str, asked: dict[str, int]) -> None:

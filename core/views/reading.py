@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -67,9 +67,11 @@ def render_page(request: HttpRequest, template: str, context: Mapping[str, Any])
 def page_query(request: HttpRequest) -> QueryDict:
     """The filters of the page: those of its own address when only a panel of it is asked for."""
     current = request.htmx.current_url  # type: ignore[attr-defined]
-    if "panel" in request.GET and current:
-        try:
-            return QueryDict(urlsplit(current).query)
-        except ValueError:  # a header that is no address
-            return QueryDict()
-    return request.GET
+    if "panel" not in request.GET or not current:
+        return request.GET
+    try:
+        query = urlsplit(current).query
+    except ValueError:  # a header that is no address
+        return QueryDict()
+    # Nobody has looked into this header yet, and no text of the database has a NUL character.
+    return QueryDict("" if "\0" in unquote(query) else query)

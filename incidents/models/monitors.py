@@ -99,6 +99,11 @@ class Monitor(models.Model):
                 fields=["level_since"], condition=Q(level=MonitorLevel.UNKNOWN), name="monitors_blind"
             ),
             models.Index(
+                fields=["service"],
+                condition=Q(enabled=True) & ~Q(level=MonitorLevel.OK),
+                name="monitors_in_trouble",
+            ),
+            models.Index(
                 fields=["removed_at"], condition=Q(removed_at__isnull=False), name="monitors_removed"
             ),
         ]

@@ -42,6 +42,7 @@ class Service(models.Model):
 
     class Meta:
         ordering: ClassVar = ["name", "slug"]
+        indexes: ClassVar = [models.Index(fields=["name", "slug"], name="services_by_name")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.environment})"

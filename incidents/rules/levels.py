@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from incidents.playbook import Confirmation, Limits, Share
@@ -12,6 +12,14 @@ from incidents.states import MonitorLevel, SampleOutcome
 FAILED = (SampleOutcome.ERROR, SampleOutcome.STALE)
 SAYS_NOTHING = (SampleOutcome.NO_DATA, SampleOutcome.TOO_FEW)
 _ORDER = (MonitorLevel.OK, MonitorLevel.WARNING, MonitorLevel.HIGH, MonitorLevel.CRITICAL)
+WORST_FIRST = (
+    MonitorLevel.CRITICAL,
+    MonitorLevel.UNKNOWN,
+    MonitorLevel.HIGH,
+    MonitorLevel.WARNING,
+    MonitorLevel.OK,
+)
+"""In which order people look: what is known to be critical comes before what nobody can say."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,11 @@ def counted_before(
 def rank(level: MonitorLevel) -> int:
     """0 is well, 3 is critical; "no answer" ranks with critical, since nobody can say."""
     return 3 if level is MonitorLevel.UNKNOWN else _ORDER.index(level)
+
+
+def worst_of(found: Iterable[MonitorLevel]) -> MonitorLevel | None:
+    """What a service is called by the levels of its monitors; None without any."""
+    return min(found, key=WORST_FIRST.index, default=None)
 
 
 def believed_level(

@@ -1,12 +1,12 @@
-"""Services as tiles and as a page of their own."""
+"""One service as a page of its own."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Prefetch, Q
+from django.db.models import Q
 from django.urls import reverse
 
 from core.actors import Actor
@@ -14,13 +14,13 @@ from core.errors import NotFound
 from incidents import policy
 from incidents.models import Incident, Monitor, Release, Service
 from incidents.panels import Panel, ServiceNote, service_notes, service_panels
-from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import IncidentCard, cards_of_service
 from incidents.selectors.charts import Chart, Moment, draw_chart
 from incidents.selectors.durations import duration_text
 from incidents.selectors.metrics import MetricLine, metric_label, metric_lines
 from incidents.selectors.series import Series, series_of
+from incidents.selectors.tiles import ServiceTile, tile_of, with_monitors_and_releases
 from incidents.states import MonitorLevel, ReleaseState
 
 LEDGER_LENGTH = 30
@@ -39,22 +39,6 @@ _NOTES = {
     ReleaseState.QUARANTINED: "Not to be returned to.",
     ReleaseState.ROLLED_BACK: "Left by a rollback.",
 }
-
-
-@dataclass(frozen=True)
-class ServiceTile:
-    """One service in the grid; `state` is its worst monitor's level."""
-
-    slug: str
-    name: str
-    environment: str
-    state: str
-    state_label: str
-    live_version: str | None
-    rolled_back: bool
-    auto_rollback: bool
-    url: str
-    metrics: tuple[MetricLine, ...]
 
 
 @dataclass(frozen=True)
@@ -110,14 +94,6 @@ class ServicePage:
     incidents: tuple[IncidentCard, ...]
 
 
-def list_tiles(*, now: dt.datetime) -> tuple[ServiceTile, ...]:
-    """Every service, the worst first (five queries whatever their number)."""
-    services = _with_monitors_and_releases(Service.objects.all())
-    lines = metric_lines([m for service in services for m in _enabled(service)], now=now)
-    tiles = [_tile(service, lines) for service in services]
-    return tuple(sorted(tiles, key=lambda tile: (-rank(MonitorLevel(tile.state)), tile.name, tile.slug)))
-
-
 def get_service(slug: str) -> Service:
     """Raises NotFound."""
     service = Service.objects.filter(slug=slug).first()
@@ -130,7 +106,7 @@ def get_service_page(
     actor: Actor, slug: str, *, now: dt.datetime, range_key: str = DEFAULT_RANGE
 ) -> ServicePage:
     """One service with its charts of one of RANGES, its ledger and its incidents; raises NotFound."""
-    found = _with_monitors_and_releases(Service.objects.filter(slug=slug))
+    found = with_monitors_and_releases(Service.objects.filter(slug=slug))
     if not found:
         raise NotFound("No such service.")
     service = found[0]
@@ -139,7 +115,7 @@ def get_service_page(
     series = series_of(monitors, start=now - RANGES[range_key], end=now, now=now)
     moments = _moments(actor, service, since=series.start)
     lines = metric_lines(monitors, now=now)
-    tile = _tile(service, lines)
+    tile = tile_of(service, lines)
     return ServicePage(
         service=ServiceFacts(**vars(tile), tier=service.tier, procedure=service.procedure),
         notes=service_notes(actor, service, now=now),
@@ -152,45 +128,6 @@ def get_service_page(
         releases=tuple(_ledger_line(actor, service, release) for release in releases),
         monitors=tuple(_monitor_line(monitor, lines[monitor.pk]) for monitor in monitors),
         incidents=cards_of_service(actor, service.pk, now=now),
-    )
-
-
-def was_rolled_back(releases: Iterable[Release]) -> bool:
-    """Whether what is live was reached by leaving a later release."""
-    rows = list(releases)
-    live = next((release for release in rows if release.state == ReleaseState.LIVE), None)
-    left = [release for release in rows if release.state == ReleaseState.ROLLED_BACK]
-    return live is not None and any(release.recorded_at > live.recorded_at for release in left)
-
-
-def _with_monitors_and_releases(rows: Iterable[Service]) -> list[Service]:
-    shown = Release.objects.filter(state__in=(ReleaseState.LIVE, ReleaseState.ROLLED_BACK))
-    return list(
-        rows.prefetch_related("monitors", Prefetch("releases", shown, to_attr="live_and_left"))  # type: ignore[attr-defined]
-    )
-
-
-def _enabled(service: Service) -> list[Monitor]:
-    return [monitor for monitor in service.monitors.all() if monitor.enabled]
-
-
-def _tile(service: Service, lines: dict[int, MetricLine]) -> ServiceTile:
-    monitors = _enabled(service)
-    releases: list[Release] = getattr(service, "live_and_left")  # noqa: B009 - from the prefetch
-    checked = [MonitorLevel(monitor.level) for monitor in monitors if monitor.checked_at]
-    state = max(checked, key=rank, default=MonitorLevel.UNKNOWN)
-    live = next((release for release in releases if release.state == ReleaseState.LIVE), None)
-    return ServiceTile(
-        slug=service.slug,
-        name=service.name,
-        environment=service.environment,
-        state=state.value,
-        state_label=str(state.label) if checked else ("Not checked yet" if monitors else "Not monitored"),
-        live_version=live.version if live else None,
-        rolled_back=was_rolled_back(releases),
-        auto_rollback=service.auto_rollback,
-        url=reverse("incidents:service", args=[service.slug]),
-        metrics=tuple(lines[monitor.pk] for monitor in monitors),
     )
 
 

@@ -295,7 +295,7 @@ def _store(judgings: Iterable[_Judging]) -> None:
             ],
         )
     for slug in {monitor.service.slug for monitor in monitors}:
-        live.poke(f"service:{slug}", "metrics")
+        live.poke(f"service:{slug}")
 
 
 def _record_change(judging: _Judging, change: _Change, now: dt.datetime) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,25 +18,33 @@ from incidents import panels
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
 from incidents.selectors.incident_page import get_incident, view_incident
-from incidents.selectors.services import (
-    DEFAULT_RANGE,
-    RANGES,
-    get_service,
-    get_service_page,
-    list_tiles,
-)
+from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service, get_service_page
+from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
+
+_OTHERS = {
+    "critical": "critical",
+    "unknown": "without an answer",
+    "high": "high",
+    "warning": "at a warning",
+    "ok": "well",
+    "unmeasured": "not measured",
+}
 
 
 @reading
 def now(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What is wrong, how long there is, what is being done."""
     moment = utcnow()
+    found = now_tiles(now=moment)
     context = {
-        "live": Live(reverse("incidents:now"), "now", "metrics"),
+        "live": Live(reverse("incidents:now"), "now", _topics(found.tiles)),
         "cards": open_cards(actor, now=moment),
-        "tiles": list_tiles(now=moment),
+        "tiles": found.tiles,
+        "total": found.total,
+        "counts": [_count(state, number) for state, number in found.counts.items() if number],
+        "others": [(number, _OTHERS[state]) for state, number in found.others.items()],
         "panels": panels.now_panels(actor),
     }
     return render_page(request, "incidents/now.html", context)
@@ -68,12 +78,35 @@ def incident(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
 
 @reading
 def services(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The grid of services."""
-    can_add = may(actor, "configure") and request.user.is_staff
+    """Every service by its name; searchable, and by how it stands."""
+    query = page_query(request)
+    words, state, after = (query.get(name, "")[:100] for name in ("q", "state", "after"))
+    state = state if state in STATES else ""
+    page = list_tiles(now=utcnow(), words=words, state=state, after=after)
+    counts = count_services()
+
+    def address(**changes: str) -> str:
+        chosen = {"q": words, "state": state, **changes}
+        asked = urlencode({name: value for name, value in chosen.items() if value})
+        return reverse("incidents:services") + (f"?{asked}" if asked else "")
+
+    options = [("", "All", sum(counts.values())), *((key, STATES[key], counts[key]) for key in STATES)]
     context = {
-        "live": Live(reverse("incidents:services"), "now metrics"),
-        "tiles": list_tiles(now=utcnow()),
-        "admin_url": reverse("admin:incidents_service_add") if can_add else None,
+        "live": Live(reverse("incidents:services"), f"now {_topics(page.tiles)}"),
+        "tiles": page.tiles,
+        "words": words,
+        "state": state,
+        "filtered": bool(words or state or after),
+        "options": [
+            {"label": label, "number": number, "url": address(state=key), "current": key == state}
+            for key, label, number in options
+            if number or key in ("", state)
+        ],
+        "previous_url": address() if after else None,
+        "next_url": address(after=page.after) if page.after else None,
+        "admin_url": reverse("admin:incidents_service_add")
+        if may(actor, "configure") and request.user.is_staff
+        else None,
     }
     return render_page(request, "incidents/services.html", context)
 
@@ -94,6 +127,16 @@ def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
         **vars(page),
     }
     return render_page(request, "incidents/service.html", context)
+
+
+def _topics(tiles: Sequence[ServiceTile]) -> str:
+    """Only what the services that are shown measure: others measure all the time."""
+    return " ".join(f"service:{tile.slug}" for tile in tiles)
+
+
+def _count(state: str, number: int) -> dict[str, Any]:
+    url = f"{reverse('incidents:services')}?state={state}"
+    return {"state": state, "label": STATES[state], "number": number, "url": url}
 
 
 def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> dict[str, Any]:

@@ -50,13 +50,13 @@ def test_the_smallest_bench_fills_every_cell(tmp_path: Path) -> None:
 
 @pytest.mark.faults
 def test_the_smallest_history_is_measured(tmp_path: Path) -> None:
-    words = ["--services", "2", "--minutes", "20", "--sweep-monitors", "8"]
+    words = ["--services", "2", "--minutes", "20", "--sweep-monitors", "8", "--listed", "30"]
     done = subprocess.run(
         [sys.executable, "-m", "bench.history", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ") and " ms (" in line]
-    assert [row.split("|")[1].strip() for row in rows] == ["160", "1,600", "16,000"]
+    assert [row.split("|")[1].strip() for row in rows] == ["160", "1,600", "16,000", "30"]
     assert rows[0].split("|")[2].strip() == "0"  # the last two hours are samples alone
     assert "a second." in done.stdout
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.playbook import get_playbook
 from incidents import policy
 from incidents.playbook import Confirmation, Limits, Share
 from incidents.rules.levels import Measured, believed_level, level_of, rank
 from incidents.rules.response import response_due_after_change, response_seconds
 from incidents.states import MonitorLevel, SampleOutcome, Severity
+from tests.incidents.seed import SEED, around
 
 L, O = MonitorLevel, SampleOutcome  # noqa: E741
 RULES = Confirmation(
@@ -25,26 +28,22 @@ RULES = Confirmation(
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize(
-    ("metric", "policy_key", "value", "level"),
-    [
-        ("error_rate", "rollback_triggers", 0.05, L.HIGH),  # exactly at the threshold is below it
-        ("error_rate", "rollback_triggers", 0.0501, L.CRITICAL),
-        ("error_rate", "rollback_triggers", 0.02, L.OK),
-        ("response_time", "rollback_triggers", 10_000, L.HIGH),
-        ("response_time", "rollback_triggers", 10_001, L.CRITICAL),
-        ("security_events", "rollback_triggers", 10, L.HIGH),
-        ("security_events", "rollback_triggers", 11, L.CRITICAL),
-        ("memory_usage", "rollback_triggers", 0.91, L.CRITICAL),
-        ("response_time", "performance", 2001, L.WARNING),
-        ("response_time", "performance", 5001, L.CRITICAL),
-        ("cpu_usage", "performance", 0.96, L.CRITICAL),
-        ("cpu_usage", "performance", 0.81, L.WARNING),
-        ("cpu_usage", "rollback_triggers", 1.0, L.OK),  # this policy does not judge it
-    ],
-)
-def test_levels_are_the_seeds(metric: str, policy_key: str, value: float, level: MonitorLevel) -> None:
-    assert level_of(value, policy.limits_for(metric, policy_key, None)) is level
+LOWEST = {"rollback_triggers": L.HIGH, "performance": L.WARNING}
+
+
+@pytest.mark.parametrize(("policy_key", "metric", "lower", "critical"), SEED)
+def test_levels_are_the_seeds(policy_key: str, metric: str, lower: float, critical: float) -> None:
+    """Exactly at a threshold is still below it, as in the seed's code; the next larger number is above."""
+    limits, low = policy.limits_for(metric, policy_key, None), LOWEST[policy_key]
+    assert [level_of(value, limits) for value in around(lower)] == [L.OK, L.OK, low]
+    assert [level_of(value, limits) for value in around(critical)] == [low, low, L.CRITICAL]
+
+
+def test_the_shipped_policies_judge_what_the_seed_names_and_nothing_else() -> None:
+    assert get_playbook().folder == settings.BASE_DIR / "playbook"
+    judged = {(key, metric) for key, one in policy.thresholds().policies.items() for metric in one.metrics}
+    assert judged == {(policy_key, metric) for policy_key, metric, *_limits in SEED}
+    assert level_of(1.0, policy.limits_for("cpu_usage", "rollback_triggers", None)) is L.OK
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
