@@ -108,7 +108,7 @@ SMOKE = Scale(
     background=10,
     waiting=100,
 )
-SCALES = {"whole": WHOLE, "short": SHORT, "smoke": SMOKE}
+SCALES = {"whole": WHOLE, "short": SHORT}
 
 
 @dataclass
@@ -373,15 +373,16 @@ def _accepted(found: Sequence[alerts.Accepted]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.monitoring", description=__doc__)
+    parser.set_defaults(scale=WHOLE)
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--short", dest="scale", action="store_const", const="short", help="two minutes")
-    chosen.add_argument("--smoke", dest="scale", action="store_const", const="smoke", help="does it work?")
+    chosen.add_argument("--short", dest="scale", action="store_const", const=SHORT, help="four minutes")
+    chosen.add_argument("--smoke", dest="scale", action="store_const", const=SMOKE, help="does it work?")
     parser.add_argument(
         "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
     )
     parser.add_argument("--only", choices=sorted(PARTS), help="one of the three")
     options = parser.parse_args()
-    scale = SCALES[options.scale or "whole"]
+    scale = options.scale
     if options.only:
         scale = dataclasses.replace(scale, parts=frozenset((options.only,)))
     var_dir = options.var_dir or Path(tempfile.mkdtemp(prefix="firebreak-bench-"))
