@@ -57,8 +57,8 @@ class Findings:
         return sum(cell.failures + cell.ceiling_failures for cell in self.cells)
 
 
-def write(found: Findings) -> str:
-    """The whole page."""
+def write(found: Findings, monitoring: str = "") -> str:
+    """The whole page, with the part on monitoring where it was measured."""
     parts = [
         "# Results of `make bench`\n",
         _about(found),
@@ -69,12 +69,12 @@ def write(found: Findings) -> str:
         "## Flat with history\n",
         _flatness(found),
         "## Memory\n",
-        _table(
+        table(
             ("process", "processes", "PSS MiB", "RSS MiB"),
             [(m.name, str(m.processes), f"{m.pss:.0f}", f"{m.rss:.0f}") for m in found.memory],
         ),
         "## Cold start\n",
-        _table(
+        table(
             ("what", "seconds (median)", "each"),
             [
                 (what, f"{statistics.median(each):.1f}", ", ".join(f"{one:.1f}" for one in each))
@@ -83,6 +83,7 @@ def write(found: Findings) -> str:
         ),
         "## Limits of these figures\n",
         LIMITS,
+        *([monitoring] if monitoring else []),
     ]
     return "\n".join(parts)
 
@@ -129,7 +130,7 @@ def _cells(cells: Sequence[Cell]) -> str:
         "request", "stored", "c", "req/s", "p50 ms", "p95 ms", "p99 ms", "failed",
         "ceiling req/s", "ratio (spread)", "database req/s", "load",
     )  # fmt: skip
-    return _table(head, [_cell(cell) for cell in cells])
+    return table(head, [_cell(cell) for cell in cells])
 
 
 def _cell(cell: Cell) -> tuple[str, ...]:
@@ -167,10 +168,11 @@ def _flatness(found: Findings) -> str:
         growth = f"{last.percentile(50) / first.percentile(50):.2f}" if first and last else "–"
         times = (f"{cell.database_milliseconds:.1f}" if cell else "–" for cell in cells)
         rows.append((name, " or ".join(map(str, counts)), *times, growth))
-    return _table(head, rows)
+    return table(head, rows)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table of Markdown."""
     head = tuple(head)
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"

@@ -6,9 +6,6 @@ import base64
 import contextlib
 import datetime as dt
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +20,7 @@ from bench.measure import Cell, Side, measure
 from bench.operations import History, Operation, operations, requests
 from bench.report import Findings
 from bench.scale import Scale
-from bench.servers import CEILING, ROOT, Web, memory_by_process, memory_of, web, whole_stack
+from bench.servers import CEILING, Web, free_ports, manage, memory_by_process, memory_of, web, whole_stack
 from core.embedded.folders import socket_dir
 from core.embedded.stack import open_stack
 
@@ -62,11 +59,11 @@ def run(scale: Scale, var_dir: Path, say: Say) -> Findings:
     with open_stack(var_dir) as stack:
         environment = {**os.environ, **stack.env, "PYTHONUNBUFFERED": "1"}
         os.environ |= {**stack.env, "LOG_LEVEL": "ERROR"}  # of this process; the servers write as usual
-        _manage(environment, "migrate", "--verbosity", "0")
-        _manage(environment, "first_administrator")
+        manage(environment, "migrate", "--verbosity", "0")
+        manage(environment, "first_administrator")
         django.setup()
         with _ground(environment, var_dir) as ground:
-            found.settings = _checked_settings(ground.link)
+            found.settings = checked_settings(ground.link)
             held = 0
             for size in scale.sizes:
                 held = _measure_size(ground, found, held, size, began, say)
@@ -180,7 +177,7 @@ def _history(link: psycopg.Connection, size: int, long_ref: str) -> History:
     )
 
 
-def _checked_settings(link: psycopg.Connection) -> dict[str, str]:
+def checked_settings(link: psycopg.Connection) -> dict[str, str]:
     """What PostgreSQL says of itself; raises NotDurable unless every commit reaches the disk."""
     known = {}
     for name in SHOWN:
@@ -207,20 +204,3 @@ def _cold_starts(found: Findings, var_dir: Path, say: Say) -> None:
                            connections=4, seconds=1, expected=200)  # fmt: skip
                 time.sleep(5)  # every worker is up
                 found.memory = memory_by_process(started.process.pid)
-
-
-def _manage(environment: dict[str, str], *words: str) -> None:
-    subprocess.run(
-        [sys.executable, "manage.py", *words],
-        env=environment,
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody has at this moment."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,7 +55,7 @@ def web(
     argv = [
         application if word == APPLICATION else word for word in parse_procfile(ROOT / "Procfile", own)["web"]
     ]
-    with _running(argv, own, log) as process:
+    with running(argv, own, log) as process:
         started_in = _first_answer(port, path, process, log)
         yield Web(port, started_in, process)
 
@@ -65,12 +66,20 @@ def whole_stack(var_dir: Path, port: int, log: Path) -> Iterator[Web]:
     dropped = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "CELERY_BROKER_URL", "PUBLIC_URL")
     own = {name: value for name, value in os.environ.items() if name not in dropped}
     own |= {"VAR_DIR": str(var_dir), "PORT": str(port), "HOST": "127.0.0.1"}
-    with _running([sys.executable, "manage.py", "run"], own, log, grace=60) as process:
+    with running([sys.executable, "manage.py", "run"], own, log, grace=60) as process:
         yield Web(port, _first_answer(port, "/accounts/login/", process, log), process)
 
 
 @contextlib.contextmanager
-def _running(
+def worker(name: str, environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process of the Procfile; it is still starting."""
+    own = {**environment, "HOST": "127.0.0.1", "PORT": "0"}
+    with running(parse_procfile(ROOT / "Procfile", own)[name], own, log) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def running(
     argv: list[str], environment: Mapping[str, str], log: Path, grace: float = 15
 ) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
@@ -130,3 +139,19 @@ def _name_of(words: list[str]) -> str:
         if all(part in line for part in name.split(".*")):
             return {"granian": "web", "celery.*beat": "beat"}.get(name, name.rstrip("@"))
     return Path(words[0]).name if words else "?"
+
+
+def manage(environment: Mapping[str, str], *words: str) -> str:
+    """Run a manage.py command; returns what it prints."""
+    words = (sys.executable, "manage.py", *words)
+    done = subprocess.run(
+        words, env=dict(environment), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody has at this moment."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]

@@ -57,3 +57,20 @@ class Written(Shape):
         app_label = "bench"
         managed = False
         db_table = "bench_written"
+
+
+class Delivered(models.Model):
+    """Where the ceiling keeps what a sender of alerts delivers, as it came."""
+
+    body = models.TextField()
+    received_at = models.DateTimeField()
+
+    objects: ClassVar[models.Manager[Delivered]] = models.Manager()
+
+    class Meta:
+        app_label = "bench"
+        managed = False
+        db_table = "bench_delivered"
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -6,5 +6,6 @@ from bench.ceiling import views
 
 urlpatterns = [
     path("api/v1/incidents/", views.Incidents.as_view()),
+    path("api/v1/ingest/alertmanager/", views.Deliveries.as_view()),
     path("api/v1/incidents/<str:ref>/", views.Incident.as_view()),
 ]

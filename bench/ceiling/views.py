@@ -1,8 +1,9 @@
-"""List 50, show 1, insert 1: plain Django REST framework, one statement each."""
+"""List 50, show 1, insert 1, take a delivery in: plain Django REST framework, one statement each."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from typing import Any
 
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from bench.ceiling.models import Row, Shape, Written
+from bench.ceiling.models import Delivered, Row, Shape, Written
 
 ROLES = ("incident_commander", "technical_lead", "security_lead", "communications_lead", "development_lead")
 
@@ -88,3 +89,10 @@ class Incidents(APIView):
 class Incident(APIView):
     def get(self, request: Request, ref: str) -> Response:
         return Response(BareSerializer(Row.objects.get(ref=ref)).data)
+
+
+class Deliveries(APIView):
+    def post(self, request: Request) -> Response:
+        sent: Any = request.data
+        Delivered.objects.create(body=json.dumps(sent), received_at=dt.datetime.now(dt.UTC))
+        return Response({"accepted": len(sent["alerts"])}, status=202)

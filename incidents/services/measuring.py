@@ -28,7 +28,7 @@ OLDEST_PUSHED = dt.timedelta(hours=1)
 AHEAD = dt.timedelta(minutes=5)
 # The time that a value is made of. Right after a rollback's switch it is made of the time before it, too.
 WINDOW = dt.timedelta(minutes=1)
-WINDOWS = {Metric.SECURITY_EVENTS: dt.timedelta(minutes=5)}
+WINDOWS: Mapping[str, dt.timedelta] = {Metric.SECURITY_EVENTS: dt.timedelta(minutes=5)}
 
 _LATEST = """
 SELECT wanted.id, latest.outcome, latest.level, latest.value
@@ -129,7 +129,7 @@ class _Judging:
 
     def _level(self, reading: Reading, at: dt.datetime, current: MonitorLevel) -> MonitorLevel:
         level, monitor = self.plain_level(reading), self.monitor
-        window = WINDOWS.get(Metric(monitor.metric), WINDOW) if monitor.metric in Metric.values else WINDOW
+        window = WINDOWS.get(monitor.metric, WINDOW)
         straddles = self.switched_at is not None and at - self.switched_at < window
         if straddles and not levels.is_catastrophic(reading.value, self.limits):
             return levels.not_raised(level, current)
@@ -294,8 +294,7 @@ def _store(judgings: Iterable[_Judging]) -> None:
                 [judging.soon for judging in judgings],
             ],
         )
-    for slug in {monitor.service.slug for monitor in monitors}:
-        live.poke(f"service:{slug}")
+    live.poke(*(f"service:{monitor.service.slug}" for monitor in monitors))
 
 
 def _record_change(judging: _Judging, change: _Change, now: dt.datetime) -> None:

@@ -13,7 +13,8 @@ import pytest
 from django.db import connection
 
 from bench.load import run_window
-from bench.run import NotDurable, _checked_settings, free_ports
+from bench.run import NotDurable, checked_settings
+from bench.servers import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,7 +73,7 @@ def test_a_database_that_forgets_is_not_measured(db: None) -> None:
     """The tests' own PostgreSQL runs without fsync."""
     connection.ensure_connection()
     with pytest.raises(NotDurable, match="fsync"):
-        _checked_settings(connection.connection)
+        checked_settings(connection.connection)
 
 
 def test_a_refused_request_counts_as_failed() -> None:

@@ -203,3 +203,23 @@ def test_the_days_that_a_certificate_has_left(secured: HTTPServer) -> None:
     assert measure({"type": "http_json", "url": url, "path": "x"}) == Reading(O.OK, 1.0)
     reading = measure({"type": "http_probe", "url": url, "measure": "certificate"}, "certificate_days")
     assert reading.value == pytest.approx(9, abs=0.01)
+
+
+def test_requests_know_nothing_of_one_another_and_say_a_header_once(httpserver: HTTPServer) -> None:
+    heard: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        heard.append(request)
+        return Response("{}", headers={"Set-Cookie": "session=of-the-first; Path=/"})
+
+    httpserver.expect_request("/").respond_with_handler(answer)
+
+    async def ask() -> None:
+        async with GuardedClient() as client:
+            for said in ({}, {"accept": "text/plain", "USER-AGENT": "Probe"}):
+                await client.request("GET", httpserver.url_for("/"), deadline_seconds=5, headers=said)
+
+    asyncio.run(ask())
+    assert [request.headers.getlist("Accept") for request in heard] == [["*/*"], ["text/plain"]]
+    assert [request.headers.getlist("User-Agent") for request in heard] == [["Firebreak"], ["Probe"]]
+    assert [request.headers.get("Cookie") for request in heard] == [None, None]
