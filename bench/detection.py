@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from bench import stored
+from bench.checks import await_that, newest_sample
 from bench.stored import FIRST
 
 LOOK_EVERY_SECONDS = 0.05
@@ -70,7 +71,9 @@ def measure(
     background: int,
 ) -> Detected:
     """Let `breaches` services fail one after the other within `spread` seconds, beside other monitors."""
+    before = newest_sample(link)
     _check_others(link, background)
+    await_that(lambda: newest_sample(link) > before, "the first check")  # the workers are up
     choose = random.Random(first)
     begins = time.time() + stored.LEAD_SECONDS
     breaks = sorted(round(begins + choose.uniform(0, spread), 3) for _ in range(breaches))

@@ -45,7 +45,8 @@ LIMITS = """\
 - Detection: what another session sees, which looks 20 times a second. A breach begins at any moment of the monitor's
   interval, so most of the time is waiting for the next check. *Changed* includes the confirmation (2 of 3 measurements,
   2 s apart) and a check before. The brake, which lets 5 rollbacks of all services start in ten minutes, is lifted, and
-  the procedure has one step of each phase that does nothing: a bench alone has so many at once.
+  the procedure has one step of each phase that does nothing. A rollback with its messages takes more than a second of
+  processor time, and another breach comes every other second: where cores are few they wait for one another.
 - Accepted alerts wait until they were counted: no worker runs beside the web process. Looked into are they and copies of
   the last of them, all of 24 services; what they set in motion after that (events, messages) is not part of it.
 """
@@ -78,9 +79,9 @@ WHOLE = Scale(
     monitors=10_000,
     connections=(1, 8, 32),
     rounds=2,
-    seconds=5,
-    breaches=50,
-    spread=30,
+    seconds=3.5,
+    breaches=25,
+    spread=40,
     background=4_000,
     waiting=5_000,
 )
@@ -91,8 +92,8 @@ SHORT = Scale(
     connections=(1, 8),
     rounds=1,
     seconds=3,
-    breaches=20,
-    spread=10,
+    breaches=8,
+    spread=15,
     background=2_000,
     waiting=2_000,
 )
@@ -310,10 +311,11 @@ def _aims(found: Findings) -> Iterator[str]:
             f"- checks a minute, {kind}: {worst.rate:,.0f} at least, aim {worst.aim:,}: **{_met(worst.rate >= worst.aim)}**"
         )
     if found.detected:
-        slowest = max(one.percentile(detection.AIMED, 99) for one in found.detected)
+        every = detection.Detected(0, 0, [seen for one in found.detected for seen in one.breaches])
+        slowest = every.percentile(detection.AIMED, 99)
         aim = INTERVAL + WITHIN_SECONDS
         yield (
-            f"- from the breach to the start of its rollback, p99: {slowest:.1f} s, aim {aim:.0f} s (an interval of"
+            f"- from the breach to the start of its rollback, p99 of {len(every.breaches)}: {slowest:.1f} s, aim {aim:.0f} s (an interval of"
             f" {INTERVAL} s and {WITHIN_SECONDS:.0f} s): **{_met(slowest <= aim)}**"
         )
     yield f"- failed checks, missed breaches and failed deliveries: **{found.failed}**"
