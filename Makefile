@@ -36,7 +36,7 @@ upgrade-test: $(VENV)/dev  ## the version before upgraded while its workers run;
 # The folder of faults, and the files elsewhere with tests of that tier.
 FAULTS := tests/faults tests/flows/test_faults.py tests/flows/test_watched.py tests/rollbacks/test_brokerless.py \
   tests/core/embedded/test_embedded_servers_plugin.py tests/alerts/test_many_at_once.py tests/flows/test_alertmanager.py \
-  tests/core/accounts/test_brute_force.py tests/bench
+  tests/core/accounts/test_brute_force.py tests/bench tests/incidents/test_hostile_sources.py
 faults: $(VENV)/dev  ## docs/faults.md: real processes, database and broker broken in turn; half an hour or more
 	@$(PYTEST) -m "" $(FAULTS) $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
