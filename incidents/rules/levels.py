@@ -104,8 +104,8 @@ def believed_level(
     """The monitor's level after its latest samples.
 
     No data and too little of it say nothing, neither good nor bad. A level rises when enough of the
-    latest answers are at it or worse, falls only after `rules.clear` good answers in a row, and becomes
-    UNKNOWN after `rules.unanswered` failed checks in a row.
+    latest answers are at it or worse, the newest a bad one; it falls only after `rules.clear` good answers
+    in a row, and becomes UNKNOWN after `rules.unanswered` failed checks in a row.
     """
     if not newest_first or newest_first[0].outcome in SAYS_NOTHING:
         return current
@@ -117,7 +117,8 @@ def believed_level(
     risen = _risen([answer.level for answer in answers], rules)
     if current is MonitorLevel.UNKNOWN:
         return risen
-    if rank(risen) >= rank(current):
+    # What was bad before it was well is still among the latest answers: a good one makes nothing worse.
+    if answers[0].level is not MonitorLevel.OK and rank(risen) >= rank(current):
         return risen
     good = answers[: rules.clear]
     over = len(good) == rules.clear and all(one.level is MonitorLevel.OK and one.clear for one in good)

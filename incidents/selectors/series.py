@@ -150,9 +150,13 @@ def recent_series(monitor_ids: Sequence[int], *, now: dt.datetime) -> dict[int, 
 
 
 def gap_after(interval_seconds: float, step: dt.timedelta) -> dt.timedelta:
-    """How far apart two slots of a monitor may lie at most to be joined by a line."""
+    """How far apart two slots of a monitor may lie at most to be joined by a line.
+
+    Checks do not come like clockwork: of slots about as wide as the interval one may hold two checks and
+    the next none.
+    """
     interval = dt.timedelta(seconds=interval_seconds)
-    return interval * 1.75 if interval >= step else step + interval * 1.25
+    return interval * 1.75 if interval >= 2 * step else step + interval * 1.25
 
 
 def _first(asked: Mapping[str, Any]) -> tuple[dt.datetime | None, dt.datetime | None]:

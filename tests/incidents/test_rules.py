@@ -110,6 +110,22 @@ def test_a_bad_level_never_ends_without_three_good_answers(
         assert answers[:3] == [L.OK] * 3
 
 
+@given(samples, st.sampled_from([L.OK, L.WARNING, L.HIGH, L.CRITICAL]))
+def test_a_good_answer_makes_nothing_worse(seen: list[Measured], current: MonitorLevel) -> None:
+    after = believed_level([Measured(O.OK, L.OK), *seen], current=current, rules=RULES)
+    assert rank(after) <= rank(current)
+
+
+def test_what_was_bad_before_it_was_well_again_is_no_complaint_any_more() -> None:
+    """As after a rollback: a minute of critical answers, then good ones alone."""
+    level, seen, levels = L.OK, list[Measured](), []
+    for answer in [L.CRITICAL] * 7 + [L.OK] * 12:
+        seen = [Measured(O.OK, answer), *seen][:10]
+        level = believed_level(seen, current=level, rules=RULES)
+        levels.append(level)
+    assert levels == [L.CRITICAL] * 9 + [L.OK] * 10
+
+
 @given(
     st.sampled_from(Severity),
     st.sampled_from(Severity),

@@ -17,7 +17,7 @@ from incidents.playbook import Limits
 from incidents.selectors.axes import TICKS, time_ticks, value_ticks
 from incidents.selectors.charts import CHART_BOX, HINTS, ROWS, Chart, Moment, draw_chart
 from incidents.selectors.durations import duration_text
-from incidents.selectors.series import Slot
+from incidents.selectors.series import STEPS, Slot, gap_after
 
 START = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 LIMITS = Limits(high=0.02, critical=0.05)
@@ -245,3 +245,21 @@ def test_an_axis_of_values_has_a_few_round_marks(high: float) -> None:
 )
 def test_spans_of_time_in_words(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@given(
+    st.sampled_from([1, 5, 10, 60, 300]),
+    st.sampled_from(STEPS),
+    st.lists(st.floats(-0.1, 0.1), min_size=40, max_size=40),
+)
+def test_checks_that_come_a_little_early_or_late_leave_no_hole(
+    interval: int, step: dt.timedelta, early_or_late: list[float]
+) -> None:
+    """Thinned as the database does it, a slot is where its last sample was."""
+    times = [(number + by) * interval for number, by in enumerate(early_or_late, 1)]
+    last_of = {int(at / step.total_seconds()): at for at in times}
+    apart = [later - earlier for earlier, later in itertools.pairwise(last_of.values())]
+    gap = gap_after(interval, step).total_seconds()
+    assert max(apart, default=0) <= gap
+    if step.total_seconds() <= interval:
+        assert gap < 3 * interval, "two checks that did not come are a hole"
