@@ -86,9 +86,10 @@ def _polite(connection: BaseDatabaseWrapper) -> Iterator[None]:
     finally:
         connection.settings_dict["OPTIONS"] = known
         connection.close()
-        # Django believes itself in a transaction still when a foreign key, which it adds at a migration's
-        # very end, met a lock: the next attempt begins with a connection of its own.
-        del connections[connection.alias]
+        if connection.in_atomic_block:
+            # A foreign key, which Django adds at a migration's very end, met a lock, and Django believes
+            # itself in a transaction still: the next attempt begins with a connection of its own.
+            del connections[connection.alias]
 
 
 @contextmanager
