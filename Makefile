@@ -65,7 +65,7 @@ bench: $(VENV)/dev  ## speed beside the machine's ceiling, on a database of its 
 	  if [ -z "$(ARGS)" ] && [ -f "$(TEST_VAR_DIR)/RESULTS.md" ]; then cp "$(TEST_VAR_DIR)/RESULTS.md" bench/RESULTS.md; fi; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
-bench-history: $(VENV)/dev  ## pages, rolling up and forgetting with 1, 10 and 100 times the samples; ten minutes
+bench-history: $(VENV)/dev  ## pages and sweeps with 1, 10 and 100 times the samples, lists of 10,000 services; ten minutes
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.history $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 lock:  ## lock the requirements with hashes, for all platforms (needs uv)
