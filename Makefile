@@ -70,7 +70,7 @@ bench-monitoring: $(VENV)/dev  ## of that checks, detection and alerts alone; te
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.monitoring --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
-bench-history: $(VENV)/dev  ## pages, rolling up and forgetting with 1, 10 and 100 times the samples; ten minutes
+bench-history: $(VENV)/dev  ## pages and sweeps with 1, 10 and 100 times the samples, lists of 10,000 services; ten minutes
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.history $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 lock:  ## lock the requirements with hashes, for all platforms (needs uv)
