@@ -74,9 +74,9 @@ class Scale:
 
 
 WHOLE = Scale(
-    Amount(samples=100_000, alerts=10_000, incidents=300),
+    Amount(samples=50_000, alerts=5_000, incidents=200),
     factors=(1, 10, 100),
-    monitors=10_000,
+    monitors=5_000,
     connections=(1, 8, 32),
     rounds=2,
     seconds=3.5,
