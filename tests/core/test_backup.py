@@ -193,6 +193,7 @@ def test_a_backup_under_load_is_whole_private_and_restores(backup: Path, places:
     assert "Do NOT rely" in refused.stdout
 
 
+@pytest.mark.faults
 def test_only_the_newest_are_kept_and_leftovers_go(places: dict[str, str]) -> None:
     to = Path(places["BACKUP_DIR"])
     for name in ("firebreak-20200101T000000Z", "firebreak-20200102T000000Z"):

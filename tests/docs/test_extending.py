@@ -76,6 +76,7 @@ def test_each_adapter_is_one_file_and_one_registry_entry(followed: Path) -> None
     assert {path for path in changed if "__pycache__" not in path} == {*ADAPTERS, *registries, *tests}
 
 
+@pytest.mark.faults
 def test_style_contracts_and_migrations_stay_clean(followed: Path) -> None:
     tools = Path(sys.executable).parent
     for argv in (
@@ -104,6 +105,7 @@ def test_the_contracts_cover_a_new_adapter_without_naming_it(followed: Path) -> 
             file.write_text(text)
 
 
+@pytest.mark.faults
 def test_the_new_ones_measure_deliver_and_run(followed: Path) -> None:
     """The page's own tests, on servers of their own."""
     tests = [block.labels["file"] for block in blocks(PAGE) if "/test_" in block.labels.get("file", "")]

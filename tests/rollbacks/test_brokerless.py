@@ -80,6 +80,7 @@ def test_a_frozen_broker_costs_seconds_and_no_more(
     assert time.monotonic() - began < 90
 
 
+@pytest.mark.faults
 def test_what_needs_a_person_ends_with_three_and_says_where(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:
@@ -115,6 +116,7 @@ def test_what_nobody_approved_is_refused(
     assert "Traceback" not in said
 
 
+@pytest.mark.faults
 def test_another_playbook_is_refused_before_anything_is_claimed(
     workshop: Workshop, incident: Incident, commander: Actor, tmp_path: Path
 ) -> None:

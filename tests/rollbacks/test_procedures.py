@@ -155,6 +155,7 @@ def test_frontend(
     assert Release.objects.get(service=shop, state="live").version == "1.4.2"
 
 
+@pytest.mark.faults
 def test_a_frontend_that_cannot_be_built_fails_before_anything_changed(
     frontend: Program, tmp_path: Path, incident: Incident, commander: Actor
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_frontend_that_cannot_be_built_fails_before_anything_changed(
 
 
 @needs_npm
+@pytest.mark.faults
 def test_a_frontend_whose_deployment_is_not_read_back_is_put_back(
     frontend: Program, tmp_path: Path, shop: Service, incident: Incident, commander: Actor
 ) -> None:
@@ -197,6 +199,7 @@ def test_configuration(
     assert Release.objects.get(service=shop, state="live").version == "1.5.0", "the version stays"
 
 
+@pytest.mark.faults
 def test_a_configuration_that_no_server_takes_up_is_put_back(
     storefront: Storefront, tmp_path: Path, incident: Incident, commander: Actor
 ) -> None:
@@ -320,7 +323,9 @@ def _run_performance(incident: Incident, commander: Actor) -> Rollback:
     return run(rollback)
 
 
-@pytest.mark.parametrize(("error_rate", "version"), [(0.0, "1.5.0"), (0.33, "1.4.2")])
+@pytest.mark.parametrize(
+    ("error_rate", "version"), [pytest.param(0.0, "1.5.0", marks=pytest.mark.faults), (0.33, "1.4.2")]
+)
 def test_performance_below_70_is_rolled_back_after_the_quick_fixes_above_it_is_not(
     error_rate: float,
     version: str,

@@ -135,6 +135,7 @@ def test_a_runner_on_another_host_runs_its_queue_with_its_own_playbook_and_no_br
     assert set(rollback.steps.filter(host__gt="").values_list("host", flat=True)) == {"edge-1"}
 
 
+@pytest.mark.faults
 def test_a_runner_with_another_playbook_leaves_it_to_the_one_with_the_right_one(
     edge: Workshop, incident: Incident, commander: Actor, hosts: Hosts, tmp_path: Path
 ) -> None:

@@ -52,7 +52,8 @@ def _run_pytest(folder: Path, source: str, *options: str, env: Mapping[str, str]
     return seen.read_text().splitlines()
 
 
-@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.faults), ("-n", "2")])
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+@pytest.mark.faults
 def test_a_session_has_its_own_servers_and_takes_them_away(tmp_path: Path, options: tuple[str, ...]) -> None:
     real = {"DATABASE_URL": "postgresql://db.example/prod", "REDIS_URL": "redis://cache.example"}
     first, second = _run_pytest(tmp_path, INNER, *options, env=real)
@@ -62,6 +63,7 @@ def test_a_session_has_its_own_servers_and_takes_them_away(tmp_path: Path, optio
     assert not Path(var_dir).exists()
 
 
+@pytest.mark.faults
 def test_a_broken_conftest_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("import no_such_module")
     scratch = tmp_path / "scratch"
