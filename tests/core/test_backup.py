@@ -127,6 +127,7 @@ def migrated(said: dict[str, Any]) -> None:
     said["tables"]["django_migrations"] += 1
 
 
+@pytest.mark.faults
 def test_a_backup_under_load_is_whole_private_and_restores(backup: Path, places: dict[str, str]) -> None:
     for path in (backup, *backup.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
