@@ -93,6 +93,7 @@ def stopped(processes: list[psutil.Process]) -> Iterator[None]:
 
 
 @pytest.mark.story
+@pytest.mark.faults
 def test_a_whole_firebreak_is_watched(launch: Callable[..., Firebreak], listener: Listener) -> None:
     firebreak = launch(HEARTBEAT_URL=listener.url, HEARTBEAT_SECONDS="1", LOG_FORMAT="json")
     wait_for(lambda: listener.heard, "the heartbeat", 90)
