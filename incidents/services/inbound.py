@@ -255,27 +255,48 @@ def _events(deliveries: Sequence[InboundDelivery], important: tuple[str, ...]) -
             texts[key] = pagerduty.read(parse(one.body), received_at=one.received_at, important=important)
             triggers[key] += 1
     signals, stored = _signals(latest), _stored(latest)
+    standing = {key: _standing(signals.get(key, []), stored.get(key, [])) for key in latest}
+    begun = [key for key, found in standing.items() if key not in texts and any(r is None for _e, r in found)]
+    earlier = _earlier_texts(begun, important)
     observed: list[Observation] = []
     for key, received_at in latest.items():
-        rows = stored.get(key, [])
-        found = rules.episodes([*signals.get(key, []), *(s for row in rows for s in _signals_of(row))])
-        spans = [(row.starts_at, row.ends_at) for row in rows]
-        for episode, index in zip(found, rules.place(found, spans), strict=True):
-            last = episode is found[-1]
-            if not last and index is not None and spans[index] == (episode.starts_at, episode.ends_at):
+        for episode, row in standing[key]:
+            last = episode is standing[key][-1][0]
+            if (
+                not last
+                and row is not None
+                and (row.starts_at, row.ends_at)
+                == (
+                    episode.starts_at,
+                    episode.ends_at,
+                )
+            ):
                 continue  # over, and known to be
+            text = texts.get(key) or (earlier.get(key) if row is None else None)
             observed.append(
                 Observation(
                     sender_id=key[0],
                     source=AlertSource.PAGERDUTY,
-                    seen=_as_seen(key[1], episode, texts.get(key)),
+                    seen=_as_seen(key[1], episode, text),
                     received_at=received_at,
                     repeats=triggers[key] if last else 0,
-                    row=None if index is None else rows[index].pk,
-                    described=key in texts and (last or index is None),
+                    row=None if row is None else row.pk,
+                    described=text is not None and (last or row is None),
                 )
             )
     return observed
+
+
+def _standing(
+    signals: Iterable[rules.Signal], rows: Sequence[Alert]
+) -> list[tuple[rules.Episode, Alert | None]]:
+    """A key's episodes, each with the stored alert that it is, if there is one."""
+    found = rules.episodes([*signals, *(signal for row in rows for signal in _signals_of(row))])
+    places = rules.place(found, [(row.starts_at, row.ends_at) for row in rows])
+    return [
+        (episode, None if index is None else rows[index])
+        for episode, index in zip(found, places, strict=True)
+    ]
 
 
 def _as_seen(key: str, episode: rules.Episode, text: Seen | None) -> Seen:
@@ -306,6 +327,14 @@ SELECT wanted.sender, wanted.key, log.action, log.received_at, log.occurred_at
                       WHERE sender_id = wanted.sender AND key = wanted.key AND key <> ''
                       ORDER BY id DESC LIMIT %s) log
 """
+_TRIGGERS = """
+SELECT wanted.sender, wanted.key, log.body, log.received_at
+  FROM unnest(%s::bigint[], %s::text[]) AS wanted(sender, key)
+ CROSS JOIN LATERAL (SELECT body, received_at FROM incidents_inbounddelivery
+                      WHERE sender_id = wanted.sender AND key = wanted.key AND key <> ''
+                        AND action = %s AND processed_at IS NOT NULL
+                      ORDER BY id DESC LIMIT 1) log
+"""
 _STORED = """
 SELECT row.id FROM unnest(%s::bigint[], %s::text[]) AS wanted(sender, key)
  CROSS JOIN LATERAL (SELECT id FROM incidents_alert
@@ -322,6 +351,21 @@ def _signals(keys: Iterable[Key]) -> dict[Key, list[rules.Signal]]:
         for sender, key, action, received_at, said_at in cursor.fetchall():
             found[sender, key].append(rules.Signal(action, received_at, said_at))
     return found
+
+
+def _earlier_texts(keys: Sequence[Key], important: tuple[str, ...]) -> dict[Key, Seen]:
+    """What the newest trigger looked into before said, for an alert that only a late resolve shows to be new.
+
+    One query, for those that need it only.
+    """
+    if not keys:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_TRIGGERS, [*_columns(keys), rules.TRIGGER])
+        return {
+            (sender, key): pagerduty.read(parse(body), received_at=received_at, important=important)
+            for sender, key, body, received_at in cursor.fetchall()
+        }
 
 
 def _stored(keys: Iterable[Key]) -> dict[Key, list[Alert]]:

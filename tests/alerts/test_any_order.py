@@ -98,3 +98,22 @@ def test_any_order_and_repetition_leaves_the_same(
             outcomes.append(deliver(list(order), sender, sizes))
             transaction.set_rollback(True)
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.django_db
+def test_a_late_resolve_shows_that_the_trigger_before_it_was_a_new_alert(shop: Service, sender: User) -> None:
+    """Until the resolve of 10:13 comes, the triggers of 10:11 and 10:16 are one alert; then two."""
+
+    def event(action: str, minute: int) -> Any:
+        said = {"summary": f"at {minute}", "severity": "critical", "timestamp": rfc(minute)}
+        payload = said | {"custom_details": {"service": "shop"}}
+        return "event", {"event_action": action, "dedup_key": "k1", "payload": payload}
+
+    rows = deliver([event("trigger", 16), event("trigger", 11), event("resolve", 13)], sender, [2, 1])
+    at = [BASE + dt.timedelta(minutes=minute) for minute in (11, 13, 16)]
+    assert rows == {
+        ("pagerduty", "k1", at[0], at[1], "resolved"),
+        ("pagerduty", "k1", at[2], None, "firing"),
+    }
+    new = Alert.objects.get(status="firing")
+    assert (new.title, new.service, new.severity) == ("at 11", shop, "P1")

@@ -18,6 +18,7 @@ FOREIGN_VARIABLES = {
     "FAULTS_REAL_LEASES",
     "FIREBREAK_FAILPOINT",
     "GRANIAN_WORKERS",
+    "ID",
     "JSON",
     "NAME",
     "PWD",
