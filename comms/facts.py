@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from pydantic import SecretStr, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
+
+from comms.states import Means
 from core.playbook.schema import Section
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One message to one recipient, as a channel needs it. `key` is the same for every attempt."""
+    """One message to one recipient, as a channel needs it. `key` is the same for every attempt.
+
+    `body` is the text; `html`, `blocks` and `short` are the same for mail, Slack and SMS. `link` is where
+    the recipient acknowledges or reads on, theirs alone where it acts.
+    """
 
     key: str
     recipient: str
@@ -21,6 +29,11 @@ class Outgoing:
     incident: str
     rollback: str
     summary: str
+    html: str = ""
+    blocks: Sequence[Mapping[str, Any]] = field(default=())
+    short: str = ""
+    link: str = ""
+    link_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,14 +47,34 @@ class Channel(Section):
     """Base of every kind of channel: what channels.yaml says about it, and who gets a delivery."""
 
     kind: str
-    one_per_contact: ClassVar[bool] = False
-    """Whether each contact's address gets a delivery of its own; else the channel gets one."""
+    means: ClassVar[Means | None] = None
+    """Which address of a contact gets a delivery of its own; None: the channel is a place and gets one."""
+
+
+class Connection(Section):
+    """Base of what a kind of channel needs to know before it can send: an account, a token.
+
+    It is kept sealed in the database and set by an administrator. What is secret is a SecretStr: it
+    is written out only where the context asks for it (`secrets`), for sealing.
+    """
+
+    @model_serializer(mode="wrap")
+    def _with_secrets(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        made: dict[str, Any] = handler(self)
+        if (info.context or {}).get("secrets"):
+            for name, value in self:
+                if isinstance(value, SecretStr):
+                    made[name] = value.get_secret_value()
+        return made
 
 
 class NotSent(Exception):
-    """The message did not leave. `retry` says whether trying again can help."""
+    """The message did not leave. `retry` says whether trying again can help, `retry_after` when (seconds)."""
 
-    def __init__(self, reason: str, *, retry: bool = True) -> None:
+    def __init__(self, reason: str, *, retry: bool = True, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason[:500]
         self.retry = retry
+        self.retry_after = retry_after

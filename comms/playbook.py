@@ -9,7 +9,7 @@ from pydantic import Field, RootModel, model_validator
 
 from comms.channels import CHANNELS
 from comms.facts import Channel
-from comms.states import Template
+from comms.states import Means, Template
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, Section, Text, told_apart_by_kind
 from incidents.playbook import Audience
@@ -17,7 +17,7 @@ from incidents.playbook import Audience
 if TYPE_CHECKING:
     AnyChannel = Channel
 else:
-    AnyChannel = told_apart_by_kind({kind: model for kind, (model, _send) in CHANNELS.items()})
+    AnyChannel = told_apart_by_kind({name: kind.model for name, kind in CHANNELS.items()})
 
 
 class Channels(RootModel[Mapping[Key, AnyChannel]]):
@@ -28,9 +28,10 @@ class Route(Section):
     """Which event sends which message to whom."""
 
     event: Text = Field(description="The kind of event, such as `incident.declared`.")
-    when: Mapping[str, str | bool] = Field(
+    when: Mapping[str, str | bool | int | tuple[str | int, ...]] = Field(
         default_factory=dict,
-        description="Values of the event's data; every one given must match.",
+        description="Values that the event's data must have, or one of several; also `severity`, `kind`,"
+        " `security_level` and `drill` of its incident. Every one given must match.",
     )
     template: Template = Field(description="Which message.")
     audiences: tuple[Audience | Literal["severity", "role_holders", "addressed"], ...] = Field(
@@ -39,27 +40,35 @@ class Route(Section):
         " incident's severity, `role_holders` for who holds a role on the incident,"
         " `addressed` for the audience that the event itself names, as an escalation does.",
     )
-    channels: tuple[Key, ...] = Field(min_length=1, description="By which channels of channels.yaml.")
+    channels: tuple[Key, ...] = Field(
+        default=(),
+        description="By which channels of channels.yaml: a place once, a person by each that has an address.",
+    )
+    page: bool = Field(
+        default=False,
+        description="Whether each person is also reached in their own order, the first way that works:"
+        " such messages go first, and what fails takes the next way.",
+    )
+
+    @model_validator(mode="after")
+    def _reaches_somebody(self) -> Route:
+        if not self.channels and not self.page:
+            raise ValueError("name channels, or page: true")
+        return self
 
 
 class Routing(Section):
     """routing.yaml."""
 
+    reach: tuple[Means, ...] = Field(
+        default=(Means.SMS, Means.VOICE, Means.CHAT, Means.EMAIL),
+        description="In which order people are reached who have set none of their own.",
+    )
     routes: tuple[Route, ...] = Field(
         min_length=1,
-        description="Every route that matches an event sends its message; the same event, `when` and"
-        " template stand here once.",
+        description="Every route that matches an event sends its message; those of the same template are"
+        " one message, to all whom they name.",
     )
-
-    @model_validator(mode="after")
-    def _one_message_per_template(self) -> Routing:
-        seen = set()
-        for route in self.routes:
-            key = (route.event, tuple(sorted(route.when.items())), route.template)
-            if key in seen:
-                raise ValueError(f"two routes for {route.event} send {route.template}")
-            seen.add(key)
-        return self
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
@@ -69,3 +78,5 @@ def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
         for place, key in enumerate(route.channels):
             if key not in channels:
                 yield "routing.yaml", ("routes", index, "channels", place), f"no channel {key}"
+        if route.page and not any(channel.means for channel in channels.values()):
+            yield "routing.yaml", ("routes", index, "page"), "no channel of channels.yaml reaches a person"

@@ -7,11 +7,41 @@ from collections.abc import Mapping
 from django.db import models
 
 
+class Means(models.TextChoices):
+    """A way to reach a person: which of a contact's addresses it takes."""
+
+    VOICE = "voice", "Voice call"
+    SMS = "sms", "SMS"
+    CHAT = "chat", "Chat"
+    EMAIL = "email", "E-mail"
+
+
+class Visibility(models.TextChoices):
+    """Who may read a text. Source: rulings, Words."""
+
+    INTERNAL = "internal", "Internal"
+    EXTERNAL = "external", "External"
+
+
 class MessageState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    APPROVED = "approved", "Approved"
     QUEUED = "queued", "Queued"
     SENT = "sent", "Sent"
     FAILED = "failed", "Failed"
     SUPERSEDED = "superseded", "Superseded"
+
+
+_M = MessageState
+MESSAGE_MOVES: Mapping[MessageState, frozenset[MessageState]] = {
+    _M.DRAFT: frozenset({_M.APPROVED, _M.SUPERSEDED}),
+    _M.APPROVED: frozenset({_M.QUEUED, _M.SUPERSEDED}),
+    _M.QUEUED: frozenset({_M.SENT, _M.FAILED, _M.SUPERSEDED}),
+    # A delivery that somebody tries again, or that takes another way, can still mend it.
+    _M.FAILED: frozenset({_M.QUEUED}),
+    _M.SENT: frozenset({_M.QUEUED}),
+    _M.SUPERSEDED: frozenset(),
+}
 
 
 class DeliveryState(models.TextChoices):
@@ -27,11 +57,13 @@ _D = DeliveryState
 DUE_STATES = (_D.PENDING, _D.RETRYING, _D.SENDING)
 DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     _D.PENDING: frozenset({_D.SENDING, _D.SUPERSEDED}),
-    _D.RETRYING: frozenset({_D.SENDING, _D.SUPERSEDED}),
+    _D.RETRYING: frozenset({_D.SENDING, _D.SUPERSEDED, _D.PENDING}),
     # A sender that died in mid-send: at least once means that it is sent again.
-    _D.SENDING: frozenset({_D.SENT, _D.RETRYING, _D.DEAD, _D.SENDING, _D.SUPERSEDED}),
+    _D.SENDING: frozenset(
+        {_D.SENT, _D.RETRYING, _D.DEAD, _D.SENDING, _D.SUPERSEDED, _D.PENDING}  # pending: held back
+    ),
     _D.SENT: frozenset(),
-    _D.DEAD: frozenset(),
+    _D.DEAD: frozenset({_D.PENDING}),  # by hand: somebody tries it again
     _D.SUPERSEDED: frozenset(),
 }
 

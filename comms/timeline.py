@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from comms.models import Message
+from comms.models import Delivery, Message
 from core import events
 from core.actors import SYSTEM
 
@@ -25,5 +25,24 @@ def record_message_finished(message: Message, *, sent: int, dead: int, now: dt.d
             "incident": message.incident.ref,
             "message": message.pk,
             "template": message.template,
+        },
+    )
+
+
+def record_given_up(message: Message, delivery: Delivery, *, now: dt.datetime) -> None:
+    """A message did not reach somebody, and there is no other way to them."""
+    stream = message.incident.stream_id if message.incident else events.system_stream().pk
+    label = message.get_template_display()
+    events.record(
+        stream,
+        kind="delivery.given_up",
+        actor=SYSTEM,
+        summary=f"{label} could not be delivered by {delivery.channel}",
+        now=now,
+        data={
+            "incident": message.incident.ref if message.incident else "",
+            "message": message.pk,
+            "template": message.template,
+            "channel": delivery.channel,
         },
     )

@@ -10,14 +10,14 @@ from core.errors import IllegalMove
 
 
 def move_delivery(delivery: Delivery, to: DeliveryState, **changes: Any) -> None:
-    """Move a delivery to `to` by compare-and-set on state and attempt; raises IllegalMove."""
+    """Move a delivery to `to` by compare-and-set on state and claim; raises IllegalMove."""
     now_in = DeliveryState(delivery.state)
     if to not in DELIVERY_MOVES[now_in]:
         raise IllegalMove(
             f"A delivery that is {now_in.label.lower()} cannot become {to.label.lower()}.",
             state=now_in,
         )
-    updated = Delivery.objects.filter(pk=delivery.pk, state=now_in, attempts=delivery.attempts).update(
+    updated = Delivery.objects.filter(pk=delivery.pk, state=now_in, claims=delivery.claims).update(
         state=to, **changes
     )
     if not updated:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from comms.channels import email, webhook
-from comms.facts import Channel, Outgoing, Sent
+from comms.facts import Channel, Connection, Outgoing, Sent
 
-Send = Callable[[Outgoing, Any], Sent]
-"""Takes the channel as its own kind declares it; raises NotSent."""
+Send = Callable[[Outgoing, Any, Any], Sent]
+"""Takes the channel as its own kind declares it, and its connection; raises NotSent."""
 
-CHANNELS: Mapping[str, tuple[type[Channel], Send]] = {
-    "email": (email.EmailChannel, email.send),
-    "webhook": (webhook.WebhookChannel, webhook.send),
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of channel: its part of channels.yaml, how it sends, and what must be set up before.
+
+    While a connection that it needs is not set up, its messages are lines of a file (comms.outbox_files).
+    """
+
+    model: type[Channel]
+    send: Send
+    connection: type[Connection] | None = None
+
+
+CHANNELS: Mapping[str, Kind] = {
+    "email": Kind(email.EmailChannel, email.send),
+    "webhook": Kind(webhook.WebhookChannel, webhook.send),
 }

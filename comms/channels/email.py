@@ -6,28 +6,32 @@ import smtplib
 from typing import ClassVar, Literal
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from pydantic import Field
 
 from comms.facts import Channel, NotSent, Outgoing, Sent
+from comms.states import Means
 
 
 class EmailChannel(Channel):
     """One e-mail per contact, by EMAIL_URL; into files under VAR_DIR until that is set."""
 
     kind: Literal["email"] = Field(description="E-mail.")
-    one_per_contact: ClassVar[bool] = True
+    means: ClassVar[Means | None] = Means.EMAIL
 
 
-def send(message: Outgoing, channel: EmailChannel) -> Sent:
+def send(message: Outgoing, channel: EmailChannel, connection: None) -> Sent:
     """One message to one address; a refused recipient is not tried again, everything else is."""
-    mail = EmailMessage(
+    text = f"{message.body}\n{message.link_label}: {message.link}\n" if message.link else message.body
+    mail = EmailMultiAlternatives(
         subject=" ".join(message.subject.split()),
-        body=message.body,
+        body=text,
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=[message.recipient],
         headers={"Message-ID": f"<{message.key}@firebreak>", "Auto-Submitted": "auto-generated"},
     )
+    if message.html:
+        mail.attach_alternative(message.html, "text/html")
     try:
         mail.send()
     except smtplib.SMTPRecipientsRefused as error:

@@ -39,7 +39,7 @@ class WebhookChannel(Channel):
     )
 
 
-def send(message: Outgoing, channel: WebhookChannel) -> Sent:
+def send(message: Outgoing, channel: WebhookChannel, connection: None) -> Sent:
     """POST the message; 2xx is sent, 410 and other 4xx are final, the rest is tried again."""
     url = os.environ.get(channel.url_variable, "")
     secret = os.environ.get(channel.secret_variable, "")
@@ -60,7 +60,12 @@ def send(message: Outgoing, channel: WebhookChannel) -> Sent:
     if 200 <= answer.status < 300:
         return Sent(receipt=f"HTTP {answer.status}")
     retry = answer.status >= 500 or answer.status in (408, 425, 429)
-    raise NotSent(f"the receiver answered {answer.status}", retry=retry)
+    after = answer.headers.get("retry-after", "")
+    raise NotSent(
+        f"the receiver answered {answer.status}",
+        retry=retry,
+        retry_after=float(after) if after.isdigit() and len(after) < 8 else None,
+    )
 
 
 def payload(message: Outgoing) -> bytes:

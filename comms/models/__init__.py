@@ -1,6 +1,7 @@
 """The tables of this app, one module per aggregate."""
 
+from comms.models.connections import ConnectionSettings
 from comms.models.contacts import Contact
 from comms.models.messages import Delivery, Message
 
-__all__ = ["Contact", "Delivery", "Message"]
+__all__ = ["ConnectionSettings", "Contact", "Delivery", "Message"]

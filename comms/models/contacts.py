@@ -10,6 +10,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from comms.states import Means
 from core.history import keep_history
 from incidents.states import AUDIENCES, Role, audience_label
 
@@ -29,6 +30,11 @@ class ContactKind(models.TextChoices):
     "audiences",
     "email",
     "phone",
+    "chat",
+    "time_zone",
+    "reach",
+    "quiet_from",
+    "quiet_until",
     "support_url",
     "user",
     "active",
@@ -57,6 +63,27 @@ class Contact(models.Model):
         blank=True,
         validators=[RegexValidator(r"^\+?[0-9 ()./-]{3,30}\Z", "Digits, spaces and + ( ) . / -")],
     )
+    chat = models.CharField(
+        max_length=80,
+        blank=True,
+        db_default="",
+        validators=[RegexValidator(r"^[A-Za-z0-9@._-]{2,80}\Z", "Letters, digits and @ . _ -")],
+        help_text="The member's ID in the chat, such as U012AB3CD in Slack.",
+    )
+    time_zone = models.CharField(
+        max_length=60, default="UTC", db_default="UTC", help_text="Such as Europe/Berlin."
+    )
+    reach = ArrayField(
+        models.CharField(max_length=8, choices=Means.choices),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="How to reach them, best first. Empty: the playbook's order.",
+    )
+    quiet_from = models.TimeField(
+        null=True, blank=True, help_text="In their time zone. P0 and P1 are never held back."
+    )
+    quiet_until = models.TimeField(null=True, blank=True)
     support_url = models.URLField(blank=True)
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -70,7 +97,12 @@ class Contact(models.Model):
                 Lower("email"),
                 condition=~models.Q(email=""),
                 name="contact_email_unique",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | models.Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                name="quiet_hours_have_both_ends",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,21 +1,63 @@
-"""Which messages an event sends, and whether a message is still true. Pure."""
+"""Which messages an event sends, to whom, and whether a message is still true. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from comms.playbook import Route
-from comms.states import Template
+from comms.rules.reach import Person, Recipient, Way, ways_of
+from comms.states import Means, Template
+
+PLACEHOLDERS = ("severity", "addressed")
+EVERYONE = "everyone"
 
 
-def matching_routes(routes: Iterable[Route], *, kind: str, data: Mapping[str, Any]) -> list[Route]:
-    """The routes for an event of `kind` with `data`."""
-    return [
-        route
-        for route in routes
-        if route.event == kind and all(data.get(name) == value for name, value in route.when.items())
-    ]
+@dataclass(frozen=True)
+class Group:
+    """Whom one route tells: audiences (nothing stands for anything else any more), and how."""
+
+    audiences: tuple[str, ...]
+    channels: tuple[str, ...]
+    page: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One message of an event: its template, and the groups of all routes that send it."""
+
+    template: Template
+    groups: tuple[Group, ...]
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(a for group in self.groups for a in group.audiences))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(c for group in self.groups for c in group.channels))
+
+
+def plan(
+    routes: Iterable[Route],
+    *,
+    kind: str,
+    facts: Mapping[str, Any],
+    severity_audiences: Sequence[str],
+    addressed: str | None = None,
+) -> list[Planned]:
+    """The messages of an event of `kind`; `facts` are its data and what is known of its incident."""
+    groups: dict[Template, list[Group]] = {}
+    for route in routes:
+        if route.event == kind and all(_fits(facts.get(name), value) for name, value in route.when.items()):
+            audiences = audiences_of(route, severity_audiences, addressed)
+            groups.setdefault(route.template, []).append(Group(audiences, route.channels, route.page))
+    return [Planned(template, tuple(found)) for template, found in groups.items()]
+
+
+def _fits(fact: Any, wanted: Any) -> bool:
+    return fact in wanted if isinstance(wanted, tuple) else fact == wanted
 
 
 def audiences_of(
@@ -28,6 +70,41 @@ def audiences_of(
     stands_for = {"severity": tuple(severity_audiences), "addressed": (addressed,) if addressed else ()}
     named = [a for audience in route.audiences for a in stands_for.get(audience, (audience,))]
     return tuple(dict.fromkeys(named))
+
+
+def recipients(
+    groups: Iterable[Group],
+    *,
+    places: Iterable[str],
+    people: Mapping[str, Sequence[Person]],
+    ways: Sequence[Way],
+    usual: Sequence[Means],
+) -> dict[Recipient, bool]:
+    """Who gets a delivery, each once, and whether it is a page (which goes first).
+
+    `places` are the channels that are told once, `people` who belongs to each audience. A page that
+    finds nobody reachable in one way still takes every other.
+    """
+    known = set(places)
+    found: dict[tuple[str, str], tuple[Recipient, bool]] = {}
+
+    def add(recipient: Recipient, *, urgent: bool) -> None:
+        key = (recipient.channel, recipient.address)
+        was = found.get(key)
+        found[key] = (was[0] if was else recipient, urgent or bool(was and was[1]))
+
+    for group in groups:
+        for channel in group.channels:
+            if channel in known:
+                add(Recipient(channel, channel), urgent=group.page)
+        for person in dict.fromkeys(p for audience in group.audiences for p in people.get(audience, ())):
+            ordered = ways_of(person, ways, usual)
+            if group.page and ordered:
+                add(ordered[0], urgent=True)
+            for way in ordered:
+                if way.channel in group.channels:
+                    add(way, urgent=False)
+    return dict(found.values())
 
 
 def is_stale(

@@ -3,112 +3,138 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django.db import transaction
-from django.template.loader import render_to_string
 
-from comms.models import Contact, Delivery, Message
-from comms.playbook import Channels, Route, Routing
-from comms.rules.routing import audiences_of, matching_routes
+from comms.models import Delivery, Message
+from comms.playbook import Channels, Routing
+from comms.rules.reach import Recipient
+from comms.rules.routing import Planned, plan, recipients
+from comms.selectors.connections import list_ways
 from comms.selectors.content import MessageFacts, facts_for
-from comms.states import MessageState, Template
+from comms.selectors.recipients import people_of
+from comms.states import MessageState
+from comms.wording import render
 from core import hints
 from core.models import Event
 from core.playbook import get_playbook
 from incidents import policy
-from incidents.models import Incident, Responder
+from incidents.models import Incident
+from incidents.states import Severity
 from rollbacks.models import Rollback
 
-EVERYONE = "everyone"
-DRILL = "*** DRILL - this is an exercise ***"
+NEVER_HELD_BACK = (Severity.P0, Severity.P1)  # by quiet hours; source: rulings, Safety
 
 
 @transaction.atomic
 def queue_messages(*, event: Event, now: dt.datetime) -> list[Message]:
     """Queue what the routing asks for about this event; an event already routed queues nothing."""
     routing = cast(Routing, get_playbook()["routing"])
-    routes = matching_routes(routing.routes, kind=event.kind, data=event.data)
-    if not routes:
+    if not any(route.event == event.kind for route in routing.routes):
         return []
     incident = Incident.objects.filter(ref=event.data.get("incident", "")).first()
+    planned = plan(
+        routing.routes,
+        kind=event.kind,
+        facts=_known_of(incident) | event.data,
+        severity_audiences=policy.severity_level(incident.severity).audiences if incident else (),
+        addressed=event.data.get("to"),
+    )
+    if not planned:
+        return []
     rollback = (
         Rollback.objects.select_related("service", "incident")
         .filter(ref=event.data.get("rollback", ""))
         .first()
     )
     facts = facts_for(event, incident, rollback)
-    queued = [_queue(route, event, incident, rollback, facts, now) for route in routes]
+    queued = [_queue(one, event, incident, rollback, facts, now) for one in planned]
     hints.wake("comms.sweep_deliveries")
     return [message for message in queued if message is not None]
 
 
+def _known_of(incident: Incident | None) -> dict[str, Any]:
+    """What a route may ask of the incident beside the event's own data."""
+    if incident is None:
+        return {}
+    return {
+        "severity": incident.severity,
+        "kind": incident.kind,
+        "security_level": incident.security_level,
+        "drill": incident.drill,
+    }
+
+
 def _queue(
-    route: Route,
+    planned: Planned,
     event: Event,
     incident: Incident | None,
     rollback: Rollback | None,
     facts: MessageFacts,
     now: dt.datetime,
 ) -> Message | None:
-    own = policy.severity_level(incident.severity).audiences if incident else ()
-    audiences = audiences_of(route, own, event.data.get("to"))
-    message, created = Message.objects.get_or_create(
-        event=event,
-        template=route.template,
-        defaults={
-            "incident": incident,
-            "rollback_ref": rollback.ref if rollback else "",
-            "audiences": list(audiences),
-            "subject": _subject(route.template, facts),
-            "body": _body(route.template, facts),
-            "created_at": now,
-        },
-    )
-    if not created:
+    if Message.objects.filter(event=event, template=planned.template).exists():
         return None
-    deliveries = [
-        Delivery(message=message, event=event, channel=channel, recipient=recipient, due_at=now)
-        for channel, recipient in _recipients(route, audiences, incident)
-    ]
-    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
-    if not deliveries:
+    wording = render(planned.template, facts)
+    message = Message.objects.create(
+        event=event,
+        template=planned.template,
+        incident=incident,
+        rollback_ref=rollback.ref if rollback else "",
+        audiences=list(planned.audiences),
+        channels=list(planned.channels),
+        subject=wording.subject,
+        body=wording.body,
+        forms=wording.forms,
+        created_at=now,
+    )
+    if not _deliver(message, planned, incident, now):
         message.state, message.finished_at = MessageState.FAILED, now
         message.save(update_fields=["state", "finished_at"])
     return message
 
 
-def _subject(template: Template, facts: MessageFacts) -> str:
-    rendered = render_to_string(f"comms/messages/{template}.subject.txt", {"facts": facts})
-    subject = " ".join(rendered.split())
-    return (f"DRILL · {subject}" if facts.drill else subject)[:300]
-
-
-def _body(template: Template, facts: MessageFacts) -> str:
-    """Every message of a drill says so first, whatever its template."""
-    rendered = render_to_string(f"comms/messages/{template}.txt", {"facts": facts}).strip() + "\n"
-    return f"{DRILL}\n\n{rendered}" if facts.drill else rendered
-
-
-def _recipients(route: Route, audiences: tuple[str, ...], incident: Incident | None) -> list[tuple[str, str]]:
-    """(channel, recipient) pairs: each contact's address once, or the channel once, as its kind has it."""
+def _deliver(message: Message, planned: Planned, incident: Incident | None, now: dt.datetime) -> bool:
+    """Store the deliveries of a message; returns whether it has any."""
+    routing = cast(Routing, get_playbook()["routing"])
     channels = cast(Channels, get_playbook()["channels"]).root
-    found: list[tuple[str, str]] = []
-    for key in route.channels:
-        if channels[key].one_per_contact:
-            found += [(key, address) for address in _addresses(audiences, incident)]
-        else:
-            found.append((key, channels[key].kind))
-    return list(dict.fromkeys(found))
+    chosen = recipients(
+        planned.groups,
+        places=[key for key, channel in channels.items() if channel.means is None],
+        people=people_of(planned.audiences, incident, now=now),
+        ways=list_ways(),
+        usual=routing.reach,
+    )
+    held_back = incident is not None and not _is_pressing(incident)
+    deliveries = [
+        delivery_to(recipient, message=message, urgent=urgent, held_back=held_back, now=now)
+        for recipient, urgent in chosen.items()
+    ]
+    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    return bool(deliveries)
 
 
-def _addresses(audiences: tuple[str, ...], incident: Incident | None) -> list[str]:
-    contacts = Contact.objects.filter(active=True).exclude(email="").exclude(kind="external")
-    if EVERYONE not in audiences:
-        contacts = contacts.filter(audiences__overlap=list(audiences))
-    addresses = [email.lower() for email in contacts.values_list("email", flat=True)]
-    if "role_holders" in audiences and incident is not None:
-        holders = Responder.objects.filter(incident=incident, until__isnull=True).values("user")
-        own = Contact.objects.filter(active=True, user__in=holders).exclude(email="")
-        addresses += [email.lower() for email in own.values_list("email", flat=True)]
-    return sorted(set(addresses))
+def delivery_to(
+    recipient: Recipient, *, message: Message, urgent: bool, held_back: bool, now: dt.datetime
+) -> Delivery:
+    """A delivery that is not stored yet; with `held_back` it waits for the end of the quiet hours."""
+    channels: Mapping[str, Any] = cast(Channels, get_playbook()["channels"]).root
+    quiet = recipient.quiet_until if held_back else None
+    return Delivery(
+        message=message,
+        event_id=message.event_id,
+        channel=recipient.channel,
+        lane=channels[recipient.channel].kind,
+        recipient=recipient.address,
+        contact_id=recipient.contact,
+        urgent=urgent,
+        created_at=now,
+        due_at=max(quiet, now) if quiet else now,
+        last_error="held back: quiet hours" if quiet else "",
+    )
+
+
+def _is_pressing(incident: Incident) -> bool:
+    return incident.severity in NEVER_HELD_BACK or incident.security_level == 1

@@ -17,7 +17,7 @@ EVENT_CONSUMERS = (
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue"),
+        ("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue", "delivery.given_up"),
     ),
 )
 
@@ -45,7 +45,7 @@ BANNERS = (
 )
 
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
-ENCRYPTED_STORES = ("core.accounts.mfa.second_factors",)
+ENCRYPTED_STORES = ("core.accounts.mfa.second_factors", "comms.services.connections.connections")
 
 # Playbook sections: (name, file or folder, pydantic model).
 PLAYBOOK_SECTIONS = (

@@ -1,0 +1,181 @@
+"""One attempt at one delivery: is it still true, may it leave now, and what came of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import random
+from typing import Any
+
+from comms import outbox_files
+from comms.channels import CHANNELS
+from comms.deliveries.outcome import mark_dead, mark_sent, put_back, put_off, supersede
+from comms.facts import Channel, NotSent, Outgoing, Sent
+from comms.models import Delivery, Message
+from comms.rules.forms import as_blocks, as_html, bundled
+from comms.rules.limits import LIMITS, LONGEST_SECONDS, allowed_at
+from comms.rules.retries import next_wait
+from comms.rules.routing import is_stale
+from comms.selectors.connections import open_connection
+from comms.states import DeliveryState, Template
+from core.clock import utcnow
+from core.events import rfc3339
+from core.logs import about
+from core.models import Event
+from core.playbook import get_playbook
+from incidents.models import Incident
+from incidents.selectors.checklists import is_phase_overdue
+from rollbacks.models import Rollback
+
+logger = logging.getLogger(__name__)
+
+MOST_CLAIMS = 200  # then it is what kills whoever sends it
+BUNDLED = 50  # at most into one message
+TOGETHER_SECONDS = 5.0  # held back for the same limit, and free at about the same moment
+
+
+def attempt(delivery_id: int) -> None:
+    """Try the delivery, which this thread has claimed. Never raises for what is wrong with the delivery."""
+    delivery = Delivery.objects.select_related("message__incident", "event").get(pk=delivery_id)
+    message = delivery.message
+    incident = message.incident.ref if message.incident else None
+    with about(delivery=delivery_id, incident=incident, rollback=message.rollback_ref or None):
+        try:
+            _attempt(delivery)
+        except NotSent as error:
+            _fail(delivery, error)
+        except Exception as error:
+            logger.exception("delivery %s by %s failed unexpectedly", delivery_id, delivery.channel)
+            _fail(delivery, NotSent(f"{type(error).__name__}, see the log"))
+
+
+def _attempt(delivery: Delivery) -> None:
+    if _is_stale(delivery.message):
+        supersede(delivery, "no longer true")
+        return
+    channel: Channel | None = get_playbook()["channels"].root.get(delivery.channel)
+    if channel is None:
+        raise NotSent(f"the playbook has no channel {delivery.channel} any more", retry=False)
+    if delivery.claims > MOST_CLAIMS:
+        raise NotSent("whoever sends it dies", retry=False)
+    if (free_at := _free_at(delivery, channel)) is not None:
+        put_back(delivery, free_at, "held back: no more calls and messages to this number for a while")
+        return
+    others = _others(delivery, channel)
+    delivery.attempts += 1
+    sent = _send(_outgoing(delivery, others), channel)
+    mark_sent(delivery, sent, bundle=others)
+
+
+def _send(message: Outgoing, channel: Channel) -> Sent:
+    kind = CHANNELS[channel.kind]
+    settings = open_connection(channel)
+    if kind.connection is not None and settings is None:
+        return outbox_files.keep(message, channel.kind)
+    return kind.send(message, channel, settings)
+
+
+def _fail(delivery: Delivery, error: NotSent) -> None:
+    now = utcnow()
+    born = delivery.created_at or delivery.message.created_at
+    wait = next_wait(
+        delivery.attempts,
+        age_seconds=(now - born).total_seconds(),
+        chance=random.random(),  # noqa: S311 - spreads load, keeps no secret
+        retry_after=error.retry_after,
+    )
+    if error.retry and wait is not None:
+        put_off(delivery, now + dt.timedelta(seconds=wait), error.reason)
+    else:
+        mark_dead(delivery, error.reason)
+
+
+# --- limits and bundles -----------------------------------------------------------------------------
+
+
+def _free_at(delivery: Delivery, channel: Channel) -> dt.datetime | None:
+    """When a person's limit lets this one through; None: now."""
+    limits = LIMITS.get(channel.means) if channel.means else None
+    if limits is None:
+        return None
+    now = utcnow()
+    to_them = Delivery.objects.filter(channel=delivery.channel, recipient=delivery.recipient)
+    since = now - dt.timedelta(seconds=LONGEST_SECONDS)
+    left = to_them.filter(state=DeliveryState.SENT, sent_at__gt=since).order_by("-sent_at")
+    times = list(left.values_list("sent_at", flat=True)[: max(most for _seconds, most in limits)])
+    # Another process may be sending at this moment: the older of the two goes.
+    if to_them.filter(state=DeliveryState.SENDING, due_at__gt=now, pk__lt=delivery.pk).exists():
+        times.append(now)
+    moment = allowed_at([at for at in times if at], limits=limits, now=now)
+    return moment if moment > now else None
+
+
+def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
+    """What else waits for this person on a channel with limits: it leaves as one with this."""
+    if channel.means not in LIMITS:
+        return []
+    waiting = (
+        Delivery.objects.filter(
+            channel=delivery.channel,
+            recipient=delivery.recipient,
+            state__in=(DeliveryState.PENDING, DeliveryState.RETRYING),
+            due_at__lte=utcnow() + dt.timedelta(seconds=TOGETHER_SECONDS),
+        )
+        .exclude(pk=delivery.pk)
+        .select_related("message__incident", "event")
+        .order_by("-pk")
+    )
+    return [other for other in waiting[:BUNDLED] if not _is_stale(other.message)]
+
+
+# --- what is said -----------------------------------------------------------------------------------
+
+
+def _outgoing(delivery: Delivery, others: list[Delivery]) -> Outgoing:
+    message, event = delivery.message, delivery.event
+    forms: dict[str, Any] = message.forms
+    link, label = _link(message)
+    action = (label, link) if link else None
+    short = forms.get("short") or message.subject
+    if others:
+        newest_first = sorted((delivery, *others), key=lambda one: one.pk, reverse=True)
+        short = bundled([one.message.forms.get("short") or one.message.subject for one in newest_first])
+    return Outgoing(
+        key=f"msg_{delivery.pk}_{event.hash[:16]}",
+        recipient=delivery.recipient,
+        subject=message.subject,
+        body=message.body,
+        html=forms.get("html") or as_html(message.body, action=action),
+        blocks=forms.get("blocks") or as_blocks(message.body, action=action),
+        short=short,
+        link=link,
+        link_label=label,
+        event_kind=event.kind,
+        occurred_at=rfc3339(event.occurred_at),
+        incident=message.incident.ref if message.incident else "",
+        rollback=message.rollback_ref,
+        summary=event.summary,
+    )
+
+
+def _link(message: Message) -> tuple[str, str]:
+    return "", ""
+
+
+def _is_stale(message: Message) -> bool:
+    incident = message.incident
+    if incident is None:
+        return False
+    rollback = Rollback.objects.filter(ref=message.rollback_ref).first() if message.rollback_ref else None
+    return is_stale(
+        message.template,
+        incident_open=incident.is_open,
+        acknowledged=incident.acknowledged_at is not None,
+        rollback_state=rollback.state if rollback else "",
+        overdue=message.template == Template.CHECKLIST_OVERDUE and _is_overdue(incident, message.event),
+    )
+
+
+def _is_overdue(incident: Incident, event: Event) -> bool:
+    named = {name: event.data[name] for name in ("checklist", "phase")}
+    return is_phase_overdue(incident, **named, now=utcnow())
