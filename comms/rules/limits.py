@@ -17,7 +17,7 @@ LONGEST_SECONDS = 10_800.0
 
 
 def allowed_at(sent: Sequence[dt.datetime], *, limits: Sequence[Limit], now: dt.datetime) -> dt.datetime:
-    """The first moment from `now` on at which one more may leave; `sent` are those that left, in any order."""
+    """The first moment from `now` on at which one more may leave; `sent` is when others left."""
     moment = now
     newest_first = sorted(sent, reverse=True)
     for seconds, most in limits:
