@@ -82,9 +82,14 @@ class TestForms:
         assert f"x{line}" in html.unescape(inner)
 
     def test_blocks_are_plain_texts_within_slacks_limits(self) -> None:
-        blocks = as_blocks(ALERT + "\n" + "x" * 9000 + "\n\n" + "p\n\n" * 80, action=("Open", "https://fb.test/"))
+        blocks = as_blocks(
+            ALERT + "\n" + "x" * 9000 + "\n\n" + "p\n\n" * 80, action=("Open", "https://fb.test/")
+        )
         assert blocks[0]["text"]["text"] == "INCIDENT ALERT - P1 High"
-        assert [one["text"] for one in blocks[1]["fields"]] == ["Incident ID: INC-2026-11-20-0001", "Severity: P1"]
+        assert [one["text"] for one in blocks[1]["fields"]] == [
+            "Incident ID: INC-2026-11-20-0001",
+            "Severity: P1",
+        ]
         assert len(blocks) <= 50
         assert blocks[-1]["elements"][0]["url"] == "https://fb.test/"
         texts = [block["text"] for block in blocks if "text" in block]
@@ -134,7 +139,9 @@ class TestRetries:
 
 
 class TestLimits:
-    @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=60), st.sampled_from([Means.SMS, Means.VOICE]))
+    @given(
+        st.lists(st.integers(0, 20_000), min_size=1, max_size=60), st.sampled_from([Means.SMS, Means.VOICE])
+    )
     def test_no_window_ever_holds_more_than_its_limit(self, asked: list[int], means: Means) -> None:
         sent: list[dt.datetime] = []
         now = NOON
@@ -174,8 +181,10 @@ class TestQuietHours:
         assert quiet_until(NOON, zone="UTC", begin=dt.time(12), end=dt.time(12)) is None
 
     @given(
-        st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2035, 1, 1)),
-        st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]),
+        st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2035, 1, 1)),  # noqa: DTZ001 - made aware below
+        st.sampled_from(
+            ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"]
+        ),
         st.times(),
         st.times(),
     )
@@ -216,7 +225,12 @@ class TestReach:
 
 
 def route(**changed: object) -> Route:
-    made = {"event": "incident.declared", "template": "incident_alert", "audiences": ["severity"], "channels": ["email"]}
+    made = {
+        "event": "incident.declared",
+        "template": "incident_alert",
+        "audiences": ["severity"],
+        "channels": ["email"],
+    }
     return Route.model_validate(made | changed)
 
 
@@ -247,7 +261,11 @@ class TestRouting:
             Group(("b",), ("room", "email"), page=False),
         ]
         found = recipients(
-            groups, places=["room"], people={"a": [person(1)], "b": [person(1), person(2)]}, ways=WAYS, usual=USUAL
+            groups,
+            places=["room"],
+            people={"a": [person(1)], "b": [person(1), person(2)]},
+            ways=WAYS,
+            usual=USUAL,
         )
         assert found == {
             Recipient("room", "room"): True,
