@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import Iterator
 from email import message_from_bytes
 from typing import Any
@@ -23,6 +24,7 @@ from comms.facts import NotSent
 from comms.models import Contact, Delivery, Message
 from comms.services.messages import queue_messages
 from core.actors import Actor
+from core.clock import utcnow
 from core.models import Event
 from core.outbox import deliver_pending
 from incidents.models import Incident
@@ -190,6 +192,83 @@ def test_a_sender_that_died_is_followed_by_another(
     _make_due()
     send_due_deliveries(now=now)
     assert _states()["tech@example.test"] == "sent"
+
+
+def test_a_mail_server_that_hangs_delays_no_webhook(
+    declared: Incident, receiver: HTTPServer, settings: Any, now: dt.datetime
+) -> None:
+    receiver.expect_request("/hook").respond_with_data("")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_TIMEOUT = 2
+    deliver_pending(now=now)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = deaf.getsockname()
+        began = utcnow()
+        send_due_deliveries(now=now)
+    sent = Delivery.objects.get(recipient="webhook")
+    assert sent.sent_at is not None
+    assert sent.sent_at - began < dt.timedelta(seconds=1.5)
+    assert _states() == {"boss@example.test": "retrying", "tech@example.test": "retrying", "webhook": "sent"}
+
+
+def test_one_that_cannot_be_sent_spoils_no_other(
+    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+) -> None:
+    receiver.expect_request("/hook").respond_with_data("")
+    deliver_pending(now=now)
+    poison = Delivery.objects.get(recipient="boss@example.test")
+    Delivery.objects.filter(pk=poison.pk).update(recipient="boss@example.test\nBcc: all@example.test")
+    assert send_due_deliveries(now=now) == 3
+    poison.refresh_from_db()
+    assert (poison.state, poison.last_error) == ("retrying", "BadHeaderError, see the log")
+    assert [to for (to,), _mail in mailbox.received] == ["tech@example.test"]
+
+
+def test_what_happened_first_is_told_first(
+    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, commander: Actor, now: dt.datetime
+) -> None:
+    """Four senders at once, and still nobody reads an update before the one that came before it."""
+    told: list[str] = []
+
+    def take(request: Request) -> Response:
+        told.append(json.loads(request.get_data())["data"]["summary"])
+        return Response()
+
+    receiver.expect_request("/hook").respond_with_handler(take)
+    for number in range(12):
+        post_update(incident_id=declared.pk, message=f"number {number}", actor=commander, now=now)
+    deliver_pending(now=now)
+    assert send_due_deliveries(now=now) == 13 * 3
+    assert [line.rsplit(" ", 1)[-1] for line in told[1:]] == [str(number) for number in range(12)]
+
+
+def test_a_retry_after_is_honoured(
+    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+) -> None:
+    receiver.expect_request("/hook").respond_with_data("", status=429, headers={"Retry-After": "120"})
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    waits = Delivery.objects.get(recipient="webhook").due_at - utcnow()
+    assert dt.timedelta(seconds=110) < waits <= dt.timedelta(seconds=120)
+
+
+@pytest.mark.parametrize(("severity", "held"), [("P0", False), ("P1", False), ("P2", True), ("P3", True)])
+def test_quiet_hours_hold_back_what_can_wait(
+    db: None, commander: Actor, now: dt.datetime, severity: str, held: bool
+) -> None:
+    at_night = dt.datetime(2026, 11, 20, 2, 30, tzinfo=dt.UTC)
+    Contact.objects.create(
+        name="Ann",
+        email="ann@example.test",
+        audiences=["technical_team", "development_team"],
+        time_zone="Europe/Berlin",
+        quiet_from=dt.time(22),
+        quiet_until=dt.time(7),
+    )
+    declare_incident(actor=commander, now=at_night, title="Down", severity=severity)
+    deliver_pending(now=at_night)
+    due = Delivery.objects.get(recipient="ann@example.test").due_at
+    assert due == (dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC) if held else at_night)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_c2hvcnQ=", "not base64 !"])
