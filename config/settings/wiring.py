@@ -17,7 +17,15 @@ EVENT_CONSUMERS = (
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue", "delivery.given_up"),
+        (
+            "incident.",
+            "rollback.",
+            "monitor.",
+            "outbox.",
+            "ingest.",
+            "checklist.overdue",
+            "delivery.given_up",
+        ),
     ),
 )
 
@@ -67,6 +75,7 @@ PLAYBOOK_CHECKS = (
     "incidents.playbook.check_references",
     "rollbacks.playbook.check_references",
     "comms.playbook.check_references",
+    "comms.overrides.check",
 )
 
 # Work with a due time: (task, function(*, now) -> number handled, seconds between sweeps).
