@@ -20,7 +20,7 @@ SHORT_LENGTH = 400  # cut for its channel when it is sent, with the link
 
 @dataclass(frozen=True)
 class Wording:
-    """`forms` holds what differs by channel: `short` for SMS; `html`, `blocks` where the playbook has them."""
+    """`forms` holds what differs by channel: `short` for SMS, `html` and `blocks` by the playbook."""
 
     subject: str
     body: str

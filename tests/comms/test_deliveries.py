@@ -28,7 +28,7 @@ from core.clock import utcnow
 from core.models import Event
 from core.outbox import deliver_pending
 from incidents.models import Incident
-from incidents.services.incidents import declare_incident, resolve_incident
+from incidents.services.incidents import declare_incident, post_update, resolve_incident
 from tests.flows.stack import free_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
