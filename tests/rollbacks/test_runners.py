@@ -115,6 +115,7 @@ def _events(incident: Incident, kind: str) -> list[str]:
 
 
 # --- on another host ------------------------------------------------------------------------------
+@pytest.mark.faults
 def test_a_runner_on_another_host_runs_its_queue_with_its_own_playbook_and_no_broker(
     edge: Workshop, incident: Incident, commander: Actor, hosts: Hosts
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_runner_with_another_playbook_leaves_it_to_the_one_with_the_right_one(
     assert step(rollback, "switch_version").host == "edge-new"
 
 
+@pytest.mark.faults
 def test_a_runner_that_is_stopped_ends_its_step_and_says_goodbye(
     edge: Workshop, incident: Incident, commander: Actor, hosts: Hosts
 ) -> None:
