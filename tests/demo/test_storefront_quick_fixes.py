@@ -8,6 +8,8 @@ import pytest
 
 from tests.demo.conftest import Storefront
 
+pytestmark = pytest.mark.faults  # `make test` runs this program in the story and in the procedures
+
 
 @pytest.fixture
 def site(storefront: Storefront) -> Storefront:
