@@ -8,7 +8,7 @@ import pytest
 
 from tests.demo.conftest import Storefront
 
-pytestmark = pytest.mark.faults  # `make test` runs this program in the story and in the procedures
+pytestmark = pytest.mark.faults  # real servers started afresh again and again
 
 
 @pytest.fixture

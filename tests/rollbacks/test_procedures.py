@@ -237,7 +237,6 @@ def orders(own_folders: None) -> Iterator[Program]:
             server.execute(f"DROP DATABASE {name}".encode())
 
 
-@pytest.mark.faults
 def test_database(
     orders: Program,
     storefront: Storefront,
