@@ -119,7 +119,9 @@ def _linked(text: str) -> str:
 
 def as_blocks(text: str, *, action: tuple[str, str] | None = None) -> list[dict[str, Any]]:
     """Slack's blocks: plain texts, so that nothing in a title is a mention or a link of somebody else's."""
-    title, fields, rest = "", [], []
+    title = ""
+    fields: list[str] = []
+    rest: list[str] = []
     for part in parts(text):
         if part.kind == "title":
             title = part.text
