@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from comms.services.escalation import keep_clocks
 from comms.services.messages import queue_messages
 from core.models import Event
 
@@ -11,3 +12,8 @@ from core.models import Event
 def route_event(event: Event, now: dt.datetime) -> None:
     """Queue the messages that the playbook's routing asks for; idempotent by (event, template)."""
     queue_messages(event=event, now=now)
+
+
+def keep_escalation(event: Event, now: dt.datetime) -> None:
+    """Start, move and end the clocks that page people; idempotent, what the incident says decides."""
+    keep_clocks(event=event, now=now)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from comms.selectors.escalation import next_page
 from comms.selectors.told import list_told
 from core.actors import Actor
+from core.clock import utcnow
 from incidents.models import Incident
 from incidents.panels import Panel
 from incidents.selectors.cards import incident_url
 
 
 def who_was_told(actor: Actor, incident: Incident) -> Panel:
-    """Who has been told, and when the next update is due."""
+    """Who has been told, who is paged next, and when the next update is due."""
     return Panel(
         key="who_was_told",
         template="comms/panel_told.html",
@@ -18,6 +20,7 @@ def who_was_told(actor: Actor, incident: Incident) -> Panel:
         url=incident_url(incident.ref),
         context={
             "messages": list_told(incident),
+            "next_page": next_page(incident, now=utcnow()),
             "next_update_due_at": incident.next_update_due_at if incident.is_open else None,
         },
     )

@@ -1,18 +1,19 @@
-"""This app's part of the playbook: channels and routing."""
+"""This app's part of the playbook: channels, routing, escalation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from comms.channels import CHANNELS
 from comms.facts import Channel
 from comms.states import Means, Template
 from core.playbook.loader import Location, Playbook
-from core.playbook.schema import Key, Section, Text, told_apart_by_kind
+from core.playbook.schema import Key, PositiveSeconds, Section, Text, told_apart_by_kind
 from incidents.playbook import Audience
+from incidents.states import Role, Severity
 
 if TYPE_CHECKING:
     AnyChannel = Channel
@@ -38,7 +39,7 @@ class Route(Section):
         min_length=1,
         description="To whom: contacts of these audiences. `severity` stands for the audiences of the"
         " incident's severity, `role_holders` for who holds a role on the incident,"
-        " `addressed` for the audience that the event itself names, as an escalation does.",
+        " `addressed` for whom the event itself names, as an escalation does.",
     )
     channels: tuple[Key, ...] = Field(
         default=(),
@@ -69,6 +70,65 @@ class Routing(Section):
         description="Every route that matches an event sends its message; those of the same template are"
         " one message, to all whom they name.",
     )
+
+
+Addressee = (
+    Audience
+    | Literal["severity", "role_holders"]
+    | Annotated[str, StringConstraints(pattern=r"^(title|role):[^\s].{0,118}$")]
+)
+"""An audience, or `title:CTO`, the contacts of that title; `role:communications_lead`, who holds it."""
+
+
+class Ladder(Section):
+    """Who is paged while nobody answers, in which order and how often."""
+
+    rungs: tuple[tuple[Addressee, ...], ...] = Field(
+        min_length=1,
+        description="Whom each rung pages: audiences; `severity`, those of the incident's severity, and the"
+        " security team for a security incident; `role_holders`; `title:…`, the contacts of that title;"
+        " `role:…`, who holds the role, else its primary contact. A rung that reaches nobody is left out.",
+    )
+    pause: PositiveSeconds = Field(
+        description="From one rung to the next. The first is paged when the response time is over."
+    )
+    repeat: int = Field(ge=0, le=100, description="How often it is begun again after its last rung.")
+    silent_after: PositiveSeconds = Field(
+        description="An acknowledged incident on which nobody has done anything for so long is paged again."
+    )
+    reminders: tuple[tuple[Addressee, ...], ...] = Field(
+        min_length=1,
+        description="Who is reminded of an update: the first when it is due, the next after a pause.",
+    )
+    reminder_pause: PositiveSeconds = Field(description="From one reminder to the next.")
+
+    @model_validator(mode="after")
+    def _roles_exist(self) -> Ladder:
+        named = {one for rung in (*self.rungs, *self.reminders) for one in rung}
+        roles = {one.removeprefix("role:") for one in named if one.startswith("role:")}
+        if unknown := sorted(roles - set(Role.values)):
+            raise ValueError(f"no such role: {', '.join(unknown)}")
+        return self
+
+
+class Escalation(Section):
+    """escalation.yaml: who is paged when nobody answers."""
+
+    link_valid_for: PositiveSeconds = Field(
+        description="How long the link in a message acknowledges, from when the message was made."
+    )
+    severities: Mapping[Severity, Ladder] = Field(description="The ladder of each severity.")
+    security_levels: Mapping[Literal[1, 2, 3], Severity] = Field(
+        description="By whose ladder a security incident goes, where that is stricter than its severity's."
+    )
+
+    @model_validator(mode="after")
+    def _all_of_them(self) -> Escalation:
+        missing = [str(one) for one in Severity if one not in self.severities]
+        missing += [f"security level {level}" for level in (1, 2, 3) if level not in self.security_levels]
+        if missing:
+            raise ValueError(f"these are missing: {', '.join(missing)}")
+        return self
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:

@@ -68,6 +68,18 @@ DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
 }
 
 
+class ClockKind(models.TextChoices):
+    """What an open incident waits for, and who is paged when it does not come."""
+
+    RESPONSE = "response", "Somebody acknowledges"
+    SILENCE = "silence", "Somebody does something again"
+    UPDATE = "update", "The next update"
+
+
+# Events of the ladder: somebody is paged because nobody answered, or reminded of an update.
+PAGED, UPDATE_OVERDUE = "incident.paged", "incident.update_overdue"
+
+
 class Template(models.TextChoices):
     """The messages of this version. Source: seed, Communication Protocols; rulings, Templates."""
 
@@ -76,6 +88,7 @@ class Template(models.TextChoices):
     ACKNOWLEDGEMENT = "acknowledgement", "Acknowledged"
     RESPONSE_OVERDUE = "response_overdue", "Response overdue"
     ESCALATION = "escalation", "Escalation"
+    UPDATE_OVERDUE = "update_overdue", "Update overdue"
     CHECKLIST_OVERDUE = "checklist_overdue", "Checklist overdue"
     ROLLBACK_NOTICE = "rollback_notice", "Rollback notice"
     APPROVAL_REQUESTED = "approval_requested", "Approval requested"
@@ -87,3 +100,13 @@ class Template(models.TextChoices):
     INCIDENT_UPDATE = "incident_update", "Update"
     INCIDENT_RESOLVED = "incident_resolved", "Resolved"
     ALARM = "alarm", "Alarm of Firebreak itself"
+
+
+# These ask each recipient to do something: they carry a link, theirs alone where it acknowledges.
+ASKING = (
+    Template.INCIDENT_ALERT,
+    Template.DRILL,
+    Template.RESPONSE_OVERDUE,
+    Template.ESCALATION,
+    Template.UPDATE_OVERDUE,
+)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from comms.models import Delivery, Message
+from comms.states import PAGED, UPDATE_OVERDUE, ClockKind
 from core import events
 from core.actors import SYSTEM
+from incidents.models import Incident
 
 
 def record_message_finished(message: Message, *, sent: int, dead: int, now: dt.datetime) -> None:
@@ -44,5 +47,40 @@ def record_given_up(message: Message, delivery: Delivery, *, now: dt.datetime) -
             "message": message.pk,
             "template": message.template,
             "channel": delivery.channel,
+        },
+    )
+
+
+def record_paged(
+    incident: Incident,
+    kind: ClockKind,
+    *,
+    to: Sequence[str],
+    who: str,
+    rung: int,
+    round_number: int,
+    since: dt.datetime,
+    now: dt.datetime,
+) -> None:
+    """A rung of the ladder: `to` is whom the routing tells, `since` what its clock counts from."""
+    again = f" (round {round_number})" if round_number > 1 else ""
+    summary = {
+        ClockKind.RESPONSE: f"Nobody acknowledged: {who} paged{again}",
+        ClockKind.SILENCE: f"Nothing was done since {since:%H:%M} UTC: {who} paged{again}",
+        ClockKind.UPDATE: f"The update due at {since:%H:%M} UTC is missing: {who} reminded",
+    }[kind]
+    events.record(
+        incident.stream_id,
+        kind=UPDATE_OVERDUE if kind is ClockKind.UPDATE else PAGED,
+        actor=SYSTEM,
+        summary=summary,
+        now=now,
+        data={
+            "incident": incident.ref,
+            "to": list(to),
+            "reason": kind.value,
+            "rung": rung,
+            "round": round_number,
+            "since": events.rfc3339(since),
         },
     )

@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from comms.views import pages
+from comms.views import acknowledge, pages
 
 app_name = "comms"
-urlpatterns = [path("contacts/", pages.contacts, name="contacts")]
+urlpatterns = [
+    path("contacts/", pages.contacts, name="contacts"),
+    path("a/<str:token>/", acknowledge.acknowledge, name="acknowledge"),  # short: it stands in SMS
+]

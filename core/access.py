@@ -1,13 +1,14 @@
 """The one module that decides what an account level may do; everything not allowed here is denied."""
 
-from core.actors import Actor, Level
+from core.actors import Actor, ActorKind, Level
 from core.assurance import SecondFactorRequired, current_assurance, must_enrol
 from core.errors import NotAllowed
 
 # What a level may do at the least. Authority over a rollback is narrower: see rollbacks.rules.
 REQUIRED = {
     "read": Level.VIEWER,
-    "respond": Level.RESPONDER,  # declare, acknowledge, note, update, resolve, take a granted role
+    "respond": Level.RESPONDER,  # declare, note, update, resolve, take a granted role
+    "acknowledge": Level.RESPONDER,
     "command": Level.COMMANDER,  # assign roles to others, restrict an incident
     "record_release": Level.RESPONDER,
     "see_restricted": Level.COMMANDER,  # need to know; who works on an incident sees it too
@@ -22,7 +23,14 @@ REQUIRED = {
 
 
 def may(actor: Actor, action: str) -> bool:
-    """Whether the actor may do `action`, one of REQUIRED's keys: level, and second factor where asked."""
+    """Whether the actor may do `action`, one of REQUIRED's keys: level, and second factor where asked.
+
+    A link in a message is for acknowledging and for nothing else, whoever's it is; a contact without an
+    account has nothing but the link.
+    """
+    if actor.kind is ActorKind.CONTACT:
+        has_level = actor.user_id is None or actor.level >= REQUIRED[action]
+        return action == "acknowledge" and has_level
     return actor.level >= REQUIRED[action] and not must_enrol(actor, current_assurance())
 
 

@@ -30,15 +30,17 @@ class ActorKind(enum.StrEnum):
     TOKEN = "token"  # noqa: S105 - a kind, not a secret
     SYSTEM = "system"
     AUTOMATION = "automation"
+    CONTACT = "contact"
 
 
 @dataclass(frozen=True)
 class Actor:
-    """A person, a person's token, Firebreak itself, or its automation.
+    """A person, a person's token, a person by a link of theirs, Firebreak itself, or its automation.
 
     `user_id` is the account behind a person or a token; a token acts with its owner's level but is
-    never a person: it cannot approve, arm or confirm. What a person's session proves, and since when,
-    is `second_factor` and `authenticated_at`; see core.assurance.
+    never a person: it cannot approve, arm or confirm. Who comes by a link has not signed in and may only
+    acknowledge; theirs is the level of their account, if they have one. What a person's session proves,
+    and since when, is `second_factor` and `authenticated_at`; see core.assurance.
     """
 
     kind: ActorKind

@@ -35,6 +35,10 @@ _SECRETS_IN_TEXT = (
     (re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@", re.I), r"\g<keep>:" + HIDDEN + "@"),
     (re.compile(r"(?P<keep>\b(bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}", re.I), r"\g<keep>" + HIDDEN),
     (re.compile(r"(?P<keep>\bfb_[0-9a-f]{12}_)[A-Za-z0-9_-]{20,}"), r"\g<keep>" + HIDDEN),
+    (
+        re.compile(r"(?P<keep>/a/[0-9A-Za-z]+\.[0-9A-Za-z]+\.[0-9A-Za-z]+\.)[A-Za-z0-9_-]{8,}"),
+        r"\g<keep>" + HIDDEN,
+    ),
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=]{16,}"), "whsec_" + HIDDEN),
     (
         re.compile(

@@ -7,17 +7,21 @@ import logging
 import random
 from typing import Any
 
+from django.conf import settings
+
 from comms import outbox_files
 from comms.channels import CHANNELS
 from comms.deliveries.outcome import mark_dead, mark_sent, put_back, put_off, supersede
 from comms.facts import Channel, NotSent, Outgoing, Sent
+from comms.links import Link, address_of
 from comms.models import Delivery, Message
 from comms.rules.forms import as_blocks, as_html, bundled
 from comms.rules.limits import LIMITS, LONGEST_SECONDS, allowed_at
 from comms.rules.retries import next_wait
 from comms.rules.routing import is_stale
 from comms.selectors.connections import open_connection
-from comms.states import DeliveryState, Template
+from comms.selectors.escalation import escalation, last_active_at
+from comms.states import ASKING, PAGED, DeliveryState, Template, Visibility
 from core.clock import utcnow
 from core.events import rfc3339
 from core.logs import about
@@ -134,7 +138,7 @@ def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
 def _outgoing(delivery: Delivery, others: list[Delivery]) -> Outgoing:
     message, event = delivery.message, delivery.event
     forms: dict[str, Any] = message.forms
-    link, label = _link(message)
+    link, label = _link(delivery)
     action = (label, link) if link else None
     short = forms.get("short") or message.subject
     if others:
@@ -158,8 +162,18 @@ def _outgoing(delivery: Delivery, others: list[Delivery]) -> Outgoing:
     )
 
 
-def _link(message: Message) -> tuple[str, str]:
-    return "", ""
+def _link(delivery: Delivery) -> tuple[str, str]:
+    """Where the recipient does what the message asks for, and what that is.
+
+    A link that acknowledges is one person's own: a room gets the incident's address.
+    """
+    message, incident = delivery.message, delivery.message.incident
+    if incident is None or message.template not in ASKING or message.visibility != Visibility.INTERNAL:
+        return "", ""
+    if delivery.contact_id is None or incident.acknowledged_at is not None:
+        return f"{settings.PUBLIC_URL}/incidents/{incident.ref}/", "Open the incident"
+    until = message.created_at + dt.timedelta(seconds=escalation().link_valid_for)
+    return address_of(Link(incident.pk, delivery.contact_id, until)), "Acknowledge"
 
 
 def _is_stale(message: Message) -> bool:
@@ -172,10 +186,24 @@ def _is_stale(message: Message) -> bool:
         incident_open=incident.is_open,
         acknowledged=incident.acknowledged_at is not None,
         rollback_state=rollback.state if rollback else "",
-        overdue=message.template == Template.CHECKLIST_OVERDUE and _is_overdue(incident, message.event),
+        overdue=_is_overdue(message.template, incident, message.event),
+        answered=message.template == Template.ESCALATION and _is_answered(incident, message.event),
     )
 
 
-def _is_overdue(incident: Incident, event: Event) -> bool:
+def _is_overdue(template: str, incident: Incident, event: Event) -> bool:
+    if template == Template.UPDATE_OVERDUE:
+        due = incident.next_update_due_at
+        return due is not None and rfc3339(due) == event.data["since"]
+    if template != Template.CHECKLIST_OVERDUE:
+        return False
     named = {name: event.data[name] for name in ("checklist", "phase")}
     return is_phase_overdue(incident, **named, now=utcnow())
+
+
+def _is_answered(incident: Incident, event: Event) -> bool:
+    """Whether somebody did something since the ladder said that nobody did; an escalation by hand stands."""
+    if event.kind != PAGED:
+        return False
+    active_at = last_active_at(incident)
+    return active_at is not None and active_at > event.recorded_at

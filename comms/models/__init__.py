@@ -2,6 +2,7 @@
 
 from comms.models.connections import ConnectionSettings
 from comms.models.contacts import Contact
+from comms.models.escalation import EscalationClock
 from comms.models.messages import Delivery, Message
 
-__all__ = ["ConnectionSettings", "Contact", "Delivery", "Message"]
+__all__ = ["ConnectionSettings", "Contact", "Delivery", "EscalationClock", "Message"]

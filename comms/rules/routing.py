@@ -45,7 +45,7 @@ def plan(
     kind: str,
     facts: Mapping[str, Any],
     severity_audiences: Sequence[str],
-    addressed: str | None = None,
+    addressed: str | Sequence[str] | None = None,
 ) -> list[Planned]:
     """The messages of an event of `kind`; `facts` are its data and what is known of its incident."""
     groups: dict[Template, list[Group]] = {}
@@ -61,13 +61,14 @@ def _fits(fact: Any, wanted: Any) -> bool:
 
 
 def audiences_of(
-    route: Route, severity_audiences: Sequence[str], addressed: str | None = None
+    route: Route, severity_audiences: Sequence[str], addressed: str | Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """The route's audiences without repetition.
 
-    `severity` is replaced by the severity's own, `addressed` by the one that the event names.
+    `severity` is replaced by the severity's own, `addressed` by those that the event names.
     """
-    stands_for = {"severity": tuple(severity_audiences), "addressed": (addressed,) if addressed else ()}
+    named_by_event = (addressed,) if isinstance(addressed, str) else tuple(addressed or ())
+    stands_for = {"severity": tuple(severity_audiences), "addressed": named_by_event}
     named = [a for audience in route.audiences for a in stands_for.get(audience, (audience,))]
     return tuple(dict.fromkeys(named))
 
@@ -108,9 +109,18 @@ def recipients(
 
 
 def is_stale(
-    template: str, *, incident_open: bool, acknowledged: bool, rollback_state: str, overdue: bool = False
+    template: str,
+    *,
+    incident_open: bool,
+    acknowledged: bool,
+    rollback_state: str,
+    overdue: bool = False,
+    answered: bool = False,
 ) -> bool:
-    """Whether a message that has not left yet would say something that is no longer true."""
+    """Whether a message that has not left yet would say something that is no longer true.
+
+    `overdue` is of what a message says that it is overdue; `answered`: the silence it is about has ended.
+    """
     if template == Template.APPROVAL_REQUESTED:
         return rollback_state != "awaiting_approval"
     if template == Template.ATTENTION_PAGE:
@@ -119,6 +129,10 @@ def is_stale(
         return rollback_state not in ("approved", "validating", "executing", "verifying")
     if template == Template.CHECKLIST_OVERDUE:
         return not overdue
+    if template == Template.UPDATE_OVERDUE:
+        return not (overdue and incident_open)
+    if template == Template.ESCALATION and answered:
+        return True
     if template == Template.RESPONSE_OVERDUE:
         return acknowledged or not incident_open
     while_open = (Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE, Template.ESCALATION)

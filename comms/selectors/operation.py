@@ -12,6 +12,10 @@ _DUE = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM comms_delivery WHERE state = ANY(%s) AND due_at <= clock_timestamp()
 """
+_ESCALATIONS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM comms_escalationclock WHERE due_at <= clock_timestamp()
+"""
 _DEAD = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - max(due_at))::float
   FROM comms_delivery WHERE state = %s AND due_at > clock_timestamp() - make_interval(secs => %s)
@@ -21,6 +25,11 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - max(due_at))::float
 def due_deliveries() -> DueWork:
     """Messages that should be on their way."""
     return due_from(_DUE, [list(DUE_STATES)])
+
+
+def due_escalations() -> DueWork:
+    """Clocks of open incidents that ran out, and that nobody has looked at yet."""
+    return due_from(_ESCALATIONS)
 
 
 def dead_deliveries() -> tuple[Trouble, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db.models import Q, QuerySet
 
@@ -16,32 +17,65 @@ from comms.states import Means
 from incidents.models import Incident, Responder
 
 ROLE_HOLDERS = "role_holders"
+ROLE, TITLE = "role:", "title:"  # before the name of a role, or of a title
 
 
 def people_of(
-    audiences: Collection[str], incident: Incident | None, *, now: dt.datetime
+    audiences: Collection[str],
+    incident: Incident | None,
+    *,
+    now: dt.datetime,
+    only_participants: bool = False,
 ) -> dict[str, Sequence[Person]]:
     """The active contacts of each audience, in the order of their names (two queries).
 
     `role_holders` are those who hold a role on the incident; while nobody does, the primary contacts:
-    an automatic incident has no commander yet (rulings, People and authority).
+    an automatic incident has no commander yet (rulings, People and authority). `title:CTO` are the
+    contacts of that title, `role:communications_lead` who holds the role, else its primary contacts.
+    With `only_participants`, nobody who is not on the incident.
     """
     rows = list(_active().filter(_of(audiences)).order_by("name", "pk"))
-    holders: set[int | None] = set()
-    if ROLE_HOLDERS in audiences and incident is not None:
-        open_rows = Responder.objects.filter(incident=incident, until__isnull=True).exclude(role="")
-        holders = set(open_rows.values_list("user_id", flat=True))
-    holding = [row for row in rows if row.user_id in holders]
+    roles: dict[int, set[str]] = {}
+    if incident is not None and (only_participants or any(_asks_for_roles(one) for one in audiences)):
+        roles = _roles_on(incident)
     found: dict[str, Sequence[Person]] = {}
     for audience in audiences:
-        if audience == ROLE_HOLDERS:
-            chosen = holding or [row for row in rows if row.kind == ContactKind.PRIMARY]
-        elif audience == EVERYONE:
-            chosen = rows
-        else:
-            chosen = [row for row in rows if audience in row.audiences]
+        chosen = _chosen(audience, rows, roles)
+        if only_participants:
+            chosen = [row for row in chosen if row.user_id in roles]
         found[audience] = [person_of(row, now=now) for row in chosen]
     return found
+
+
+def _asks_for_roles(audience: str) -> bool:
+    return audience == ROLE_HOLDERS or audience.startswith(ROLE)
+
+
+def _roles_on(incident: Incident) -> dict[int, set[str]]:
+    """The roles of everybody who is on the incident, by account; a responder without one has an empty one."""
+    found: dict[int, set[str]] = defaultdict(set)
+    on_it = Responder.objects.filter(incident=incident, until__isnull=True)
+    for user_id, role in on_it.values_list("user_id", "role"):
+        found[user_id].add(role)
+    return dict(found)
+
+
+def _chosen(audience: str, rows: list[Contact], roles: Mapping[int, set[str]]) -> list[Contact]:
+    def held_by(row: Contact) -> set[str]:
+        return roles.get(row.user_id, set()) if row.user_id is not None else set()
+
+    if audience == ROLE_HOLDERS:
+        holding = [row for row in rows if held_by(row) - {""}]
+        return holding or [row for row in rows if row.kind == ContactKind.PRIMARY]
+    if audience.startswith(ROLE):
+        role = audience.removeprefix(ROLE)
+        return [row for row in rows if role in held_by(row)] or [row for row in rows if row.role == role]
+    if audience.startswith(TITLE):
+        title = audience.removeprefix(TITLE).casefold()
+        return [row for row in rows if row.title.strip().casefold() == title]
+    if audience == EVERYONE:
+        return rows
+    return [row for row in rows if audience in row.audiences]
 
 
 def person_of(contact: Contact, *, now: dt.datetime) -> Person:
@@ -70,7 +104,12 @@ def _active() -> QuerySet[Contact]:
 def _of(audiences: Collection[str]) -> Q:
     if EVERYONE in audiences:
         return Q()
-    wanted = Q(audiences__overlap=[a for a in audiences if a != ROLE_HOLDERS])
+    wanted = Q(audiences__overlap=list(audiences))
     if ROLE_HOLDERS in audiences:
         wanted |= Q(kind=ContactKind.PRIMARY) | Q(user__isnull=False)
+    for audience in audiences:
+        if audience.startswith(ROLE):
+            wanted |= Q(role=audience.removeprefix(ROLE)) | Q(user__isnull=False)
+        elif audience.startswith(TITLE):
+            wanted |= Q(title__iexact=audience.removeprefix(TITLE))
     return wanted

@@ -15,7 +15,7 @@ from comms.rules.routing import Planned, plan, recipients
 from comms.selectors.connections import list_ways
 from comms.selectors.content import MessageFacts, facts_for
 from comms.selectors.recipients import people_of
-from comms.states import MessageState
+from comms.states import PAGED, UPDATE_OVERDUE, MessageState
 from comms.wording import render
 from core import hints
 from core.models import Event
@@ -25,6 +25,7 @@ from incidents.models import Incident
 from incidents.states import Severity
 from rollbacks.models import Rollback
 
+OF_THE_LADDER = (PAGED, UPDATE_OVERDUE)  # in a drill they reach its participants alone
 NEVER_HELD_BACK = (Severity.P0, Severity.P1)  # by quiet hours; source: rulings, Safety
 
 
@@ -103,7 +104,12 @@ def _deliver(message: Message, planned: Planned, incident: Incident | None, now:
     chosen = recipients(
         planned.groups,
         places=[key for key, channel in channels.items() if channel.means is None],
-        people=people_of(planned.audiences, incident, now=now),
+        people=people_of(
+            planned.audiences,
+            incident,
+            now=now,
+            only_participants=incident is not None and incident.drill and message.event.kind in OF_THE_LADDER,
+        ),
         ways=list_ways(),
         usual=routing.reach,
     )

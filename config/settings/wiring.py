@@ -27,6 +27,18 @@ EVENT_CONSUMERS = (
             "delivery.given_up",
         ),
     ),
+    (
+        "comms.escalation",
+        "comms.consumers.keep_escalation",
+        (
+            "incident.declared",
+            "incident.severity_changed",
+            "incident.acknowledged",
+            "incident.reopened",
+            "incident.resolved",
+            "incident.closed",
+        ),
+    ),
 )
 
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
@@ -69,6 +81,7 @@ PLAYBOOK_SECTIONS = (
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
     ("channels", "channels.yaml", "comms.playbook.Channels"),
     ("routing", "routing.yaml", "comms.playbook.Routing"),
+    ("escalation", "escalation.yaml", "comms.playbook.Escalation"),
 )
 # Checks across sections, run when all are loaded: function(playbook) -> iterable of (file, field, message).
 PLAYBOOK_CHECKS = (
@@ -98,6 +111,7 @@ SWEEPS = (
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
     ("rollbacks.sweep_unconfirmed", "rollbacks.services.decisions.reconsider_unconfirmed", 5.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
+    ("comms.sweep_escalations", "comms.services.escalation.climb_ladders", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
@@ -137,6 +151,7 @@ DUE_WORK = (
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
+    ("escalations", "Pages when nobody answers", "comms.selectors.operation.due_escalations", 120.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.

@@ -48,7 +48,7 @@ EVENTS_EACH = 20
 TAKEN_UP_AT_ONCE = 500
 SUPERSEDED = "its end was never reported: the same alert began anew"
 UNTOUCHED = "Every alert of it has ended, and nobody had done anything about it."
-_BY_PEOPLE = ("user", "token")
+_BY_PEOPLE = ("user", "token", "contact")
 
 Identity = tuple[int, str, str]  # account, source, fingerprint
 

@@ -113,7 +113,7 @@ def acknowledge_incident(*, incident_id: int, actor: Actor, now: dt.datetime) ->
     On an incident without a commander, the first acknowledging person who has the grant takes the
     role (rulings, People and authority). Raises AlreadyAcknowledged.
     """
-    require(actor, "respond")
+    require(actor, "acknowledge")
     incident = lock_incident(incident_id, actor)
     if incident.acknowledged_at is not None:
         raise AlreadyAcknowledged(f"{incident.ref} was acknowledged before.", state=incident.status)
@@ -320,8 +320,12 @@ def follow_rollback(
 
 
 def lock_incident(incident_id: int, actor: Actor) -> Incident:
-    """The incident, locked, if the actor may see it; raises NotFound."""
-    rows = Incident.objects.all() if actor.is_machine else Incident.objects.visible_to(actor)
+    """The incident, locked, if the actor may see it; raises NotFound.
+
+    Who comes by a link has one for this incident: comms has looked whether it is theirs to see.
+    """
+    every = actor.is_machine or actor.kind is ActorKind.CONTACT
+    rows = Incident.objects.all() if every else Incident.objects.visible_to(actor)
     if not rows.filter(pk=incident_id).exists():
         raise NotFound("No such incident.")
     return Incident.objects.select_for_update(no_key=True).get(pk=incident_id)

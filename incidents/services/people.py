@@ -7,7 +7,7 @@ import datetime as dt
 from django.db import transaction
 
 from core.access import require
-from core.actors import Actor
+from core.actors import Actor, ActorKind
 from core.errors import Conflict, Invalid, NotAllowed
 from core.models import User
 from incidents.models import Incident, Responder, RoleGrant
@@ -81,7 +81,8 @@ def add_responder(*, incident_id: int, username: str, actor: Actor, now: dt.date
 
 def welcome_responder(incident: Incident, *, actor: Actor, now: dt.datetime) -> None:
     """Who acknowledges is a responder, and commander if nobody is and the account has the grant."""
-    if not actor.is_person or actor.user_id is None:
+    in_person = actor.is_person or actor.kind is ActorKind.CONTACT
+    if not in_person or actor.user_id is None:
         return
     user = User.objects.get(pk=actor.user_id)
     if not incident.responders.filter(user=user, until__isnull=True).exists():
