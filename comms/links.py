@@ -47,7 +47,7 @@ def address_of(link: Link) -> str:
 def read_token(token: str) -> Link:
     """The link of a token, which may have run out; raises BadLink."""
     text, _, signature = token.rpartition(".")
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    keys: list[str] = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     if len(token) > _MOST or not any(constant_time_compare(signature, _signature(text, key)) for key in keys):
         raise BadLink
     incident, contact, until = (b62_decode(part) for part in text.split("."))

@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ("counts_from", models.DateTimeField()),
                 ("done", models.PositiveIntegerField(default=0)),
                 ("last_at", models.DateTimeField(null=True)),
-                ("due_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField()),
                 (
                     "incident",
                     models.ForeignKey(
@@ -70,13 +70,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("due_at__isnull", False)),
-                        fields=["due_at"],
-                        name="escalation_clocks_due",
-                    )
-                ],
+                "indexes": [models.Index(fields=["due_at"], name="escalation_clocks_due")],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("incident", "kind"), name="one_clock_per_incident_and_kind"

@@ -14,8 +14,8 @@ from incidents.models import Incident
 class EscalationClock(models.Model):
     """One clock of one open incident, and how far up its ladder people were paged.
 
-    `due_at` is when to look again: by then the incident may have moved on, and nobody is paged. None: the
-    ladder was climbed to its end. The row goes with the clock.
+    `due_at` is when to look again: by then the incident may have moved on, and nobody is paged. The row
+    goes when its clock does not run any more.
     """
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="+")
@@ -24,16 +24,14 @@ class EscalationClock(models.Model):
     counts_from = models.DateTimeField()
     done = models.PositiveIntegerField(default=0)
     last_at = models.DateTimeField(null=True)
-    due_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField()
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["incident", "kind"], name="one_clock_per_incident_and_kind"),
             models.CheckConstraint(condition=Q(kind__in=ClockKind.values), name="clock_kind_is_known"),
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="escalation_clocks_due")
-        ]
+        indexes: ClassVar = [models.Index(fields=["due_at"], name="escalation_clocks_due")]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.incident_id}"

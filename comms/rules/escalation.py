@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from comms.states import ClockKind
 
+LOOK_AGAIN_SECONDS = 3600.0  # at a ladder that was climbed to its end
+
 
 @dataclass(frozen=True)
 class Ladder:
@@ -86,6 +88,13 @@ def due_at(climb: Climb, ladder: Ladder) -> dt.datetime | None:
     if climb.last_at is None:
         return first
     return max(first, climb.last_at + dt.timedelta(seconds=ladder.pause))
+
+
+def look_again_at(climb: Climb, ladder: Ladder, now: dt.datetime) -> dt.datetime:
+    """When the clock is looked at next: at its next rung, or, at the end of the ladder, no later than
+    a first rung could be due again."""
+    due = due_at(climb, ladder)
+    return due if due is not None else now + dt.timedelta(seconds=ladder.wait or LOOK_AGAIN_SECONDS)
 
 
 def moved_by_hand(

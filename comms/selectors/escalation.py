@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from comms import playbook as sections
 from comms.models import EscalationClock
@@ -66,7 +66,8 @@ def ladder_of(incident: Incident, kind: ClockKind) -> Ladder:
     """The ladder that a clock of this incident leans on, by its severity or stricter security level."""
     severity = Severity(incident.severity)
     if incident.security_level is not None:
-        severity = min(severity, escalation().security_levels[incident.security_level], key=_rank)
+        level = cast(Literal[1, 2, 3], incident.security_level)
+        severity = min(severity, escalation().security_levels[level], key=_rank)
     found = escalation().severities[severity]
     if kind is ClockKind.UPDATE:
         rungs, pause, rounds = found.reminders, found.reminder_pause, 1
@@ -139,7 +140,7 @@ def _label(addressee: str) -> str:
 
 def _named(rung: Sequence[str], incident: Incident) -> tuple[str, ...]:
     """With the audiences that `severity` stands for."""
-    severitys = list(policy.severity_level(incident.severity).audiences)
+    severitys: list[str] = list(policy.severity_level(incident.severity).audiences)
     if incident.kind == IncidentKind.SECURITY:
         severitys.append(SECURITY_TEAM)
     named = [name for one in rung for name in (severitys if one == "severity" else [one])]

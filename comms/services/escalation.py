@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from comms.models import EscalationClock
-from comms.rules.escalation import Climb, climb_of, counts_from, due_at, moved_by_hand, next_step, stepped
+from comms.rules.escalation import (
+    Climb,
+    Ladder,
+    climb_of,
+    counts_from,
+    due_at,
+    look_again_at,
+    moved_by_hand,
+    next_step,
+    stepped,
+)
 from comms.selectors.escalation import addressees_label, ladder_of, situation_of, standing, told_by
 from comms.states import ClockKind
 from comms.timeline import record_paged
@@ -29,7 +40,7 @@ def keep_clocks(*, event: Event, now: dt.datetime) -> None:
     incident = Incident.objects.select_for_update(no_key=True).filter(stream_id=event.stream_id).first()
     if incident is None:
         return
-    _keep(incident, quiet_since=event.occurred_at if event.kind == "incident.reopened" else None)
+    _keep(incident, quiet_since=event.occurred_at if event.kind == "incident.reopened" else None, now=now)
     hints.wake("comms.sweep_escalations")
 
 
@@ -56,10 +67,10 @@ def _adopt(now: dt.datetime) -> None:
     rows = Incident.objects.open().filter(~Exists(clocks), declared_at__lte=now).order_by("pk")
     for incident in rows.select_for_update(skip_locked=True, no_key=True)[:BATCH]:
         long_open = incident.declared_at < now - dt.timedelta(minutes=5)
-        _keep(incident, quiet_since=now if long_open else None)
+        _keep(incident, quiet_since=now if long_open else None, now=now)
 
 
-def _keep(incident: Incident, *, quiet_since: dt.datetime | None) -> None:
+def _keep(incident: Incident, *, quiet_since: dt.datetime | None, now: dt.datetime) -> None:
     """Every clock of the locked incident as it should be now."""
     rows = {row.kind: row for row in EscalationClock.objects.filter(incident=incident)}
     situation = situation_of(incident)
@@ -72,7 +83,7 @@ def _keep(incident: Incident, *, quiet_since: dt.datetime | None) -> None:
         ladder = ladder_of(incident, kind)
         before = standing(row) if row else Climb(since, ladder.name, last_at=quiet_since)
         climb = climb_of(before, since=since, ladder=ladder)
-        _store(row or EscalationClock(incident=incident, kind=kind), climb, due_at(climb, ladder))
+        _store(row or EscalationClock(incident=incident, kind=kind), climb, ladder, now)
 
 
 @transaction.atomic
@@ -98,7 +109,7 @@ def _look_at(clock: EscalationClock, incident: Incident, now: dt.datetime) -> bo
     climb = climb_of(standing(clock), since=since, ladder=ladder)
     due = due_at(climb, ladder)
     if due is None or due > now:
-        _store(clock, climb, due)
+        _store(clock, climb, ladder, now)
         return False
     by_hand = incident.escalated_to if kind is not ClockKind.UPDATE else ""
     empty, told = told_by(ladder, incident, by_hand=by_hand, now=now)
@@ -106,7 +117,7 @@ def _look_at(clock: EscalationClock, incident: Incident, now: dt.datetime) -> bo
     due = due_at(climb, ladder)
     step = next_step(climb, ladder, empty=empty)
     if due is None or due > now or step is None:
-        _store(clock, climb, due if step is not None else None)
+        _store(clock, climb if step is not None else replace(climb, done=ladder.steps), ladder, now)
         return False
     round_number, rung = divmod(step, len(ladder.rungs))
     record_paged(
@@ -119,12 +130,12 @@ def _look_at(clock: EscalationClock, incident: Incident, now: dt.datetime) -> bo
         since=since,
         now=now,
     )
-    climb = stepped(climb, step, now)
-    _store(clock, climb, due_at(climb, ladder))
+    _store(clock, stepped(climb, step, now), ladder, now)
     return True
 
 
-def _store(clock: EscalationClock, climb: Climb, due: dt.datetime | None) -> None:
+def _store(clock: EscalationClock, climb: Climb, ladder: Ladder, now: dt.datetime) -> None:
     clock.counts_from, clock.ladder = climb.counts_from, climb.ladder
-    clock.done, clock.last_at, clock.due_at = climb.done, climb.last_at, due
+    clock.done, clock.last_at = climb.done, climb.last_at
+    clock.due_at = look_again_at(climb, ladder, now)
     clock.save()

@@ -34,6 +34,7 @@ EVENT_CONSUMERS = (
             "incident.declared",
             "incident.severity_changed",
             "incident.acknowledged",
+            "incident.updated",
             "incident.reopened",
             "incident.resolved",
             "incident.closed",
