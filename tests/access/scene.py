@@ -13,6 +13,8 @@ from django.db import connection, models, transaction
 from django.http import HttpResponse
 from django.test import Client
 
+from comms.links import Link, token_for
+from comms.models import Contact
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
@@ -132,11 +134,17 @@ class Scene:
             "id": self.account.pk if self.account else 1,
             "provider_id": "sso",
             "ident": TOKEN,
+            "token": self.link(subject.incident),
             "checklist": "emergency",
             "item": "assess_severity",
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
+
+    def link(self, incident: Incident) -> str:
+        """A personal link of the account; of a contact without one when nobody is signed in."""
+        contact = Contact.objects.get_or_create(name="Me", user=self.account)[0]
+        return token_for(Link(incident.pk, contact.pk, self.now + dt.timedelta(days=1)))
 
     def _filled(self, value: Any, subject: Subject) -> Any:
         if isinstance(value, Mapping):

@@ -54,6 +54,8 @@ PEOPLE = (
         Role.ENGINEERING_MANAGER,
         ("everyone", "management"),
     ),
+    ("Thea Officer", "escalation", "CTO", "", ("everyone", "management")),
+    ("Carl Chief", "escalation", "CEO", "", ("everyone", "management")),
 )
 
 
