@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from comms.selectors.content import bridge_of
 from comms.selectors.told import list_told
 from core.actors import Actor
 from incidents.models import Incident
@@ -10,7 +11,7 @@ from incidents.selectors.cards import incident_url
 
 
 def who_was_told(actor: Actor, incident: Incident) -> Panel:
-    """Who has been told, and when the next update is due."""
+    """Who has been told, where people meet, and when the next update is due."""
     return Panel(
         key="who_was_told",
         template="comms/panel_told.html",
@@ -18,6 +19,7 @@ def who_was_told(actor: Actor, incident: Incident) -> Panel:
         url=incident_url(incident.ref),
         context={
             "messages": list_told(incident),
+            "bridge": bridge_of(incident) if incident.is_open else "",
             "next_update_due_at": incident.next_update_due_at if incident.is_open else None,
         },
     )

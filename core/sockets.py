@@ -34,7 +34,7 @@ class Refused(OSError):
 
 
 class Guard:
-    """What one thread may do meanwhile. `refused` is what it was not let do, `is_over` that its time was up."""
+    """What one thread may do. `refused` is what it was not let do, `is_over` that its time was up."""
 
     def __init__(self, *, deadline_seconds: float, hosts: Collection[Host] | None, trusted: bool) -> None:
         self.refused = ""

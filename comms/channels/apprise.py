@@ -81,7 +81,7 @@ def send(message: Outgoing, channel: AppriseChannel, connection: AppriseConnecti
         try:
             taken = bool(target.notify(title=defused(message.subject), body=defused(cut(text, BODY_LENGTH))))
             failure: Exception | None = None
-        except Exception as error:  # a plugin's own; its text may hold the address
+        except Exception as error:  # noqa: BLE001 - a plugin's own; its text may hold the address
             taken, failure = False, error
         if taken and not guard.is_over:
             return Sent(receipt=f"taken by {target.service_name}, HTTP {heard.status}"[:300])
@@ -100,7 +100,7 @@ def _refusal(heard: _Heard, why: str, stopped: object) -> NotSent:
 
 def _target(url: str) -> Any:
     """The target, or None. Apprise is slow to begin, so that only those who use it wait for it."""
-    import apprise
+    import apprise  # noqa: PLC0415 - seconds
 
     asset = apprise.AppriseAsset(app_id="Firebreak", app_desc="Firebreak", app_url="", storage_mode="memory")
     target = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)

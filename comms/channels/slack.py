@@ -159,7 +159,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 class _Client(WebClient):
-    """Slack's client without the environment's proxies, without redirects, and with a limit to what it reads."""
+    """Slack's client without the environment's proxies and redirects, and with a limit to what it reads."""
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self.ssl), _NoRedirect)

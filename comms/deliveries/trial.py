@@ -14,6 +14,7 @@ from comms.facts import Channel, NotSent, Outgoing, Sent
 from comms.models import Contact
 from comms.rules.forms import as_blocks, as_html
 from comms.selectors.channels import get_channel
+from comms.selectors.recipients import person_of
 from comms.states import Means
 from comms.timeline import record_tested
 from core.access import require
@@ -47,13 +48,13 @@ class NoAddress(Conflict):
 
 
 def send_test(*, key: str, actor: Actor, now: dt.datetime) -> Sent | NotSent:
-    """Send a test message to the person who asks, or to the channel's place; returns the receipt or the reason.
+    """Send a test message to the person who asks, or to the place; returns the receipt or the reason.
 
     Waits for it: ten seconds at the most. The event says who tested what, and whether it left.
     """
     require(actor, "configure")
     channel = get_channel(key)
-    recipient = _recipient(key, channel, actor)
+    recipient = _recipient(key, channel, actor, now)
     if waits := BUDGETS.spend(f"channel-test:{key}", TESTS_A_MINUTE):
         raise TooManyTests(waits)
     outcome: Sent | NotSent
@@ -69,14 +70,11 @@ def send_test(*, key: str, actor: Actor, now: dt.datetime) -> Sent | NotSent:
     return outcome
 
 
-def _recipient(key: str, channel: Channel, actor: Actor) -> str:
+def _recipient(key: str, channel: Channel, actor: Actor, now: dt.datetime) -> str:
     if channel.means is None:
         return key
     contact = Contact.objects.filter(user=actor.user_id, active=True).first() if actor.user_id else None
-    addresses = {} if contact is None else {
-        Means.EMAIL: contact.email, Means.SMS: contact.phone, Means.VOICE: contact.phone, Means.CHAT: contact.chat,
-    }  # fmt: skip
-    found = addresses.get(channel.means, "")
+    found = str(person_of(contact, now=now).addresses.get(channel.means, "")) if contact else ""
     if not found and channel.means is Means.EMAIL:
         found = User.objects.filter(pk=actor.user_id).values_list("email", flat=True).first() or ""
     if not found:

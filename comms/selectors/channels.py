@@ -32,7 +32,7 @@ SELECT k.key,
 
 @dataclass(frozen=True)
 class ChannelLine:
-    """A way out: `means` is how it reaches persons (empty: a place), `ready` whether it leaves this machine."""
+    """A way out. `means` is how it reaches persons (empty: a place), `ready` whether anything leaves."""
 
     key: str
     kind: str
