@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connection, connections
 
@@ -108,7 +109,7 @@ def _work(lane: str, run: _Run) -> None:
 
 def _claim(lane: str) -> int | None:
     """The next delivery, a page before anything else."""
-    asked = {
+    asked: dict[str, Any] = {
         "sending": DeliveryState.SENDING,
         "seconds": CLAIM_SECONDS,
         "lane": lane,

@@ -220,7 +220,7 @@ def test_one_that_cannot_be_sent_spoils_no_other(
     Delivery.objects.filter(pk=poison.pk).update(recipient="boss@example.test\nBcc: all@example.test")
     assert send_due_deliveries(now=now) == 3
     poison.refresh_from_db()
-    assert (poison.state, poison.last_error) == ("retrying", "BadHeaderError, see the log")
+    assert (poison.state, poison.last_error) == ("retrying", "ValueError, see the log")
     assert [to for (to,), _mail in mailbox.received] == ["tech@example.test"]
 
 
