@@ -33,7 +33,9 @@ class Recorded:
     @property
     def form(self) -> dict[str, str]:
         """A form-encoded body; of each field its first value."""
-        return {name: values[0] for name, values in parse_qs(self.body.decode(), keep_blank_values=True).items()}
+        return {
+            name: values[0] for name, values in parse_qs(self.body.decode(), keep_blank_values=True).items()
+        }
 
 
 class Sink:
@@ -116,7 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _drip(self) -> None:
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{")
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{"
+        )
         try:
             while not self.owner.wait(0.25):
                 self.wfile.write(b" ")

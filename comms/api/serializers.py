@@ -44,7 +44,10 @@ class ChannelSerializer(serializers.Serializer[Any]):
     key = serializers.CharField(read_only=True)
     kind = serializers.CharField(read_only=True)
     means = serializers.ChoiceField(
-        choices=Means.choices, allow_blank=True, read_only=True, help_text="How it reaches persons; empty: a place."
+        choices=Means.choices,
+        allow_blank=True,
+        read_only=True,
+        help_text="How it reaches persons; empty: a place.",
     )
     ready = serializers.BooleanField(
         read_only=True, help_text="Whether messages leave; else they are files on the server."
@@ -59,7 +62,9 @@ class ChannelTestSerializer(serializers.Serializer[Any]):
     """What came of a test."""
 
     sent = serializers.BooleanField(read_only=True)
-    receipt = serializers.CharField(read_only=True, help_text="What the other side said; empty when not sent.")
+    receipt = serializers.CharField(
+        read_only=True, help_text="What the other side said; empty when not sent."
+    )
     reason = serializers.CharField(read_only=True, help_text="Why it did not leave; empty when sent.")
 
 

@@ -54,7 +54,7 @@ class AppriseConnection(Connection):
     @classmethod
     def _is_allowed(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
-        if text != text.strip() or not text.isprintable():
+        if any(letter.isspace() for letter in text) or not text.isprintable():
             raise ValueError("has spaces or control characters")
         if urlsplit(text).scheme.lower() not in SCHEMES:
             raise ValueError(f"its scheme must be one of: {', '.join(sorted(SCHEMES))}")

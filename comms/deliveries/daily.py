@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from comms.facts import Channel, NotSent
 from comms.models import Delivery
 from comms.states import DeliveryState
 from comms.timeline import record_daily_limit
 from core.clock import utcnow
+
+logger = logging.getLogger(__name__)
 
 ALARM_RATIO = 0.8
 
@@ -36,12 +39,15 @@ def sound_alarm(delivery: Delivery, channel: Channel) -> None:
     if limit is None:
         return
     now = utcnow()
-    sent = sent_today(delivery.channel, now=now)
-    if sent >= math.ceil(limit * ALARM_RATIO):
-        with transaction.atomic():
-            record_daily_limit(
-                delivery.channel, limit=limit, reached=sent >= limit, since=_midnight(now), now=now
-            )
+    try:
+        sent = sent_today(delivery.channel, now=now)
+        if sent >= math.ceil(limit * ALARM_RATIO):
+            with transaction.atomic():
+                record_daily_limit(
+                    delivery.channel, limit=limit, reached=sent >= limit, since=_midnight(now), now=now
+                )
+    except DatabaseError:  # the message has left all the same
+        logger.exception("whether %s is near its daily limit is not known", delivery.channel)
 
 
 def sent_today(channel: str, *, now: dt.datetime) -> int:

@@ -1,11 +1,12 @@
 """The history of connections, which says who set one up and never with what; the message of a failed check."""
 
-import core.models.history
 import django.db.models.deletion
 import pghistory.utils
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
+
+import core.models.history
 
 
 class Migration(migrations.Migration):

@@ -120,5 +120,7 @@ class RemoveConnection(ChannelCommand):
 
     def extra_context(self) -> dict[str, Any]:
         used = next((one.channels for one in list_connections() if one.name == self.name), ())
-        text = f"Messages by {', '.join(used)} are files under VAR_DIR again." if used else "No channel uses it."
+        text = (
+            f"Messages by {', '.join(used)} are files under VAR_DIR again." if used else "No channel uses it."
+        )
         return {"consequences": [text]}

@@ -22,9 +22,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("set", help='such as {"token": "xoxb-…"}; never an argument, which others see').add_argument(
-            "name"
-        )
+        verbs.add_parser(
+            "set", help='such as {"token": "xoxb-…"}; never an argument, which others see'
+        ).add_argument("name")
         verbs.add_parser("remove").add_argument("name")
         verbs.add_parser("list").add_argument("--json", action="store_true")
 
@@ -58,5 +58,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(shown))
             return
         for line in lines:
-            state = f"set up {line.changed_at:%Y-%m-%d %H:%M} by {line.changed_by}" if line.changed_at else "not set up"
+            state = (
+                f"set up {line.changed_at:%Y-%m-%d %H:%M} by {line.changed_by}"
+                if line.changed_at
+                else "not set up"
+            )
             self.stdout.write(f"{line.name}  {line.kind or 'no channel'}  {','.join(line.channels)}  {state}")
