@@ -118,7 +118,7 @@ def _post(message: Outgoing, to: str, connection: SlackConnection) -> Sent:
             answer = client.chat_postMessage(
                 channel=to,
                 text=slack_escaped(cut(f"{message.subject}\n\n{message.body}", FALLBACK_LENGTH)),
-                blocks=list(message.blocks),
+                blocks=[dict(block) for block in message.blocks],
                 mrkdwn=False,
                 parse="none",
                 link_names=False,

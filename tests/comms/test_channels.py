@@ -66,17 +66,17 @@ def sink(settings: Any) -> Iterator[Sink]:
 
 def by_slack(sink: Sink, **changed: Any) -> Sent:
     channel = slack.SlackChannel(kind="slack", room="#incident-response")
-    return slack.send_to_room(outgoing(**changed), channel, slack.SlackConnection(token=TOKEN))  # type: ignore[arg-type]
+    return slack.send_to_room(outgoing(**changed), channel, slack.SlackConnection(token=TOKEN))
 
 
 def by_slack_direct(sink: Sink, **changed: Any) -> Sent:
     channel = slack.SlackDirectChannel(kind="slack_direct")
     message = outgoing(**({"recipient": "U012AB3CD"} | changed))
-    return slack.send_to_person(message, channel, slack.SlackConnection(token=TOKEN))  # type: ignore[arg-type]
+    return slack.send_to_person(message, channel, slack.SlackConnection(token=TOKEN))
 
 
 def account() -> twilio.TwilioConnection:
-    return twilio.TwilioConnection(account=ACCOUNT, token=AUTH, sender="+15550001111")  # type: ignore[arg-type]
+    return twilio.TwilioConnection(account=ACCOUNT, token=AUTH, sender="+15550001111")
 
 
 def by_sms(sink: Sink, **changed: Any) -> Sent:
@@ -88,7 +88,7 @@ def by_voice(sink: Sink, **changed: Any) -> Sent:
 
 
 def by_apprise(sink: Sink, **changed: Any) -> Sent:
-    connection = apprise.AppriseConnection(url=f"json://{sink.host}:{sink.port}/canary-in-the-path")  # type: ignore[arg-type]
+    connection = apprise.AppriseConnection(url=f"json://{sink.host}:{sink.port}/canary-in-the-path")
     return apprise.send(
         outgoing(**changed), apprise.AppriseChannel(kind="apprise", connection="x"), connection
     )
@@ -132,7 +132,8 @@ def test_a_room_of_slack_gets_blocks_and_an_escaped_fallback(sink: Sink) -> None
 
 def texts_of(block: dict[str, Any]) -> list[dict[str, Any]]:
     found = [block["text"]] if "text" in block else []
-    return found + block.get("fields", []) + [element["text"] for element in block.get("elements", [])]
+    more: list[dict[str, Any]] = block.get("fields", [])
+    return found + more + [element["text"] for element in block.get("elements", [])]
 
 
 def body_of(request: Recorded) -> dict[str, Any]:
@@ -353,7 +354,7 @@ def test_twilios_errors_in_words(sink: Sink, status: int, code: object, retry: b
 )  # fmt: skip
 def test_what_apprise_may_not_do_is_refused(url: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        apprise.AppriseConnection(url=url)  # type: ignore[arg-type]
+        apprise.AppriseConnection(url=url)
     assert "input_value" not in str(refused.value)
 
 
@@ -362,7 +363,8 @@ def test_every_scheme_of_apprise_speaks_by_our_requests_alone(scheme: str) -> No
     """A plugin that opened sockets in another way would have neither deadline nor proxies off."""
     import apprise as library
 
-    plugin = library.manager_plugins.NotificationManager()[scheme]
+    manager: Any = library.manager_plugins.NotificationManager
+    plugin = manager()[scheme]
     source = open(__import__("sys").modules[plugin.__module__].__file__).read()  # noqa: SIM115
     for word in (
         "import socket",
@@ -378,12 +380,12 @@ def test_every_scheme_of_apprise_speaks_by_our_requests_alone(scheme: str) -> No
 @pytest.mark.parametrize("token", ["xoxb-1\r\nX: 1" + "0" * 20, "password", "xoxb-" + "ü" * 20])
 def test_a_token_that_could_break_a_header_is_refused(token: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        slack.SlackConnection(token=token)  # type: ignore[arg-type]
+        slack.SlackConnection(token=token)
     assert token not in str(refused.value)
 
 
 def test_settings_show_their_secrets_only_for_sealing() -> None:
-    for made in (account(), slack.SlackConnection(token=TOKEN)):  # type: ignore[arg-type]
+    for made in (account(), slack.SlackConnection(token=TOKEN)):
         assert "canary" not in repr(made) + str(made) + made.model_dump_json() + repr(made.model_dump())
         assert "canary" in made.model_dump_json(context={"secrets": True})
 
