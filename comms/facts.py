@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pydantic import SecretStr, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, SecretStr, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from comms.states import Means
 from core.playbook.schema import Section
@@ -55,8 +55,11 @@ class Connection(Section):
     """Base of what a kind of channel needs to know before it can send: an account, a token.
 
     It is kept sealed in the database and set by an administrator. What is secret is a SecretStr: it
-    is written out only where the context asks for it (`secrets`), for sealing.
+    is written out only where the context asks for it (`secrets`), for sealing. What is wrong with an
+    input is said without the input.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     @model_serializer(mode="wrap")
     def _with_secrets(

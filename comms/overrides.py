@@ -84,6 +84,7 @@ def sample_facts(**changed: Any) -> MessageFacts:
         "technical_lead": "tom",
         "frequency": "1 h",
         "resolution": "Rolled back to 1.4.2",
+        "bridge": "https://meet.example.test/INC-2026-11-20-0001-0123456789abcdef0123",
         "root_cause": "A time-out of zero seconds in 1.5.0",
         "rollback": RollbackFacts(
             ref="RB-2026-11-20-0001",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from comms.selectors.content import bridge_of
 from comms.selectors.escalation import next_page
 from comms.selectors.told import list_told
 from core.actors import Actor
@@ -12,7 +13,7 @@ from incidents.selectors.cards import incident_url
 
 
 def who_was_told(actor: Actor, incident: Incident) -> Panel:
-    """Who has been told, who is paged next, and when the next update is due."""
+    """Who has been told, who is paged next, where people meet, and when the next update is due."""
     return Panel(
         key="who_was_told",
         template="comms/panel_told.html",
@@ -21,6 +22,7 @@ def who_was_told(actor: Actor, incident: Incident) -> Panel:
         context={
             "messages": list_told(incident),
             "next_page": next_page(incident, now=utcnow()),
+            "bridge": bridge_of(incident) if incident.is_open else "",
             "next_update_due_at": incident.next_update_due_at if incident.is_open else None,
         },
     )

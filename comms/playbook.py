@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from comms.channels import CHANNELS
-from comms.facts import Channel
+from comms.facts import Channel, Connection
 from comms.states import Means, Template
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, PositiveSeconds, Section, Text, told_apart_by_kind
 from incidents.playbook import Audience
 from incidents.states import Role, Severity
+
+BridgeAddress = Annotated[
+    str,
+    StringConstraints(pattern=r"""^https?://[^\s<>"'{}]+(\{(ref|room)\}[^\s<>"'{}]*)+$""", max_length=500),
+]
+
 
 if TYPE_CHECKING:
     AnyChannel = Channel
@@ -61,6 +67,12 @@ class Route(Section):
 class Routing(Section):
     """routing.yaml."""
 
+    bridge: BridgeAddress | None = Field(
+        default=None,
+        description="Where the people of an incident meet: an address with `{ref}` or `{room}`. `room` is the"
+        " incident's reference and a digest that nobody can guess. It stands on the incident's page and"
+        " on every internal message.",
+    )
     reach: tuple[Means, ...] = Field(
         default=(Means.SMS, Means.VOICE, Means.CHAT, Means.EMAIL),
         description="In which order people are reached who have set none of their own.",
@@ -132,8 +144,14 @@ class Escalation(Section):
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
-    """Every route's channels exist."""
+    """Every route's channels exist, and a connection is of one kind."""
     channels = playbook["channels"].root
+    kinds: dict[str, type[Connection]] = {}
+    for key, channel in channels.items():
+        needed = CHANNELS[channel.kind].connection
+        name = getattr(channel, "connection", "")
+        if needed is not None and kinds.setdefault(name, needed) is not needed:
+            yield "channels.yaml", (key, "connection"), f"another kind of channel has the connection {name}"
     for index, route in enumerate(playbook["routing"].routes):
         for place, key in enumerate(route.channels):
             if key not in channels:

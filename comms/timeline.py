@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from comms.models import Delivery, Message
 from comms.states import PAGED, UPDATE_OVERDUE, ClockKind
 from core import events
-from core.actors import SYSTEM
+from core.actors import SYSTEM, Actor
+from core.models import Event, Stream
 from incidents.models import Incident
 
 
@@ -83,4 +84,38 @@ def record_paged(
             "round": round_number,
             "since": events.rfc3339(since),
         },
+    )
+
+
+def record_tested(channel: str, *, sent: bool, actor: Actor, now: dt.datetime) -> None:
+    """Somebody tried a channel."""
+    events.record(
+        events.system_stream().pk,
+        kind="channel.tested",
+        actor=actor,
+        summary=f"The channel {channel} was tested: {'it works' if sent else 'the message did not leave'}",
+        now=now,
+        data={"channel": channel, "sent": sent},
+    )
+
+
+def record_daily_limit(
+    channel: str, *, limit: int, reached: bool, since: dt.datetime, now: dt.datetime
+) -> None:
+    """A channel has sent most of what it may in a day, or all of it; once each since `since`."""
+    stream = events.system_stream()
+    Stream.objects.select_for_update(no_key=True).get(pk=stream.pk)  # two senders come to this at once
+    kind = "channel.limit_reached" if reached else "channel.limit_near"
+    said = Event.objects.filter(stream=stream, kind=kind, occurred_at__gte=since, data__channel=channel)
+    if said.exists():
+        return
+    how = f"all of its {limit}" if reached else f"four fifths of its {limit}"
+    events.record(
+        stream.pk,
+        kind=kind,
+        actor=SYSTEM,
+        summary=f"The channel {channel} has sent {how} messages of today"
+        + (": people are reached in other ways until midnight UTC" if reached else ""),
+        now=now,
+        data={"channel": channel, "limit": limit},
     )

@@ -28,12 +28,14 @@ def keep_history(
     named_by: tuple[str, ...] = (),
     seen_by: str = "configure",
     plain: bool = False,
+    table: str = "",
 ) -> Callable[[type[M]], type[M]]:
     """Record every insert, delete and change of these columns of a model; other columns are never looked at.
 
     Name configuration only: no secret, and nothing that machines write every few seconds. `thing` and
     the columns `named_by` are how a list calls it; `seen_by` is the action of core.access that lets
     somebody read it. `plain` is for rows that are only made and removed, such as a table between two.
+    `table` names the history's model where its own would be too long.
     """
     events: tuple[pghistory.RowEvent, ...] = (
         pghistory.InsertEvent("created"),
@@ -48,7 +50,7 @@ def keep_history(
             *events,
             fields=list(columns),
             context_id_field=None,  # type: ignore[arg-type]
-            model_name=f"{model.__name__}Change",
+            model_name=table or f"{model.__name__}Change",
             attrs={"columns": columns, "thing": thing, "named_by": named_by, "seen_by": seen_by},
             meta={"indexes": [newest]},
         )(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import functools
@@ -169,7 +170,7 @@ _SAID = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "Fir
 
 
 @functools.cache
-def _trusted(ca_file: str) -> ssl.SSLContext:
+def trusted(ca_file: str) -> ssl.SSLContext:
     """Which certificates are believed; read once a process, which takes longer than most requests."""
     context = httpx2.create_ssl_context(trust_env=False)
     if ca_file:
@@ -182,7 +183,7 @@ class _Pool:
 
     def __init__(self) -> None:
         self.transport = httpx2.AsyncHTTPTransport(
-            verify=_trusted(settings.OUTBOUND_CA_FILE),
+            verify=trusted(settings.OUTBOUND_CA_FILE),
             trust_env=False,
             limits=httpx2.Limits(max_connections=2 * POOL_SIZE, max_keepalive_connections=POOL_SIZE),
         )
@@ -225,6 +226,7 @@ class GuardedClient:
         cut: bool = False,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        connect_seconds: float | None = None,
     ) -> Answer:
         """One request; raises httpx2.TransportError (Blocked, TooLarge, timeouts) when there is no answer.
 
@@ -240,7 +242,11 @@ class GuardedClient:
             url,
             headers=said,
             content=content,
-            extensions={"timeout": httpx2.Timeout(deadline_seconds).as_dict()},
+            extensions={
+                "timeout": httpx2.Timeout(
+                    deadline_seconds, connect=connect_seconds or deadline_seconds
+                ).as_dict()
+            },
         )
         stage = _Stage()
         _stage.set(stage)
@@ -268,6 +274,16 @@ class GuardedClient:
             pool.busy -= 1
         named = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, named, bytes(body), ends)
+
+
+def fetch(method: str, url: str, **asked: Any) -> Answer:
+    """One request by a client of its own, as `GuardedClient.request`; for a thread without an event loop."""
+
+    async def go() -> Answer:
+        async with GuardedClient() as client:
+            return await client.request(method, url, **asked)
+
+    return asyncio.run(go())
 
 
 def _certificate_ends(response: httpx2.Response) -> dt.datetime | None:

@@ -7,6 +7,7 @@ from comms.api import views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("contacts", views.ContactViewSet)
+router.register("channels", views.ChannelViewSet, "channel")
 router.register("incidents/<str:ref>/messages", views.IncidentMessageViewSet, "incident-message")
 
 urlpatterns = [path("", include(router.urls))]

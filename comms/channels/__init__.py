@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from comms.channels import email, webhook
+from comms.channels import apprise, email, slack, twilio, webhook
 from comms.facts import Channel, Connection, Outgoing, Sent
 
 Send = Callable[[Outgoing, Any, Any], Sent]
@@ -26,6 +26,11 @@ class Kind:
 
 
 CHANNELS: Mapping[str, Kind] = {
+    "slack": Kind(slack.SlackChannel, slack.send_to_room, slack.SlackConnection),
+    "slack_direct": Kind(slack.SlackDirectChannel, slack.send_to_person, slack.SlackConnection),
     "email": Kind(email.EmailChannel, email.send),
+    "sms": Kind(twilio.SmsChannel, twilio.send_sms, twilio.TwilioConnection),
+    "voice": Kind(twilio.VoiceChannel, twilio.send_call, twilio.TwilioConnection),
+    "apprise": Kind(apprise.AppriseChannel, apprise.send, apprise.AppriseConnection),
     "webhook": Kind(webhook.WebhookChannel, webhook.send),
 }

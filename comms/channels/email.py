@@ -11,6 +11,9 @@ from pydantic import Field
 
 from comms.facts import Channel, NotSent, Outgoing, Sent
 from comms.states import Means
+from core.sockets import guarded
+
+DEADLINE_SECONDS = 10.0
 
 
 class EmailChannel(Channel):
@@ -32,13 +35,18 @@ def send(message: Outgoing, channel: EmailChannel, connection: None) -> Sent:
     )
     if message.html:
         mail.attach_alternative(message.html, "text/html")
-    try:
-        mail.send()
-    except smtplib.SMTPRecipientsRefused as error:
-        code = next((reply[0] for reply in error.recipients.values()), 550)
-        raise NotSent(f"recipient refused ({code})", retry=code < 500) from error
-    except smtplib.SMTPResponseException as error:
-        raise NotSent(f"SMTP {error.smtp_code}", retry=error.smtp_code < 500) from error
-    except (OSError, smtplib.SMTPException) as error:
-        raise NotSent(f"{type(error).__name__}: {error}") from error
+    # Whoever runs this process has named the server, so that it may be a private one, and no other.
+    hosts = [(settings.EMAIL_HOST, settings.EMAIL_PORT)]
+    with guarded(deadline_seconds=DEADLINE_SECONDS, hosts=hosts, trusted=True) as guard:
+        try:
+            mail.send()
+        except smtplib.SMTPRecipientsRefused as error:
+            code = next((reply[0] for reply in error.recipients.values()), 550)
+            raise NotSent(f"recipient refused ({code})", retry=code < 500) from error
+        except smtplib.SMTPAuthenticationError as error:  # what it quotes is left out everywhere
+            raise NotSent(f"the mail server refuses our name or password ({error.smtp_code})") from None
+        except smtplib.SMTPResponseException as error:
+            raise NotSent(f"SMTP {error.smtp_code}", retry=error.smtp_code < 500) from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise NotSent(guard.why(error)) from error
     return Sent(receipt=f"<{message.key}@firebreak>")

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from comms import outbox_files
 from comms.channels import CHANNELS
+from comms.deliveries.daily import refuse_over_limit, sound_alarm
 from comms.deliveries.outcome import mark_dead, mark_sent, put_back, put_off, supersede
 from comms.facts import Channel, NotSent, Outgoing, Sent
 from comms.links import Link, address_of
@@ -65,13 +66,16 @@ def _attempt(delivery: Delivery) -> None:
     if (free_at := _free_at(delivery, channel)) is not None:
         put_back(delivery, free_at, "held back: no more calls and messages to this number for a while")
         return
-    others = _others(delivery, channel)
     delivery.attempts += 1
-    sent = _send(_outgoing(delivery, others), channel)
+    refuse_over_limit(delivery, channel)
+    others = _others(delivery, channel)
+    sent = hand_over(_outgoing(delivery, others), channel)
     mark_sent(delivery, sent, bundle=others)
+    sound_alarm(delivery, channel)
 
 
-def _send(message: Outgoing, channel: Channel) -> Sent:
+def hand_over(message: Outgoing, channel: Channel) -> Sent:
+    """Give the message to its channel, or to a file while that is not set up; raises NotSent."""
     kind = CHANNELS[channel.kind]
     settings = open_connection(channel)
     if kind.connection is not None and settings is None:

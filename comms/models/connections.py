@@ -6,7 +6,12 @@ from typing import ClassVar
 
 from django.db import models
 
+from core.history import keep_history
 
+
+@keep_history(
+    "name", "changed_at", "changed_by", thing="Connection", named_by=("name",), table="ConnectionChange"
+)
 class ConnectionSettings(models.Model):
     """The settings of one connection, such as `slack`: JSON sealed by core.encryption, never shown again."""
 

@@ -114,6 +114,16 @@ class Delivery(models.Model):
                 condition=Q(state=DeliveryState.SENT, lane__in=("sms", "voice")),
                 name="deliveries_that_rang",
             ),
+            models.Index(
+                fields=["channel", "sent_at"],
+                condition=Q(state=DeliveryState.SENT),
+                name="deliveries_of_a_channel",
+            ),
+            models.Index(
+                fields=["channel", "due_at"],
+                condition=Q(state__in=(DeliveryState.RETRYING, DeliveryState.DEAD)),
+                name="deliveries_that_failed",
+            ),
         ]
 
     def __str__(self) -> str:

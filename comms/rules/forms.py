@@ -202,3 +202,14 @@ def cut(text: str, most: int) -> str:
 def bundled(shorts: Sequence[str]) -> str:
     """What one SMS says instead of several, the newest first."""
     return f"{len(shorts)} messages. " + " / ".join(shorts)
+
+
+def spoken(text: str) -> str:
+    """For a voice: one line without what nobody can say, such as control characters."""
+    said = "".join(" " if unicodedata.category(letter).startswith("C") else letter for letter in text)
+    return " ".join(said.split())
+
+
+def defused(text: str) -> str:
+    """For networks where `@name` calls somebody and `[text](address)` is a link: neither is one any more."""
+    return text.replace("@", "@\u200b").replace("](", "]\u200b(").replace("<!", "<\u200b!")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import cast
 
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 
+from comms.playbook import Routing
 from core.models import Event
+from core.playbook import get_playbook
 from incidents import policy
 from incidents.models import Incident
 from incidents.selectors.people import role_holders
@@ -42,6 +46,7 @@ class MessageFacts:
     resolution: str = ""
     root_cause: str = ""
     drill: bool = False
+    bridge: str = ""
     rollback: RollbackFacts | None = None
 
 
@@ -90,13 +95,32 @@ def facts_for(event: Event, incident: Incident | None, rollback: Rollback | None
         resolution=incident.resolution or UNKNOWN,
         root_cause=incident.root_cause or UNKNOWN,
         drill=incident.drill,
+        bridge=bridge_of(incident),
         url=f"{settings.PUBLIC_URL}/incidents/{incident.ref}/",
         rollback=_rollback_facts(rollback),
     )
 
 
+def bridge_of(incident: Incident) -> str:
+    """Where the incident's people meet by video; empty where the playbook names no place.
+
+    The room is the same for everybody who may read of the incident, and cannot be guessed from its reference.
+    """
+    address = cast(Routing, get_playbook()["routing"]).bridge
+    if address is None:
+        return ""
+    digest = salted_hmac("comms.bridge", incident.ref, algorithm="sha256").hexdigest()[:20]
+    room = f"{incident.ref}-{digest}"
+    return address.replace("{ref}", incident.ref).replace("{room}", room)
+
+
 def _without_incident(event: Event) -> MessageFacts:
-    return MessageFacts(event_summary=event.summary, event_time=event.occurred_at, url=settings.PUBLIC_URL)
+    slug = event.data.get("service", "")
+    return MessageFacts(
+        event_summary=f"{slug}: {event.summary}" if slug else event.summary,
+        event_time=event.occurred_at,
+        url=f"{settings.PUBLIC_URL}/services/{slug}/" if slug else settings.PUBLIC_URL,
+    )
 
 
 def _rollback_facts(rollback: Rollback | None) -> RollbackFacts | None:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
+from pydantic import ValidationError
 
 from comms.facts import Connection
 from comms.models import ConnectionSettings
+from comms.selectors.connections import connection_model
 from core import encryption, events
 from core.access import require
 from core.actors import Actor
+from core.errors import Invalid
 
 
 @transaction.atomic
-def set_connection(*, name: str, settings: Connection, actor: Actor, now: dt.datetime) -> None:
-    """Keep the settings of a connection, instead of those it had. The event says that, never what."""
+def set_connection(*, name: str, settings: Mapping[str, Any], actor: Actor, now: dt.datetime) -> None:
+    """Keep the settings of a connection, instead of those it had. The event says that, never what.
+
+    Raises NotFound for a name that no channel has, and Invalid, which names fields and quotes no value.
+    """
     require(actor, "administer")
+    checked = check_settings(name, settings)
     ConnectionSettings.objects.update_or_create(
         name=name,
         defaults={
-            "sealed": encryption.encrypt(_plain(settings)),
+            "sealed": encryption.encrypt(_plain(checked)),
             "changed_at": now,
             "changed_by": actor.label[:200],
         },
@@ -46,6 +55,24 @@ def connections() -> int:
         row.save(update_fields=["sealed"])
         done += 1
     return done
+
+
+def check_settings(name: str, settings: Mapping[str, Any]) -> Connection:
+    """The settings as the connection's own model; raises NotFound and Invalid."""
+    try:
+        return connection_model(name).model_validate(dict(settings))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Invalid({_field(one["loc"]): _said(one["msg"]) for one in wrong}) from None
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return str(location[0])[:60] if location else "settings"
+
+
+def _said(text: str) -> str:
+    text = text.removeprefix("Value error, ")
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _plain(settings: Connection) -> str:

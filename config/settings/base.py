@@ -192,6 +192,10 @@ OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 if OUTBOUND_CA_FILE and not Path(OUTBOUND_CA_FILE).is_file():
     raise ImproperlyConfigured(f"OUTBOUND_CA_FILE: there is no file {OUTBOUND_CA_FILE}.")
+# Where Slack and Twilio are reached: a setting of the process alone, for a region or an instance of one's
+# own. Whoever may set up a connection on a page cannot send its token elsewhere.
+SLACK_API_URL = env.str("SLACK_API_URL", default="https://slack.com/api/")
+TWILIO_API_URL = env.str("TWILIO_API_URL", default="https://api.twilio.com")
 # Until EMAIL_URL is set, e-mails are files, one each.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"

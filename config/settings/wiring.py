@@ -25,6 +25,7 @@ EVENT_CONSUMERS = (
             "ingest.",
             "checklist.overdue",
             "delivery.given_up",
+            "channel.limit_",
         ),
     ),
     (

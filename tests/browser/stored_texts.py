@@ -53,6 +53,7 @@ NEVER = {
     "rollbacks.approval.role": "a key of the playbook",
     "rollbacks.decision": "append-only; its sentences are Firebreak's own",
     "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
+    "comms.connectionsettings": "names of the playbook, sealed settings, and names of accounts",
     "comms.message.rollback_ref": "made by Firebreak",
     "comms.escalationclock.ladder": "a key of the playbook",
 }
