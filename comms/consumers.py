@@ -1,13 +1,19 @@
-"""Doors for events: who is told what about what happened."""
+"""Doors for events: which people and which other systems are told what about what happened."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 from comms.services.messages import queue_messages
+from comms.services.webhooks import queue_webhooks
 from core.models import Event
 
 
 def route_event(event: Event, now: dt.datetime) -> None:
     """Queue the messages that the playbook's routing asks for; idempotent by (event, template)."""
     queue_messages(event=event, now=now)
+
+
+def tell_webhooks(event: Event, now: dt.datetime) -> None:
+    """Queue a delivery for every webhook that asks for such events; idempotent by (endpoint, event)."""
+    queue_webhooks(event=event, now=now)

@@ -3,5 +3,14 @@
 from comms.models.connections import ConnectionSettings
 from comms.models.contacts import Contact
 from comms.models.messages import Delivery, Message
+from comms.models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
-__all__ = ["ConnectionSettings", "Contact", "Delivery", "Message"]
+__all__ = [
+    "ConnectionSettings",
+    "Contact",
+    "Delivery",
+    "Message",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+]

@@ -17,8 +17,12 @@ EVENT_CONSUMERS = (
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue", "delivery.given_up"),
+        (
+            *("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue"),
+            *("delivery.given_up", "webhook.disabled"),
+        ),
     ),
+    ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
@@ -45,7 +49,11 @@ BANNERS = (
 )
 
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
-ENCRYPTED_STORES = ("core.accounts.mfa.second_factors", "comms.services.connections.connections")
+ENCRYPTED_STORES = (
+    "core.accounts.mfa.second_factors",
+    "comms.services.connections.connections",
+    "comms.services.webhooks.webhooks",
+)
 
 # Playbook sections: (name, file or folder, pydantic model).
 PLAYBOOK_SECTIONS = (
@@ -90,6 +98,7 @@ SWEEPS = (
     ("rollbacks.sweep_unconfirmed", "rollbacks.services.decisions.reconsider_unconfirmed", 5.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
+    ("comms.sweep_webhooks", "comms.deliveries.webhooks.send_due_webhooks", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
 
@@ -105,6 +114,8 @@ RETENTION = (
     ("inbound", "incidents.retention.INBOUND", "RETENTION_INBOUND_DAYS"),
     ("alerts", "incidents.retention.ALERTS", "RETENTION_ALERTS_DAYS"),
     ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
+    ("webhook attempts", "comms.retention.WEBHOOK_ATTEMPTS", "RETENTION_WEBHOOKS_DAYS"),
+    ("webhook deliveries", "comms.retention.WEBHOOK_DELIVERIES", "RETENTION_WEBHOOKS_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
@@ -128,6 +139,7 @@ DUE_WORK = (
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
+    ("webhooks", "Webhooks", "comms.selectors.webhooks.due_webhooks", 600.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
