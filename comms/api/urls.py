@@ -3,10 +3,12 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from comms.api import views
+from comms.api import views, webhook_views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("contacts", views.ContactViewSet)
 router.register("incidents/<str:ref>/messages", views.IncidentMessageViewSet, "incident-message")
+router.register("webhooks", webhook_views.WebhookViewSet, "webhook")
+router.register("webhooks/<int:pk>/deliveries", webhook_views.WebhookDeliveryViewSet, "webhook-delivery")
 
 urlpatterns = [path("", include(router.urls))]
