@@ -1,12 +1,13 @@
 """Outgoing webhooks: endpoints with their history, deliveries and the log of attempts."""
 
-import core.models.history
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import pghistory.utils
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
+
+import core.models.history
 
 
 class Migration(migrations.Migration):

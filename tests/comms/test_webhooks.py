@@ -359,6 +359,7 @@ def test_one_delivery_and_everything_since_a_time_are_sent_again(
     make_endpoint: Callable[..., Any], inbox: Inbox, boss: Actor, now: dt.datetime
 ) -> None:
     before = tell(summary="before it was there")
+    send_all(now)
     endpoint, _secret = make_endpoint(inbox.url, kinds=["service."])
     tell(summary="since")
     send_all(now)
