@@ -54,6 +54,8 @@ NEVER = {
     "rollbacks.decision": "append-only; its sentences are Firebreak's own",
     "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
+    "comms.webhookendpoint.secret": "sealed",
+    "comms.webhookendpoint.old_secret": "sealed",
 }
 MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host", "fingerprint")
 SEPARATOR = " · "
