@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.template import TemplateDoesNotExist
-from django.template.loader import get_template, render_to_string
+from django.template.loader import get_template
 
+from comms import overrides
+from comms.rules.forms import as_blocks
 from comms.selectors.content import MessageFacts
 from comms.states import Template
+from core.playbook import get_playbook
 
 DRILL = "*** DRILL - this is an exercise ***"
 SHORT_LENGTH = 400  # cut for its channel when it is sent, with the link
@@ -17,7 +20,7 @@ SHORT_LENGTH = 400  # cut for its channel when it is sent, with the link
 
 @dataclass(frozen=True)
 class Wording:
-    """`forms` holds what differs by channel: `short` for SMS."""
+    """`forms` holds what differs by channel: `short` for SMS, `html` and `blocks` by the playbook."""
 
     subject: str
     body: str
@@ -25,22 +28,38 @@ class Wording:
 
 
 def render(template: Template, facts: MessageFacts) -> Wording:
-    """The wording of a message, on which nothing that somebody typed has an effect but its own words.
+    """The wording of a message, by the playbook's own templates where it has any.
 
     Every message of a drill says so first, whatever its template.
     """
-    subject = _line(template, "subject", facts)
-    body = render_to_string(f"comms/messages/{template}.txt", {"facts": facts}).strip() + "\n"
-    short = _line(template, "short", facts) or subject
+    subject = _line(template, "subject.txt", facts)
+    body = _text(template, "txt", facts).strip() + "\n"
+    short = _line(template, "short.txt", facts) or subject
+    html, slack = _text(template, "html", facts), _text(template, "slack.txt", facts).strip()
     if facts.drill:
         subject, body, short = f"DRILL · {subject}", f"{DRILL}\n\n{body}", f"DRILL: {short}"
-    return Wording(subject[:300], body, {"short": short[:SHORT_LENGTH]})
+        html = f"<p><strong>{DRILL}</strong></p>\n{html}" if html else ""
+        slack = f"{DRILL}\n\n{slack}" if slack else ""
+    forms: dict[str, Any] = {"short": short[:SHORT_LENGTH]}
+    if html:
+        forms["html"] = html
+    if slack:
+        forms["blocks"] = as_blocks(slack)
+    return Wording(subject[:300], body, forms)
 
 
 def _line(template: Template, part: str, facts: MessageFacts) -> str:
-    """A part of one line; empty where the template has none."""
+    """A part of one line."""
+    return " ".join(_text(template, part, facts).split())
+
+
+def _text(template: Template, part: str, facts: MessageFacts) -> str:
+    """A part of the template; empty where there is none."""
+    name = f"{template}.{part}"
+    own = get_playbook().templates.get(name)
+    if own is not None:
+        return overrides.render(name, own, facts)
     try:
-        rendered = get_template(f"comms/messages/{template}.{part}.txt").render({"facts": facts})
+        return get_template(f"comms/messages/{name}").render({"facts": facts})
     except TemplateDoesNotExist:
         return ""
-    return " ".join(rendered.split())

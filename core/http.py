@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -138,6 +139,15 @@ async def _resolve(host: str) -> list[Any]:
         return list(await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM))
 
 
+class _Stage:
+    """How far a request has come: a name that is still being resolved is no slow answer."""
+
+    resolving = False
+
+
+_stage: ContextVar[_Stage] = ContextVar("stage")
+
+
 class _GuardedBackend(AutoBackend):
     """Connects by address, after every address of the name was found to be allowed."""
 
@@ -151,6 +161,8 @@ class _GuardedBackend(AutoBackend):
     ) -> Any:
         # Before the request's own deadline: who is not found in time is not slow to answer.
         patience = RESOLVE_SECONDS if timeout is None else min(RESOLVE_SECONDS, timeout / 2)
+        stage = _stage.get(_Stage())
+        stage.resolving = True
         try:
             with anyio.fail_after(patience):
                 found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -158,6 +170,7 @@ class _GuardedBackend(AutoBackend):
             raise Unresolved(f"nobody resolved {host} within {patience:g} s") from error
         except OSError as error:
             raise Unresolved(f"cannot resolve {host}") from error
+        stage.resolving = False
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
         if not addresses or not all(is_allowed(address) for address in addresses):
             raise Blocked(f"{host} has an address that is not allowed (see OUTBOUND_ALLOWED_NETWORKS)")
@@ -251,6 +264,8 @@ class GuardedClient:
             content=content,
             extensions={"timeout": httpx2.Timeout(deadline_seconds).as_dict()},
         )
+        stage = _Stage()
+        _stage.set(stage)
         pool = self._least_busy()
         pool.busy += 1
         try:
@@ -268,6 +283,8 @@ class GuardedClient:
                     await response.aclose()
         except TimeoutError as error:
             waited = time.monotonic() - started
+            if stage.resolving:  # a process that was held up comes to both deadlines at once
+                raise Unresolved(f"nobody resolved {request.url.host} within {waited:.1f} s") from error
             raise httpx2.ReadTimeout(f"no whole answer within {waited:.1f} s") from error
         finally:
             pool.busy -= 1

@@ -20,7 +20,7 @@ BLOCKS = 45  # Slack takes 50 in a message
 _FIELD = re.compile(r"^([A-Z][A-Za-z ]{1,40}): (.+)$")
 _HEADING = re.compile(r"^([A-Z][A-Za-z ]{1,40}):$")
 _ITEM = re.compile(r"^- (.*)$")
-_LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
+_LINK = re.compile(r"https?://[^\s<>|\"']+[^\s<>|\"'.,;:!?)]")
 
 # GSM 03.38: what an SMS of 160 may hold; those of the second table count twice.
 _GSM = frozenset(
@@ -123,7 +123,7 @@ def as_blocks(text: str, *, action: tuple[str, str] | None = None) -> list[dict[
     for part in parts(text):
         if part.kind == "title":
             title = part.text
-        elif part.kind == "field" and not rest:
+        elif part.kind == "field" and not any(rest):
             fields.append(f"{part.name}: {part.text}")
         else:
             rest.append(_LINES[part.kind].format(part.text, part.name))

@@ -18,8 +18,14 @@ EVENT_CONSUMERS = (
         "comms.routing",
         "comms.consumers.route_event",
         (
-            *("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue"),
-            *("delivery.given_up", "webhook.disabled"),
+            "incident.",
+            "rollback.",
+            "monitor.",
+            "outbox.",
+            "ingest.",
+            "checklist.overdue",
+            "delivery.given_up",
+            "webhook.disabled",
         ),
     ),
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
@@ -75,6 +81,7 @@ PLAYBOOK_CHECKS = (
     "incidents.playbook.check_references",
     "rollbacks.playbook.check_references",
     "comms.playbook.check_references",
+    "comms.overrides.check",
 )
 
 # Work with a due time: (task, function(*, now) -> number handled, seconds between sweeps).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,15 @@ class PlaybookError(Exception):
 
 @dataclass(frozen=True)
 class Playbook:
-    """A whole, valid playbook. `sections` maps a section's name to its model, or to models by key."""
+    """A whole, valid playbook. `sections` maps a section's name to its model, or to models by key.
+
+    `templates` are the texts of its folder `templates/` by file name.
+    """
 
     folder: Path
     sections: Mapping[str, Any]
     digest: str
+    templates: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         return self.sections[name]
@@ -53,15 +57,31 @@ def load(folder: Path) -> Playbook:
             sections[name] = {file.stem: _read(file, folder, model, digest, problems) for file in files}
         else:
             sections[name] = _read(folder / place, folder, model, digest, problems)
+    templates = _templates(folder, digest, problems)
     if problems:
         raise PlaybookError(problems)
-    playbook = Playbook(folder, sections, digest.hexdigest())
+    playbook = Playbook(folder, sections, digest.hexdigest(), templates)
     for path in settings.PLAYBOOK_CHECKS:
         checks: Iterable[tuple[str, Location, str]] = import_string(path)(playbook)
         problems += [_locate(folder / file, folder, location, text) for file, location, text in checks]
     if problems:
         raise PlaybookError(problems)
     return playbook
+
+
+def _templates(folder: Path, digest: Any, problems: list[str]) -> dict[str, str]:
+    found = {}
+    for file in sorted((folder / "templates").glob("*")):
+        shown = file.relative_to(folder)
+        try:
+            raw = file.read_bytes()
+            digest.update(f"{shown}\0{len(raw)}\0".encode() + raw)
+            found[file.name] = raw.decode()
+        except OSError as error:
+            problems.append(f"{shown}: cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            problems.append(f"{shown}: is not UTF-8")
+    return found
 
 
 def _read(file: Path, folder: Path, model: type[BaseModel], digest: Any, problems: list[str]) -> Any:
@@ -90,6 +110,8 @@ def _parse(text: str) -> Any:
 
 
 def _locate(file: Path, folder: Path, location: Location, text: str) -> str:
+    if file.suffix != ".yaml":  # a template: its location is a line
+        return f"{file.relative_to(folder)}:{location[0] if location else 1}: {text}"
     location = tuple(part for part in location if not str(part).startswith(("function-", KIND_TAG)))
     field = ".".join(map(str, location)) or "(top)"
     return f"{file.relative_to(folder)}:{_line(_parse(file.read_text()), location)}: {field}: {text}"

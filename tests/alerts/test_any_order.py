@@ -79,7 +79,7 @@ def deliver(found: list[Any], sender: User, sizes: list[int]) -> set[tuple[Any, 
 @pytest.mark.django_db
 # A failing example is small as it is: making it smaller through the database would take minutes.
 @settings(
-    max_examples=25,
+    max_examples=10,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -28,7 +28,7 @@ from core.clock import utcnow
 from core.models import Event
 from core.outbox import deliver_pending
 from incidents.models import Incident
-from incidents.services.incidents import declare_incident, resolve_incident
+from incidents.services.incidents import declare_incident, post_update, resolve_incident
 from tests.flows.stack import free_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -220,7 +220,7 @@ def test_one_that_cannot_be_sent_spoils_no_other(
     Delivery.objects.filter(pk=poison.pk).update(recipient="boss@example.test\nBcc: all@example.test")
     assert send_due_deliveries(now=now) == 3
     poison.refresh_from_db()
-    assert (poison.state, poison.last_error) == ("retrying", "BadHeaderError, see the log")
+    assert (poison.state, poison.last_error) == ("retrying", "ValueError, see the log")
     assert [to for (to,), _mail in mailbox.received] == ["tech@example.test"]
 
 

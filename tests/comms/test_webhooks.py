@@ -299,6 +299,7 @@ def test_after_ten_attempts_a_delivery_is_given_up(
     assert (delivery.state, delivery.attempts, len(inbox.requests)) == ("dead", 10, 10)
 
 
+@pytest.mark.faults
 def test_a_thousand_events_wait_for_a_receiver_that_is_down_and_come_in_order(
     make_endpoint: Callable[..., Any], inbox: Inbox, now: dt.datetime
 ) -> None:

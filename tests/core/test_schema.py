@@ -123,7 +123,7 @@ def test_a_database_that_is_away_is_asked_by_one_thread_for_all(looks: list[thre
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: schema.is_current(), range(8)))
     assert (answers, len(looks)) == ([True] * 8, 1)
-    assert time.monotonic() - began < 1.9
+    assert time.monotonic() - began < 6, "one second each, one after the other, would be eight"
 
 
 def test_nobody_waits_for_a_later_look(looks: list[threading.Event], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.demo.conftest import Storefront
 from tests.demo.programs import ROLLBACK, Program
 
+pytestmark = pytest.mark.faults  # `make test` runs this program in the story and in the procedures
+
 REF = ("--ref", ROLLBACK)
 
 

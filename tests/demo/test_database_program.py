@@ -24,6 +24,8 @@ from demo.procedures.postgres.server import Target, open_server
 from demo.procedures.program import Refused
 from tests.demo.programs import ROLLBACK, Program
 
+pytestmark = pytest.mark.faults  # `make test` runs this program in the story and in the procedures
+
 CHECK = ("--check", "SELECT count(*) > 0 FROM orders")
 
 

@@ -15,6 +15,8 @@ from demo import fencing
 from demo.procedures.program import commit
 from tests.demo.programs import ROLLBACK, Program
 
+pytestmark = pytest.mark.faults  # `make test` runs this program in the story and in the procedures
+
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 

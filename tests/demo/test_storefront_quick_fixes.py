@@ -8,6 +8,8 @@ import pytest
 
 from tests.demo.conftest import Storefront
 
+pytestmark = pytest.mark.faults  # real servers started afresh again and again
+
 
 @pytest.fixture
 def site(storefront: Storefront) -> Storefront:

@@ -172,6 +172,7 @@ def test_a_request_that_expired_is_not_approved(
         _nothing_runs(workshop, rollback, "expired")
 
 
+@pytest.mark.faults
 def test_the_same_person_decides_once(
     workshop: Workshop, incident: Incident, commander: Actor, make_actor: MakeActor
 ) -> None:

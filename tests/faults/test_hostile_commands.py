@@ -65,6 +65,7 @@ def test_a_daemon_left_behind_does_not_hold_the_rollback_up(
     assert _is_gone(int(pid.read_text()))
 
 
+@pytest.mark.faults
 def test_a_fork_bomb_is_held_by_its_limit_and_ended(
     world: World, incident: Incident, commander: Actor
 ) -> None:

@@ -76,6 +76,7 @@ def page_patterns(resolver: URLResolver) -> Iterator[URLPattern]:
             yield from page_patterns(pattern)
 
 
+@pytest.mark.faults
 def test_no_form_of_a_page_breaks(doors: Doors, rollback: Rollback) -> None:
     tried = 0
     for address in command_addresses(doors.incident, rollback):
@@ -88,6 +89,7 @@ def test_no_form_of_a_page_breaks(doors: Doors, rollback: Rollback) -> None:
     assert tried > 200
 
 
+@pytest.mark.faults
 def test_no_form_of_the_admin_breaks(doors: Doors, rollback: Rollback) -> None:
     ApiToken.issue(
         user=User.objects.get(username="ida"),

@@ -1,6 +1,6 @@
 """Requests made from the API's own schema: no 500, the answers are the described ones, a 4xx stores nothing.
 
-`make test` runs a short, seeded tier; `make fuzz` runs FUZZ_EXAMPLES cases per operation, kind and sender
+`make faults` runs a short, seeded tier; `make fuzz` runs FUZZ_EXAMPLES cases per operation, kind and sender
 for each of FUZZ_SEEDS.
 """
 
@@ -93,6 +93,7 @@ def one_connection() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("one_connection")
 @pytest.mark.parametrize("number", SEEDS)
 def test_no_request_from_the_schema_breaks(

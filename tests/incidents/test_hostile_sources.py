@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from core.clock import utcnow
-from core.http import GuardedClient
+from core.http import GuardedClient, Unresolved
 from core.strict_json import is_storable
 from incidents import polling
 from incidents.facts import Question, Reading
@@ -240,6 +240,25 @@ def test_names_that_nobody_resolves_hold_up_nobody_and_accuse_nobody(
     assert set(outcomes) == {(monitor.pk, "ok") for monitor in good}
     kinds = set(Sample.objects.filter(monitor__in=lost).values_list("outcome", "failure"))
     assert kinds == {("error", "unresolved")}
+
+
+def test_a_process_that_was_held_up_accuses_no_target_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both deadlines have passed when it goes on: the resolver's, and the request's own."""
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: released.wait(10) or [])
+
+    async def look() -> None:
+        async with GuardedClient() as client:
+            asking = asyncio.create_task(client.request("GET", "http://slow.test/", deadline_seconds=0.4))
+            await asyncio.sleep(0.05)
+            time.sleep(1)
+            try:
+                await asking
+            finally:
+                released.set()
+
+    with pytest.raises(Unresolved):
+        asyncio.run(look())
 
 
 def test_a_prometheus_that_hangs_says_so_of_every_query_soon(

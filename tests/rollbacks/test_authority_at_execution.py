@@ -69,6 +69,7 @@ def test_who_broke_the_glass_must_still_hold_the_role(workshop: Workshop, p1: In
     assert rollback.outcome.startswith("not started: nobody who approved holds the role any more")
 
 
+@pytest.mark.faults
 def test_who_edited_the_plan_and_may_decide_it_is_whose_authority_counts(
     workshop: Workshop, shop: Service, incident: Incident, commander: Actor, make_actor: MakeActor
 ) -> None:
@@ -111,6 +112,7 @@ def test_one_of_three_who_lost_the_role_is_one_too_few(
     assert rollback.outcome == "not started: 3 persons must stand behind it, and 2 do"
 
 
+@pytest.mark.faults
 def test_two_persons_who_still_stand_behind_it_let_it_run(
     workshop: Workshop, incident: Incident, commander: Actor, make_actor: MakeActor
 ) -> None:

@@ -73,6 +73,7 @@ def test_it_is_there_while_the_command_runs_and_can_be_read_on_from_any_byte(
     assert read.decode() == "".join(f"line {i}\n" for i in range(20)) + "half a li"
 
 
+@pytest.mark.faults
 def test_of_a_flood_the_two_ends_stay_and_the_middle_is_counted(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:

@@ -324,7 +324,11 @@ def _run_performance(incident: Incident, commander: Actor) -> Rollback:
 
 
 @pytest.mark.parametrize(
-    ("error_rate", "version"), [pytest.param(0.0, "1.5.0", marks=pytest.mark.faults), (0.33, "1.4.2")]
+    ("error_rate", "version"),
+    [
+        pytest.param(0.0, "1.5.0", marks=pytest.mark.faults),
+        pytest.param(0.33, "1.4.2", marks=pytest.mark.faults),
+    ],
 )
 def test_performance_below_70_is_rolled_back_after_the_quick_fixes_above_it_is_not(
     error_rate: float,

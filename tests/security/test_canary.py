@@ -132,6 +132,7 @@ def silent(what: str, text: bytes) -> None:
         assert at < 0, f"{what}: …{text[max(0, at - 300) : at + 100]!r}…"
 
 
+@pytest.mark.faults
 def test_no_secret_is_ever_seen_again(installation: Installation, ada: User) -> None:
     web = WebProcess(installation.var_dir, **installation.secrets)
     web.start()

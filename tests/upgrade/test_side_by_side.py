@@ -17,6 +17,7 @@ from tests.upgrade.versions import Load, Version
 SWEEP = "from core.sweeps import run_sweep; from core.models import Heartbeat; print(run_sweep('core.sweep_outbox'), Heartbeat.objects.count())"
 
 
+@pytest.mark.faults
 def test_an_upgrade_while_the_version_before_serves(versions: tuple[Version, Version]) -> None:
     old, new = versions
     old.manage("migrate", "-v", "0")
@@ -56,6 +57,7 @@ def test_an_upgrade_while_the_version_before_serves(versions: tuple[Version, Ver
         assert migrating.returncode == 0, said
         during = len(load.statuses)
         wait_for(lambda: len(load.statuses) > during + 40, "requests on the new schema", 60)
+    assert load.busy <= 3
     assert not load.failed(), f"{load.failed()[:5]} of {len(load.statuses)}\n{old.log.read_text()[-2000:]}"
 
     # What the version before wrote during and after is all there, for both, with its history.
@@ -111,6 +113,7 @@ def applied() -> int:
         return int(row[0]) if row else 0
 
 
+@pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
 def test_an_index_that_was_cut_off_is_made_again() -> None:
     from tests.processes import manage

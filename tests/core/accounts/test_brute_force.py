@@ -50,6 +50,7 @@ def hashes(monkeypatch: pytest.MonkeyPatch, ida: User) -> list[str]:
     return computed
 
 
+@pytest.mark.faults
 def test_two_hundred_guesses_cost_ten_hashes(client: Client, hashes: list[str]) -> None:
     answers = [enter(client, "ida", f"guess {number}") for number in range(60)]
     answers += [enter(Client(), "IDA", f"guess {number}") for number in range(60, 200)]

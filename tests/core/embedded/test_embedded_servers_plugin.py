@@ -73,6 +73,7 @@ def test_a_broken_conftest_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_servers_named_for_tests_are_used_instead(tmp_path: Path) -> None:
     named = {"TEST_DATABASE_URL": "postgresql://ci/test", "TEST_REDIS_URL": "redis://ci/1"}
     source = """
