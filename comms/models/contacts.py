@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
@@ -107,3 +109,17 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """What a field by itself cannot tell."""
+        wrong: dict[str, str] = {}
+        if self.time_zone not in available_timezones():
+            wrong["time_zone"] = f"There is no time zone {self.time_zone[:60]}, such as Europe/Berlin."
+        if len(set(self.reach)) < len(self.reach):
+            wrong["reach"] = "Name each way once."
+        if len(set(self.audiences)) < len(self.audiences):
+            wrong["audiences"] = "Name each audience once."
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            wrong["quiet_from" if self.quiet_from is None else "quiet_until"] = "Give both ends, or neither."
+        if wrong:
+            raise ValidationError(wrong)

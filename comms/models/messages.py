@@ -114,6 +114,11 @@ class Delivery(models.Model):
                 condition=Q(state=DeliveryState.SENT, lane__in=("sms", "voice")),
                 name="deliveries_that_rang",
             ),
+            models.Index(
+                fields=["contact", "-id"],
+                condition=Q(state__in=(DeliveryState.SENT, DeliveryState.DEAD)),
+                name="deliveries_of_a_contact",
+            ),
         ]
 
     def __str__(self) -> str:
