@@ -22,6 +22,7 @@ from core.texts import tidy, what_is_wrong
 
 EDITABLE = sheets.COLUMNS
 TOPIC = "contacts"
+_FLAGS = {"": True, "true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class DuplicateContact(Conflict):
@@ -32,7 +33,7 @@ class DuplicateContact(Conflict):
 
 @transaction.atomic
 def create_contact(*, values: Mapping[str, Any], actor: Actor, now: dt.datetime) -> Contact:
-    """Somebody to call; `user` is an account's name. Raises Invalid naming each field, or DuplicateContact."""
+    """Somebody to call; `user` is an account's name. Raises Invalid by field, or DuplicateContact."""
     require(actor, "configure")
     return _save(Contact(), values)
 
@@ -147,9 +148,7 @@ def _from_cells(row: Mapping[str, str]) -> dict[str, Any]:
         if name in values:
             values[name] = values[name] or None
     if "active" in values:
-        values["active"] = {"true": True, "yes": True, "1": True, "": True, "false": False, "no": False, "0": False}.get(
-            values["active"].lower(), values["active"]
-        )  # fmt: skip
+        values["active"] = _FLAGS.get(values["active"].lower(), values["active"])
     for name in ("kind", "time_zone"):
         if values.get(name) == "":
             del values[name]

@@ -154,6 +154,7 @@ OWN_TROUBLES = (
     "incidents.selectors.rollups.late_rollups",
     "incidents.selectors.alerts.parked_deliveries",
     "comms.selectors.operation.dead_deliveries",
+    "comms.selectors.contacts.nobody_reachable",
     "rollbacks.selectors.runners.missing_runners",
 )
 
