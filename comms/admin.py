@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 
 from comms.models import Contact, Delivery, Message
-from comms.rules.contact_sheets import COLUMNS as sheet_columns
+from comms.rules.contact_sheets import COLUMNS
 from comms.states import Means
 from core.admin import ConfigurationAdmin, ReadOnlyAdmin, ReadOnlyInline
 from incidents.states import AUDIENCES, audience_label
@@ -32,7 +32,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Contact
-        fields = sheet_columns
+        fields = COLUMNS
 
     def clean_reach(self) -> list[str]:
         ways = str(self.cleaned_data["reach"]).replace(",", " ").split()

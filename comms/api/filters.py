@@ -54,3 +54,9 @@ class WebhookDeliveryFilters(Filters):
     kind = serializers.CharField(max_length=60, required=False)
 
     LOOKUPS = {"state": "state", "kind": "kind"}
+
+
+class ImportParameters(Filters):
+    """`apply=true` stores it; without, the sheet is only looked at."""
+
+    apply = serializers.BooleanField(required=False, default=False)  # type: ignore[assignment]  # the contract's name

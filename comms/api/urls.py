@@ -11,4 +11,8 @@ router.register("incidents/<str:ref>/messages", views.IncidentMessageViewSet, "i
 router.register("webhooks", webhook_views.WebhookViewSet, "webhook")
 router.register("webhooks/<int:pk>/deliveries", webhook_views.WebhookDeliveryViewSet, "webhook-delivery")
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("contacts.csv", views.ContactSheetViewSet.as_view({"get": "give_out"}), name="contact-sheet"),
+    path("contacts/import/", views.ContactSheetViewSet.as_view({"post": "take_in"}), name="contact-import"),
+    path("", include(router.urls)),
+]

@@ -56,8 +56,8 @@ class WebhookWithSecretSerializer(WebhookSerializer):
     secret = serializers.CharField(allow_null=True)
 
     class Meta(WebhookSerializer.Meta):
-        fields = (*WebhookSerializer.Meta.fields, "secret")
-        read_only_fields = fields
+        fields = (*WebhookSerializer.Meta.fields, "secret")  # type: ignore[assignment]
+        read_only_fields = fields  # type: ignore[assignment]
 
 
 class EditWebhookSerializer(StrictSerializer):

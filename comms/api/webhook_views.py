@@ -86,7 +86,7 @@ class WebhookViewSet(ApiViewSet):
         """The answer has the secret; what a repeat gets has it not, because nothing keeps it."""
         endpoint.secret = secret
         answer = self.show(endpoint, shapes.WebhookWithSecretSerializer, status=status)
-        answer.kept = dict(answer.data) | {"secret": None}
+        answer.kept = dict(answer.data) | {"secret": None}  # type: ignore[attr-defined]
         answer["Cache-Control"] = "no-store"
         return answer
 

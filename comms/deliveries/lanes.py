@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.db import connection
 
@@ -56,7 +57,7 @@ def _waiting(lane: str, most: int) -> int:
 
 def _claim(lane: str) -> int | None:
     """The next delivery, a page before anything else."""
-    asked = {
+    asked: dict[str, Any] = {
         "sending": DeliveryState.SENDING,
         "seconds": CLAIM_SECONDS,
         "lane": lane,

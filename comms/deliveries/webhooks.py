@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 from django.db import connection, transaction
@@ -86,7 +87,7 @@ def _waiting(lane: str, most: int) -> int:
 
 
 def _claim(lane: str) -> int | None:
-    asked = {
+    asked: dict[str, Any] = {
         "failing": lane == "failing",
         "due": list(DUE_STATES),
         "sending": DeliveryState.SENDING,

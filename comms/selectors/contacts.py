@@ -39,7 +39,8 @@ _LAST_FAILED = """
 SELECT c.id FROM comms_contact c CROSS JOIN LATERAL (
        SELECT count(*) AS number, bool_and(last.state = 'dead') AS failed FROM (
               SELECT d.state FROM comms_delivery d
-               WHERE d.contact_id = c.id AND d.state IN ('sent', 'dead') ORDER BY d.id DESC LIMIT %s) last) few
+               WHERE d.contact_id = c.id AND d.state IN ('sent', 'dead')
+               ORDER BY d.id DESC LIMIT %s) last) few
  WHERE c.active AND few.failed AND few.number = %s
 """
 

@@ -228,7 +228,7 @@ def _entry(row: WebhookDelivery) -> DeliveryEntry:
         due_at=row.due_at if state in DUE_STATES else None,
         last_status=row.last_status,
         last_error=row.last_error,
-        answers=tuple(row.log.all())[:5],  # type: ignore[attr-defined]  # the reverse side
+        answers=tuple(row.log.all())[:5],
         replayable=state != DeliveryState.SENDING,
     )
 

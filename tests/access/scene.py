@@ -13,7 +13,7 @@ from django.db import connection, models, transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from comms.models import WebhookDelivery, WebhookEndpoint
+from comms.models import Contact, WebhookDelivery, WebhookEndpoint
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
@@ -306,6 +306,10 @@ def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
     )  # fmt: skip
 
 
+def _contact(subject: Subject, now: dt.datetime) -> None:
+    Contact.objects.create(id=subject.monitor.pk, name="Ann")
+
+
 def _webhook(subject: Subject, now: dt.datetime) -> None:
     """At the monitor's {pk}, with a delivery 1 that was given up."""
     endpoint = WebhookEndpoint.objects.create(
@@ -337,4 +341,5 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "ticked": _ticked,
     "parked_delivery": _parked_delivery,
     "webhook": _webhook,
+    "contact": _contact,
 }
