@@ -23,7 +23,9 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
-    time_zone = forms.ChoiceField(choices=[(zone, zone) for zone in sorted(available_timezones())])
+    time_zone = forms.ChoiceField(
+        choices=[(zone, zone) for zone in sorted(available_timezones())], required=False
+    )
     reach = forms.CharField(
         required=False,
         help_text=f"How to reach them, best first, with commas: {', '.join(Means.values)}."
@@ -33,6 +35,9 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Contact
         fields = COLUMNS
+
+    def clean_time_zone(self) -> str:
+        return self.cleaned_data["time_zone"] or "UTC"
 
     def clean_reach(self) -> list[str]:
         ways = str(self.cleaned_data["reach"]).replace(",", " ").split()
