@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
 
 from comms.models import Contact, Delivery, Message
+from comms.models.contacts import time_zones
 from comms.rules.contact_sheets import COLUMNS
 from comms.states import Means
 from core.admin import ConfigurationAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -23,9 +23,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
-    time_zone = forms.ChoiceField(
-        choices=[(zone, zone) for zone in sorted(available_timezones())], required=False
-    )
+    time_zone = forms.ChoiceField(choices=[(zone, zone) for zone in sorted(time_zones())], required=False)
     reach = forms.CharField(
         required=False,
         help_text=f"How to reach them, best first, with commas: {', '.join(Means.values)}."

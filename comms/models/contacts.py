@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 from zoneinfo import available_timezones
 
@@ -15,6 +16,12 @@ from django.db.models.functions import Lower
 from comms.states import Means
 from core.history import keep_history
 from incidents.states import AUDIENCES, Role, audience_label
+
+
+@functools.cache
+def time_zones() -> frozenset[str]:
+    """Every name of a time zone; read once, because it is a walk through folders."""
+    return frozenset(available_timezones())
 
 
 class ContactKind(models.TextChoices):
@@ -113,7 +120,7 @@ class Contact(models.Model):
     def clean(self) -> None:
         """What a field by itself cannot tell."""
         wrong: dict[str, str] = {}
-        if self.time_zone not in available_timezones():
+        if self.time_zone not in time_zones():
             wrong["time_zone"] = f"There is no time zone {self.time_zone[:60]}, such as Europe/Berlin."
         if len(set(self.reach)) < len(self.reach):
             wrong["reach"] = "Name each way once."
