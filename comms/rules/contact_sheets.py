@@ -28,12 +28,17 @@ class Wrong:
 
 def guarded(text: str) -> str:
     """A cell that a spreadsheet shows as it stands, never computes."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _looks_guarded(text) else text
 
 
 def unguarded(cell: str) -> str:
     """What `guarded` was given."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and _looks_guarded(cell) else cell
+
+
+def _looks_guarded(text: str) -> bool:
+    """Whether it is a formula, or one after apostrophes, so that each gets exactly one more."""
+    return text.lstrip("'").startswith(_FORMULA)
 
 
 def write(rows: Iterable[Mapping[str, str]]) -> str:

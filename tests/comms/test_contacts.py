@@ -138,9 +138,9 @@ def test_no_cell_is_a_formula_and_every_cell_comes_back(name: str, now: dt.datet
     assert take(text, now).unchanged == 1
 
 
-@given(st.text())
+@given(st.text() | st.text("'=+-@ a"))
 def test_a_guarded_cell_is_read_as_it_was(text: str) -> None:
-    assert sheets.unguarded(sheets.guarded(text)) == text or text.startswith("'")
+    assert sheets.unguarded(sheets.guarded(text)) == text
 
 
 def test_ten_thousand_rows_are_taken_at_once(now: dt.datetime, django_assert_max_num_queries: Any) -> None:
