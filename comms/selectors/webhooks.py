@@ -115,10 +115,11 @@ def webhook_records(actor: Actor) -> QuerySet[WebhookEndpoint]:
 
 
 def get_webhook(webhook_id: int, actor: Actor) -> WebhookEndpoint:
-    """Raises NotFound."""
-    found = webhook_records(actor).filter(pk=webhook_id).first()
+    """Raises NotFound, NotAllowed."""
+    found = WebhookEndpoint.objects.filter(pk=webhook_id).first()
     if found is None:
         raise NotFound(f"There is no webhook {webhook_id}.")
+    require(actor, "administer")
     return found
 
 

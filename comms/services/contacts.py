@@ -41,10 +41,10 @@ def create_contact(*, values: Mapping[str, Any], actor: Actor, now: dt.datetime)
 @transaction.atomic
 def edit_contact(*, contact_id: int, changes: Mapping[str, Any], actor: Actor, now: dt.datetime) -> Contact:
     """Change any of EDITABLE; raises Invalid naming each field, or DuplicateContact."""
-    require(actor, "configure")
     contact = Contact.objects.select_for_update(of=("self",)).filter(pk=contact_id).first()
     if contact is None:
         raise NotFound(f"There is no contact {contact_id}.")
+    require(actor, "configure")
     return _save(contact, changes)
 
 

@@ -77,8 +77,7 @@ def edit_webhook(
 
     Whoever enables it again begins anew: what it missed is sent by `replay_events` alone.
     """
-    require(actor, "administer")
-    endpoint = _lock(webhook_id)
+    endpoint = _lock(webhook_id, actor)
     given = {name: changes[name] for name in EDITABLE if name in changes}
     if "kinds" in given:
         given["kinds"] = _tidy(given["kinds"])
@@ -106,8 +105,7 @@ def edit_webhook(
 @transaction.atomic
 def remove_webhook(*, webhook_id: int, actor: Actor, now: dt.datetime) -> None:
     """Tell it nothing more; its log goes with it."""
-    require(actor, "administer")
-    endpoint = _lock(webhook_id)
+    endpoint = _lock(webhook_id, actor)
     # In the database itself: there may be a million, and none of them is looked at.
     with connection.cursor() as cursor:
         cursor.execute(
@@ -123,8 +121,7 @@ def remove_webhook(*, webhook_id: int, actor: Actor, now: dt.datetime) -> None:
 @transaction.atomic
 def rotate_webhook_secret(*, webhook_id: int, actor: Actor, now: dt.datetime) -> tuple[WebhookEndpoint, str]:
     """A new secret; for 24 hours the old one signs as well, so that the receiver can change in peace."""
-    require(actor, "administer")
-    endpoint = _lock(webhook_id)
+    endpoint = _lock(webhook_id, actor)
     secret = _new_secret()
     endpoint.old_secret, endpoint.old_secret_until = endpoint.secret, now + OLD_SECRET_VALID
     endpoint.secret = _sealed(secret)
@@ -137,8 +134,7 @@ def rotate_webhook_secret(*, webhook_id: int, actor: Actor, now: dt.datetime) ->
 @transaction.atomic
 def send_test(*, webhook_id: int, actor: Actor, now: dt.datetime) -> WebhookDelivery:
     """Send it an event that is none, by the same way as every other; raises Conflict when it is disabled."""
-    require(actor, "administer")
-    endpoint = _lock_enabled(webhook_id)
+    endpoint = _lock_enabled(webhook_id, actor)
     WebhookEndpoint.objects.filter(pk=endpoint.pk).update(not_before=now)
     delivery = WebhookDelivery.objects.create(endpoint=endpoint, kind=TEST_KIND, created_at=now, due_at=now)
     hints.wake(SWEEP)
@@ -152,8 +148,7 @@ def replay_delivery(*, webhook_id: int, delivery_id: int, actor: Actor, now: dt.
 
     It has the id that it had before: a receiver that knows it may leave it be.
     """
-    require(actor, "administer")
-    endpoint = _lock_enabled(webhook_id)
+    endpoint = _lock_enabled(webhook_id, actor)
     delivery = WebhookDelivery.objects.select_for_update().filter(pk=delivery_id, endpoint=endpoint).first()
     if delivery is None:
         raise NotFound(f"There is no delivery {delivery_id} of this webhook.")
@@ -174,8 +169,7 @@ def replay_events(*, webhook_id: int, since: dt.datetime, actor: Actor, now: dt.
     Returns how many. Raises Invalid for more than 10,000 of them, or when they lie further back than the
     last 100,000 events of this installation.
     """
-    require(actor, "administer")
-    endpoint = _lock_enabled(webhook_id)
+    endpoint = _lock_enabled(webhook_id, actor)
     if since > now:
         raise Invalid({"since": "Must lie in the past."})
     newest = Event.objects.aggregate(newest=Max("pk"))["newest"] or 0
@@ -271,15 +265,16 @@ def _sealed(secret: str) -> str:
         raise NoSecretsKept("Secrets are kept sealed, and ENCRYPTION_KEYS is not set.") from error
 
 
-def _lock(webhook_id: int) -> WebhookEndpoint:
+def _lock(webhook_id: int, actor: Actor) -> WebhookEndpoint:
     endpoint = WebhookEndpoint.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
     if endpoint is None:
         raise NotFound(f"There is no webhook {webhook_id}.")
+    require(actor, "administer")
     return endpoint
 
 
-def _lock_enabled(webhook_id: int) -> WebhookEndpoint:
-    endpoint = _lock(webhook_id)
+def _lock_enabled(webhook_id: int, actor: Actor) -> WebhookEndpoint:
+    endpoint = _lock(webhook_id, actor)
     if not endpoint.enabled:
         raise Conflict("It is disabled: enable it first.", state="disabled")
     return endpoint

@@ -52,9 +52,9 @@ class WebhookCommand(CommandView):
     shown_secret = ""
 
     def load(self, **kwargs: Any) -> None:
-        require(self.actor, "administer")
         if "pk" in kwargs:
             self.endpoint = get_webhook(kwargs["pk"], self.actor)
+        require(self.actor, "administer")
 
     @property
     def ident(self) -> int:
