@@ -24,7 +24,7 @@ from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/contacts/"
-JSON = {"content_type": "application/json"}
+JSON: dict[str, Any] = {"content_type": "application/json"}
 
 
 @pytest.fixture

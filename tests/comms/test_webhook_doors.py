@@ -16,7 +16,7 @@ from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/webhooks/"
-JSON = {"content_type": "application/json"}
+JSON: dict[str, Any] = {"content_type": "application/json"}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
@@ -89,8 +89,6 @@ def is_signed_with(secret: str, request: Request) -> bool:
 
 def tell(kind: str = "service.created", summary: str = "happened") -> Event:
     """An event like many others."""
-    from django.db import transaction
-
     with transaction.atomic():
         return record(system_stream().pk, kind=kind, actor=SYSTEM, summary=summary, now=utcnow())
 
