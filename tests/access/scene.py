@@ -324,6 +324,7 @@ def _webhook(subject: Subject, now: dt.datetime) -> None:
         due_at=now,
         finished_at=now,
     )
+    _advance(WebhookDelivery, 1)
 
 
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
