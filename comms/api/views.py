@@ -23,6 +23,7 @@ from comms.api.serializers import (
 from comms.models import Contact, Message
 from comms.selectors.contacts import get_contact, sheet
 from comms.services import contacts
+from core.access import require
 from core.api.parsers import BodyTooLarge
 from core.api.views import ApiViewSet
 from incidents.selectors.records import get_incident
@@ -104,6 +105,7 @@ class ContactSheetViewSet(ApiViewSet):
     )
     def take_in(self, request: Request) -> Response:
         """Look at a sheet, or with `?apply=true` store it: all of its rows, or none and what is wrong."""
+        require(self.actor, "configure")  # before the body is read
         done = contacts.import_contacts(
             data=str(request.data or "").encode("latin-1"), apply=self.parameters()["apply"], **self.by()
         )
