@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 
 from comms.models import Contact, Delivery, Message
+from comms.models.contacts import time_zones
+from comms.rules.contact_sheets import COLUMNS
+from comms.states import Means
 from core.admin import ConfigurationAdmin, ReadOnlyAdmin, ReadOnlyInline
 from incidents.states import AUDIENCES, audience_label
 
 
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A contact with its audiences as check boxes."""
+    """A contact: audiences as check boxes, time zones to choose from, ways in the order of reach."""
 
     audiences = forms.MultipleChoiceField(
         choices=[(audience, audience_label(audience)) for audience in AUDIENCES],
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
+    time_zone = forms.ChoiceField(choices=[(zone, zone) for zone in sorted(time_zones())], required=False)
+    reach = forms.CharField(
+        required=False,
+        help_text=f"How to reach them, best first, with commas: {', '.join(Means.values)}."
+        " Empty: the playbook's order.",
+    )
 
     class Meta:
         model = Contact
-        fields = (
-            "name", "kind", "title", "role", "audiences", "email", "phone", "support_url", "user", "active",
-        )  # fmt: skip
+        fields = COLUMNS
+
+    def clean_time_zone(self) -> str:
+        return self.cleaned_data["time_zone"] or "UTC"
+
+    def clean_reach(self) -> list[str]:
+        ways = str(self.cleaned_data["reach"]).replace(",", " ").split()
+        if unknown := [way for way in ways if way not in Means.values]:
+            raise forms.ValidationError(f"{unknown[0][:60]} is no way; there are {', '.join(Means.values)}.")
+        return ways
+
+    def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
+        found = super().get_initial_for_field(field, field_name)
+        return ", ".join(found) if field_name == "reach" and isinstance(found, list) else found
 
 
 @admin.register(Contact)
 class ContactAdmin(ConfigurationAdmin):
     form = ContactForm
-    list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "active")
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "title", "role", "audiences", "user", "active")}),
+        ("Addresses", {"fields": ("email", "phone", "chat", "support_url")}),
+        ("When and how", {"fields": ("reach", "time_zone", "quiet_from", "quiet_until")}),
+    )  # fmt: skip
+    list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "time_zone", "active")
     list_filter = ("kind", "role", "active")
-    search_fields = ("name", "title", "email", "phone")
+    search_fields = ("name", "title", "email", "phone", "chat")
 
 
 class DeliveryInline(ReadOnlyInline):

@@ -1,4 +1,4 @@
-"""Doors for events: who is told what about what happened."""
+"""Doors for events: which people and which other systems are told what about what happened."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 
 from comms.services.escalation import keep_clocks
 from comms.services.messages import queue_messages
+from comms.services.webhooks import queue_webhooks
 from core.models import Event
 
 
@@ -17,3 +18,8 @@ def route_event(event: Event, now: dt.datetime) -> None:
 def keep_escalation(event: Event, now: dt.datetime) -> None:
     """Start, move and end the clocks that page people; idempotent, what the incident says decides."""
     keep_clocks(event=event, now=now)
+
+
+def tell_webhooks(event: Event, now: dt.datetime) -> None:
+    """Queue a delivery for every webhook that asks for such events; idempotent by (endpoint, event)."""
+    queue_webhooks(event=event, now=now)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from comms.views import acknowledge, channels, pages
+from comms.views import acknowledge, channels, pages, webhooks
 
 app_name = "comms"
 urlpatterns = [
@@ -18,4 +18,15 @@ urlpatterns = [
         channels.RemoveConnection.as_view(),
         name="remove_connection",
     ),
+    path("webhooks/", webhooks.webhooks, name="webhooks"),
+    path("webhooks/new/", webhooks.NewWebhook.as_view(), name="new_webhook"),
+    path("webhooks/<int:pk>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<int:pk>/edit/", webhooks.EditWebhook.as_view(), name="edit_webhook"),
+    path("webhooks/<int:pk>/enable/", webhooks.EnableWebhook.as_view(), name="enable_webhook"),
+    path("webhooks/<int:pk>/disable/", webhooks.DisableWebhook.as_view(), name="disable_webhook"),
+    path("webhooks/<int:pk>/remove/", webhooks.RemoveWebhook.as_view(), name="remove_webhook"),
+    path("webhooks/<int:pk>/secret/", webhooks.RotateSecret.as_view(), name="rotate_webhook_secret"),
+    path("webhooks/<int:pk>/test/", webhooks.SendTest.as_view(), name="test_webhook"),
+    path("webhooks/<int:pk>/replay/", webhooks.ReplayEvents.as_view(), name="replay_webhook"),
+    path("webhooks/<int:pk>/again/", webhooks.ReplayDelivery.as_view(), name="replay_webhook_delivery"),
 ]

@@ -118,6 +118,28 @@ def is_allowed(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def what_is_wrong_with_address(url: object) -> str | None:
+    """Why nothing may be sent there, for whoever enters it; whatever happens to its name, sending asks again.
+
+    A name that nobody resolves now is not refused: it may be there tomorrow.
+    """
+    if not is_web_address(url):
+        return "Must be an http or https address of at most 2,000 characters, without user and password."
+    host = urlsplit(str(url)).hostname or ""
+    try:
+        found = anyio.run(_resolve, host)
+    except (TimeoutError, OSError, UnicodeError):
+        return None
+    if not all(is_allowed(str(item[4][0])) for item in found):
+        return "This address is private; OUTBOUND_ALLOWED_NETWORKS says which of those may be reached."
+    return None
+
+
+async def _resolve(host: str) -> list[Any]:
+    with anyio.fail_after(RESOLVE_SECONDS):
+        return list(await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+
+
 class _Stage:
     """How far a request has come: a name that is still being resolved is no slow answer."""
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from comms.models.contacts import ContactKind
-from comms.states import MessageState, Template
+from comms.states import DeliveryState, MessageState, Template
 from core.api.filters import Filters
 from incidents.states import AUDIENCES, Role
 
@@ -37,3 +37,26 @@ class MessageFilters(Filters):
     state = serializers.ChoiceField(choices=MessageState.choices, required=False)
 
     LOOKUPS = {"template": "template", "state": "state"}
+
+
+class WebhookFilters(Filters):
+    """By whether they are enabled."""
+
+    enabled = serializers.BooleanField(required=False)
+
+    LOOKUPS = {"enabled": "enabled"}
+
+
+class WebhookDeliveryFilters(Filters):
+    """By state and kind of event."""
+
+    state = serializers.ChoiceField(choices=DeliveryState.choices, required=False)
+    kind = serializers.CharField(max_length=60, required=False)
+
+    LOOKUPS = {"state": "state", "kind": "kind"}
+
+
+class ImportParameters(Filters):
+    """`apply=true` stores it; without, the sheet is only looked at."""
+
+    apply = serializers.BooleanField(required=False, default=False)  # type: ignore[assignment]  # the contract's name

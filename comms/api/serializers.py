@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rest_framework import serializers
@@ -9,7 +10,11 @@ from rest_framework import serializers
 from comms.models import Contact, Message
 from comms.models.contacts import ContactKind
 from comms.states import Means, MessageState, Template
-from incidents.states import AUDIENCES
+from core.api.fields import Choice, Flag, Line
+from core.api.serializers import StrictSerializer
+from incidents.states import AUDIENCES, Role
+
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 class ContactSerializer(serializers.ModelSerializer[Contact]):
@@ -18,6 +23,9 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
     kind = serializers.ChoiceField(choices=ContactKind.choices)
     role = serializers.CharField()
     audiences = serializers.ListField(child=serializers.ChoiceField(choices=AUDIENCES))
+    reach = serializers.ListField(child=serializers.ChoiceField(choices=Means.choices))
+    quiet_from = serializers.TimeField(format="%H:%M", allow_null=True)
+    quiet_until = serializers.TimeField(format="%H:%M", allow_null=True)
     user = serializers.SlugRelatedField[Any](slug_field="username", read_only=True)
 
     class Meta:
@@ -31,11 +39,70 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
             "audiences",
             "email",
             "phone",
+            "chat",
+            "time_zone",
+            "reach",
+            "quiet_from",
+            "quiet_until",
             "support_url",
             "user",
             "active",
         )
         read_only_fields = fields
+
+
+class Clock(Line):
+    """A time of day, `22:00`."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not _CLOCK.fullmatch(text):
+            raise serializers.ValidationError("Give hours and minutes, such as 22:00.", code="invalid")
+        return text
+
+
+class EditContactSerializer(StrictSerializer):
+    """Whom to call. `reach` is best first; `user` is the name of an account."""
+
+    name = Line(max_length=120, required=False)
+    kind = Choice(choices=ContactKind.choices, required=False)
+    title = Line(max_length=120, required=False, allow_blank=True)
+    role = Choice(choices=[*Role.choices, ("", "None")], required=False)
+    audiences = serializers.ListField(child=Choice(choices=AUDIENCES), required=False, max_length=20)
+    email = Line(max_length=254, required=False, allow_blank=True)
+    phone = Line(max_length=30, required=False, allow_blank=True)
+    chat = Line(max_length=80, required=False, allow_blank=True)
+    time_zone = Line(max_length=60, required=False)
+    reach = serializers.ListField(child=Choice(choices=Means.choices), required=False, max_length=10)
+    quiet_from = Clock(required=False, allow_null=True)
+    quiet_until = Clock(required=False, allow_null=True)
+    support_url = Line(max_length=200, required=False, allow_blank=True)
+    user = Line(max_length=150, required=False, allow_null=True)
+    active = Flag(required=False)
+
+
+class CreateContactSerializer(EditContactSerializer):
+    """As EditContact, with a name."""
+
+    name = Line(max_length=120)
+
+
+class WrongSerializer(serializers.Serializer[Any]):
+    """What is wrong in one cell; row 1 is the header."""
+
+    row = serializers.IntegerField()
+    column = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ImportedSerializer(serializers.Serializer[Any]):
+    """What a sheet came to; unless `applied`, nothing was stored."""
+
+    applied = serializers.BooleanField()
+    created = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    wrong = WrongSerializer(many=True)
 
 
 class ChannelSerializer(serializers.Serializer[Any]):

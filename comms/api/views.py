@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from comms.api.filters import ContactFilters, MessageFilters
+from comms.api.filters import ContactFilters, ImportParameters, MessageFilters
 from comms.api.serializers import (
     ChannelSerializer,
     ChannelTestSerializer,
     ContactSerializer,
+    CreateContactSerializer,
+    EditContactSerializer,
+    ImportedSerializer,
     MessageSerializer,
 )
 from comms.deliveries.trial import send_test
 from comms.facts import Sent
 from comms.models import ConnectionSettings, Contact, Message
 from comms.selectors.channels import list_channels
+from comms.selectors.contacts import get_contact, sheet
+from comms.services import contacts
+from core.access import require
+from core.api.parsers import BodyTooLarge
 from core.api.serializers import EmptySerializer
 from core.api.views import ApiViewSet, command
 from incidents.selectors.records import get_incident
+
+
+class SheetParser(BaseParser):
+    """A body of the type text/csv, as it came."""
+
+    media_type = "text/csv"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        body: bytes = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise BodyTooLarge
+        return body.decode("latin-1")  # every byte as it is: the service reads it
 
 
 class ContactViewSet(ApiViewSet):
@@ -27,12 +52,70 @@ class ContactViewSet(ApiViewSet):
 
     queryset = Contact.objects.none()
     serializer_class = ContactSerializer
-    scopes = {"GET": "read"}
+    lookup_value_converter = "int"
+    scopes = {"GET": "read", "POST": "write", "PATCH": "write", "DELETE": "write"}
     filters = ContactFilters
 
     def list(self, request: Request) -> Response:
         """Contacts, newest first."""
         return self.page(Contact.objects.select_related("user"), ContactSerializer)
+
+    @extend_schema(request=CreateContactSerializer, responses={201: ContactSerializer})
+    def create(self, request: Request) -> Response:
+        """Add somebody to call."""
+        contact = contacts.create_contact(values=self.body(CreateContactSerializer), **self.by())
+        return Response(ContactSerializer(get_contact(contact.pk)).data, status=201)
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One contact."""
+        return Response(ContactSerializer(get_contact(pk)).data)
+
+    @extend_schema(request=EditContactSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change who they are, or how they are reached."""
+        changes = self.body(EditContactSerializer)
+        contacts.edit_contact(contact_id=pk, changes=changes, **self.by())
+        return Response(ContactSerializer(get_contact(pk)).data)
+
+    @extend_schema(request=None, responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """No longer somebody to call."""
+        contacts.remove_contact(contact_id=pk, **self.by())
+        return Response(status=204)
+
+
+class ContactSheetViewSet(ApiViewSet):
+    """Contacts as CSV, out and in."""
+
+    queryset = Contact.objects.none()
+    scopes = {"GET": "read", "POST": "write"}
+    filters = ImportParameters
+    filtered = ("take_in",)
+    about_more_than_one = ("give_out", "take_in")
+    parser_classes = [SheetParser]
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR}, operation_id="contacts_sheet")
+    def give_out(self, request: Request) -> HttpResponse:
+        """All contacts as CSV, as the import takes them; no cell is a formula."""
+        return HttpResponse(
+            sheet(Contact.objects.order_by("pk")),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="contacts.csv"'},
+        )
+
+    @extend_schema(
+        request={"text/csv": OpenApiTypes.STR},
+        responses=ImportedSerializer,
+        parameters=[ImportParameters],
+        operation_id="contacts_import",
+    )
+    def take_in(self, request: Request) -> Response:
+        """Look at a sheet, or with `?apply=true` store it: all of its rows, or none and what is wrong."""
+        require(self.actor, "configure")  # before the body is read
+        done = contacts.import_contacts(
+            data=str(request.data or "").encode("latin-1"), apply=self.parameters()["apply"], **self.by()
+        )
+        return Response(ImportedSerializer(done).data, status=400 if done.wrong else 200)
 
 
 class ChannelViewSet(ApiViewSet):

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
-import threading
-import time
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, connections
+from django.db import connection
 
 from comms.channels import CHANNELS
 from comms.deliveries.attempt import attempt
+from comms.deliveries.staff import Staff
 from comms.states import DUE_STATES, DeliveryState
-from core import shutdown
-from core.operation import vitals
-
-logger = logging.getLogger(__name__)
 
 THREADS = 4  # of a lane, in each process
-PATIENCE_SECONDS = 5.0  # for threads that hang: they go on, and their sweep is over
 CLAIM_SECONDS = 60  # longer than any channel's deadline: then the sender has died
 LANES = ("", *CHANNELS)  # the first for deliveries of a version that knew no lanes
 
@@ -50,61 +41,18 @@ SELECT count(*) FROM (SELECT 1 FROM comms_delivery
 """
 
 
-@dataclass
-class _Run:
-    """One call of send_due_deliveries: its threads, and how many deliveries they tried."""
-
-    threads: list[threading.Thread] = field(default_factory=list)
-    tried: Counter[str] = field(default_factory=Counter)
-
-
-_active: Counter[str] = Counter()
-_counting = threading.Lock()
-
-
 def send_due_deliveries(*, now: dt.datetime) -> int:
     """Send every due delivery; any number of processes may do this at once.
 
-    Returns how many were tried so far: after five seconds it no longer waits for those that hang.
+    Returns how many were tried so far: it does not wait for those that hang.
     """
-    run = _Run()
-    for lane in LANES:
-        _staff(lane, run)
-    until = time.monotonic() + PATIENCE_SECONDS
-    for thread in run.threads:
-        while thread.is_alive() and time.monotonic() < until:
-            thread.join(0.2)
-            vitals.progress()
-    return run.tried.total()
+    return _STAFF.work(LANES)
 
 
-def _staff(lane: str, run: _Run) -> None:
-    """Start as many threads as there is work and room for."""
+def _waiting(lane: str, most: int) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING, [lane, list(DUE_STATES), THREADS])
-        waiting = cursor.fetchone()[0]
-    for _number in range(waiting):
-        with _counting:
-            if _active[lane] >= THREADS:
-                return
-            _active[lane] += 1
-        thread = threading.Thread(target=_work, args=(lane, run), name=f"lane {lane or 'old'}")
-        run.threads.append(thread)
-        thread.start()
-
-
-def _work(lane: str, run: _Run) -> None:
-    try:
-        while not shutdown.requested() and (delivery_id := _claim(lane)):
-            attempt(delivery_id)
-            run.tried[lane] += 1
-            vitals.progress()
-    except Exception:
-        logger.exception("a sender of lane %s ends", lane)  # the database is away: the next sweep goes on
-    finally:
-        with _counting:
-            _active[lane] -= 1
-        connections.close_all()
+        cursor.execute(_WAITING, [lane, list(DUE_STATES), most])
+        return int(cursor.fetchone()[0])
 
 
 def _claim(lane: str) -> int | None:
@@ -121,3 +69,6 @@ def _claim(lane: str) -> int | None:
             if row := cursor.fetchone():
                 return int(row[0])
     return None
+
+
+_STAFF = Staff(threads=THREADS, waiting=_waiting, claim=_claim, attempt=attempt)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
@@ -13,6 +16,12 @@ from django.db.models.functions import Lower
 from comms.states import Means
 from core.history import keep_history
 from incidents.states import AUDIENCES, Role, audience_label
+
+
+@functools.cache
+def time_zones() -> frozenset[str]:
+    """Every name of a time zone; read once, because it is a walk through folders."""
+    return frozenset(available_timezones())
 
 
 class ContactKind(models.TextChoices):
@@ -107,3 +116,17 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """What a field by itself cannot tell."""
+        wrong: dict[str, str] = {}
+        if self.time_zone not in time_zones():
+            wrong["time_zone"] = f"There is no time zone {self.time_zone[:60]}, such as Europe/Berlin."
+        if len(set(self.reach)) < len(self.reach):
+            wrong["reach"] = "Name each way once."
+        if len(set(self.audiences)) < len(self.audiences):
+            wrong["audiences"] = "Name each audience once."
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            wrong["quiet_from" if self.quiet_from is None else "quiet_until"] = "Give both ends, or neither."
+        if wrong:
+            raise ValidationError(wrong)

@@ -124,6 +124,11 @@ class Delivery(models.Model):
                 condition=Q(state__in=(DeliveryState.RETRYING, DeliveryState.DEAD)),
                 name="deliveries_that_failed",
             ),
+            models.Index(
+                fields=["contact", "-id"],
+                condition=Q(state__in=(DeliveryState.SENT, DeliveryState.DEAD)),
+                name="deliveries_of_a_contact",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,29 @@
-"""Whom to call, as a page shows it."""
+"""Whom to call, whether they can be reached, and what keeps messages from them."""
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import QuerySet
 
 from comms.models import Contact
 from comms.models.contacts import ContactKind
-from incidents.states import Role
+from comms.rules import contact_sheets
+from comms.rules.quiet_hours import quiet_until
+from comms.rules.reachability import dialled, why_unreachable
+from comms.selectors.connections import list_ways
+from comms.states import Means
+from core.actors import Actor
+from core.errors import NotFound
+from core.operation.facts import Trouble
+from incidents.models import Incident, Responder
+from incidents.states import AUDIENCES, Role, audience_label
 
 # Who is called first comes first. Source: seed, Emergency Contacts.
 ORDER = (ContactKind.PRIMARY, ContactKind.ESCALATION, ContactKind.EXTERNAL, ContactKind.TEAM)
@@ -16,17 +33,37 @@ _LABELS = {
     ContactKind.EXTERNAL: "External",
     ContactKind.TEAM: "Team",
 }
+LAST = 3  # deliveries, all given up
+
+_LAST_FAILED = """
+SELECT c.id FROM comms_contact c CROSS JOIN LATERAL (
+       SELECT count(*) AS number, bool_and(last.state = 'dead') AS failed FROM (
+              SELECT d.state FROM comms_delivery d
+               WHERE d.contact_id = c.id AND d.state IN ('sent', 'dead')
+               ORDER BY d.id DESC LIMIT %s) last) few
+ WHERE c.active AND few.failed AND few.number = %s
+"""
 
 
 @dataclass(frozen=True)
 class ContactLine:
-    """One person or outside party."""
+    """One person or outside party. `asleep_until` is set in their quiet hours; `warnings` say why
+    nothing reaches them."""
 
     name: str
     role_label: str
     phone: str
+    dial: str
     email: str
+    chat_url: str
+    chat: str
+    support_url: str
     note: str
+    local_time: dt.datetime
+    zone: str
+    asleep_until: dt.datetime | None
+    on: tuple[str, ...]  # references of the incidents that they hold a role on
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,28 +72,165 @@ class ContactGroup:
     contacts: tuple[ContactLine, ...]
 
 
-def list_contact_groups() -> tuple[ContactGroup, ...]:
-    """The active contacts by kind; groups without any are left out (one query)."""
-    contacts = list(Contact.objects.filter(active=True))
-    groups = (
-        ContactGroup(_LABELS[kind], tuple(_line(contact) for contact in contacts if contact.kind == kind))
-        for kind in ORDER
-    )
-    return tuple(group for group in groups if group.contacts)
+@dataclass(frozen=True)
+class ContactsPage:
+    """What the page shows. `unreachable` counts the contacts with warnings."""
+
+    groups: tuple[ContactGroup, ...]
+    unreachable: int
 
 
-def _line(contact: Contact) -> ContactLine:
+def contacts_page(actor: Actor, *, by: str, now: dt.datetime) -> ContactsPage:
+    """The active contacts, by `kind`, `role` or `incident` (five queries, however many there are)."""
+    contacts = list(Contact.objects.filter(active=True).select_related("user"))
+    on = _on_incidents(actor)
+    why = _why_unreachable(contacts)
+    lines = {
+        contact.pk: _line(contact, on.get(contact.user_id or 0, ()), why[contact.pk], now)
+        for contact in contacts
+    }
+    groups = [
+        ContactGroup(label, tuple(lines[contact.pk] for contact in contacts if contact.pk in chosen))
+        for label, chosen in _groups(contacts, on, by)
+    ]
+    unreachable = sum(bool(line.warnings) for line in lines.values())
+    return ContactsPage(tuple(group for group in groups if group.contacts), unreachable)
+
+
+def _groups(
+    contacts: list[Contact], on: Mapping[int, tuple[str, ...]], by: str
+) -> Iterable[tuple[str, set[int]]]:
+    if by == "role":
+        for role in Role:
+            yield str(role.label), {contact.pk for contact in contacts if contact.role == role}
+    elif by == "incident":
+        for ref in sorted({ref for refs in on.values() for ref in refs}, reverse=True):
+            yield ref, {contact.pk for contact in contacts if ref in on.get(contact.user_id or 0, ())}
+    else:
+        for kind in ORDER:
+            yield _LABELS[kind], {contact.pk for contact in contacts if contact.kind == kind}
+
+
+def _on_incidents(actor: Actor) -> dict[int, tuple[str, ...]]:
+    """On which open incidents each account holds a role, of those that the actor may see (one query)."""
+    open_now = Incident.objects.visible_to(actor).open()
+    rows = Responder.objects.filter(incident__in=open_now, until__isnull=True).exclude(role="")
+    found: dict[int, tuple[str, ...]] = {}
+    for user_id, ref in rows.order_by("-incident_id").values_list("user_id", "incident__ref"):
+        if ref not in found.get(user_id, ()):
+            found[user_id] = (*found.get(user_id, ()), ref)
+    return found
+
+
+def _why_unreachable(contacts: Iterable[Contact]) -> dict[int, tuple[str, ...]]:
+    """What keeps messages from each (two queries); outside parties are called by people, never told."""
+    ready = {way.means for way in list_ways() if way.ready}
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_FAILED, [LAST, LAST])
+        failed = {pk for (pk,) in cursor.fetchall()}
+    return {
+        contact.pk: ()
+        if contact.kind == ContactKind.EXTERNAL
+        else why_unreachable(
+            addresses_of(contact),
+            ready=ready,
+            account_disabled=contact.user is not None and not contact.user.is_active,
+            last_failed=contact.pk in failed,
+        )
+        for contact in contacts
+    }
+
+
+def addresses_of(contact: Contact) -> dict[Means, str]:
+    """Which addresses there are, by the way that takes them."""
+    known = {
+        Means.EMAIL: contact.email,
+        Means.SMS: contact.phone,
+        Means.VOICE: contact.phone,
+        Means.CHAT: contact.chat,
+    }
+    return {means: address for means, address in known.items() if address}
+
+
+def _line(contact: Contact, on: tuple[str, ...], warnings: tuple[str, ...], now: dt.datetime) -> ContactLine:
     role = str(Role(contact.role).label) if contact.role else ""
     told = ", ".join(audience.replace("_", " ") for audience in contact.audiences)
     notes = [
         contact.title if role and contact.title != role else "",
         f"told with {told}" if told else "",
-        contact.support_url,
     ]
     return ContactLine(
         name=contact.name,
         role_label=role or contact.title or "Contact",
         phone=contact.phone,
+        dial=dialled(contact.phone),
         email=contact.email,
+        chat=contact.chat,
+        chat_url=f"slack://user?id={quote(contact.chat, safe='')}" if contact.chat else "",
+        support_url=contact.support_url,
         note=" · ".join(note for note in notes if note),
+        local_time=now.astimezone(ZoneInfo(contact.time_zone)),
+        zone=contact.time_zone,
+        asleep_until=quiet_until(
+            now, zone=contact.time_zone, begin=contact.quiet_from, end=contact.quiet_until
+        ),
+        on=on,
+        warnings=warnings,
     )
+
+
+# --- the API and the sheet -----------------------------------------------------------------------------
+
+
+def get_contact(contact_id: int) -> Contact:
+    """Raises NotFound."""
+    found = Contact.objects.select_related("user").filter(pk=contact_id).first()
+    if found is None:
+        raise NotFound(f"There is no contact {contact_id}.")
+    return found
+
+
+def sheet(rows: QuerySet[Contact]) -> str:
+    """Contacts as CSV, as `import_contacts` reads it."""
+    return contact_sheets.write(_cells(contact) for contact in rows.select_related("user"))
+
+
+def _cells(contact: Contact) -> dict[str, str]:
+    cells: dict[str, Any] = {
+        name: getattr(contact, name) for name in contact_sheets.COLUMNS if name != "user"
+    }
+    for name in contact_sheets.LISTS:
+        cells[name] = " ".join(cells[name])
+    for name in ("quiet_from", "quiet_until"):
+        cells[name] = cells[name].strftime("%H:%M") if cells[name] else ""
+    cells["user"] = contact.user.username if contact.user else ""
+    cells["active"] = "true" if contact.active else "false"
+    return {name: str(value) for name, value in cells.items()}
+
+
+# --- operation -----------------------------------------------------------------------------------------
+
+
+def nobody_reachable() -> tuple[Trouble, ...]:
+    """Roles and audiences of which nobody can be reached, once a channel is set up (four queries at most)."""
+    contacts = list(Contact.objects.filter(active=True).select_related("user"))
+    if not contacts or not any(way.ready for way in list_ways()):
+        return ()
+    why = _why_unreachable(contacts)
+    inside = [contact for contact in contacts if contact.kind != ContactKind.EXTERNAL]
+    reached = [contact for contact in inside if not why[contact.pk]]
+    told = {audience for contact in reached for audience in contact.audiences}
+    held = {contact.role for contact in reached}
+    empty = [
+        audience_label(audience) for audience in AUDIENCES if audience != "everyone" and audience not in told
+    ]
+    empty += [
+        str(Role(role).label) for role in sorted({contact.role for contact in inside if contact.role} - held)
+    ]
+    if not empty:
+        return ()
+    detail = (
+        "Nobody among their contacts can be reached by a channel that is set up. The page Contacts says why."
+    )
+    text = f"Messages to {', '.join(empty)} reach nobody"
+    return (Trouble("contacts.unreachable", "warning", text, detail),)

@@ -20,6 +20,9 @@ RETENTION_ROLLUPS_DAYS = env.int("RETENTION_ROLLUPS_DAYS", default=35)  # their 
 RETENTION_INBOUND_DAYS = env.int("RETENTION_INBOUND_DAYS", default=7)  # deliveries of alerts, once processed
 RETENTION_ALERTS_DAYS = env.int("RETENTION_ALERTS_DAYS", default=365)  # alerts, after they ended
 RETENTION_OUTPUT_DAYS = env.int("RETENTION_OUTPUT_DAYS", default=90)  # of commands, after the rollback's end
+RETENTION_WEBHOOKS_DAYS = env.int(
+    "RETENTION_WEBHOOKS_DAYS", default=30
+)  # after a delivery was sent or given up
 RETENTION_SESSIONS_DAYS = env.int("RETENTION_SESSIONS_DAYS", default=1)  # after a session ended
 RETENTION_CACHE_DAYS = env.int("RETENTION_CACHE_DAYS", default=1)  # after an entry ended
 RETENTION_HEARTBEATS_DAYS = env.int("RETENTION_HEARTBEATS_DAYS", default=7)  # of hosts that are gone

@@ -26,6 +26,7 @@ EVENT_CONSUMERS = (
             "checklist.overdue",
             "delivery.given_up",
             "channel.limit_",
+            "webhook.disabled",
         ),
     ),
     (
@@ -41,6 +42,7 @@ EVENT_CONSUMERS = (
             "incident.closed",
         ),
     ),
+    ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
@@ -67,7 +69,11 @@ BANNERS = (
 )
 
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
-ENCRYPTED_STORES = ("core.accounts.mfa.second_factors", "comms.services.connections.connections")
+ENCRYPTED_STORES = (
+    "core.accounts.mfa.second_factors",
+    "comms.services.connections.connections",
+    "comms.services.webhooks.webhooks",
+)
 
 # Playbook sections: (name, file or folder, pydantic model).
 PLAYBOOK_SECTIONS = (
@@ -115,6 +121,7 @@ SWEEPS = (
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_escalations", "comms.services.escalation.climb_ladders", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
+    ("comms.sweep_webhooks", "comms.deliveries.webhooks.send_due_webhooks", 3.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
 
@@ -130,6 +137,8 @@ RETENTION = (
     ("inbound", "incidents.retention.INBOUND", "RETENTION_INBOUND_DAYS"),
     ("alerts", "incidents.retention.ALERTS", "RETENTION_ALERTS_DAYS"),
     ("output", "rollbacks.retention.OUTPUT", "RETENTION_OUTPUT_DAYS"),
+    ("webhook attempts", "comms.retention.WEBHOOK_ATTEMPTS", "RETENTION_WEBHOOKS_DAYS"),
+    ("webhook deliveries", "comms.retention.WEBHOOK_DELIVERIES", "RETENTION_WEBHOOKS_DAYS"),
     ("sessions", "core.retention.SESSIONS", "RETENTION_SESSIONS_DAYS"),
     ("cache", "core.retention.CACHE", "RETENTION_CACHE_DAYS"),
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
@@ -154,6 +163,7 @@ DUE_WORK = (
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
     ("escalations", "Pages when nobody answers", "comms.selectors.operation.due_escalations", 120.0),
+    ("webhooks", "Webhooks", "comms.selectors.webhooks.due_webhooks", 600.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
@@ -161,6 +171,7 @@ OWN_TROUBLES = (
     "incidents.selectors.rollups.late_rollups",
     "incidents.selectors.alerts.parked_deliveries",
     "comms.selectors.operation.dead_deliveries",
+    "comms.selectors.contacts.nobody_reachable",
     "rollbacks.selectors.runners.missing_runners",
 )
 

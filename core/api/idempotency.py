@@ -37,7 +37,8 @@ def answer_once(handler: Callable[..., Response], request: Request, *args: Any, 
 
     Effect and answer are one transaction, so a crash leaves both or neither; a refusal leaves
     neither, and the same key may be tried again. Raises KeyReused, or ValidationError for a key
-    that is not 1 to 200 printable ASCII characters.
+    that is not 1 to 200 printable ASCII characters. What a response has as `kept` is stored instead of
+    its data: an answer with a secret in it is given once.
     """
     key = request.headers[HEADER]
     if not _KEY.fullmatch(key):
@@ -58,7 +59,7 @@ def answer_once(handler: Callable[..., Response], request: Request, *args: Any, 
             key=key,
             request_hash=asked,
             status=response.status_code,
-            body=json.loads(JSONRenderer().render(response.data) or b"null"),
+            body=json.loads(JSONRenderer().render(getattr(response, "kept", response.data)) or b"null"),
             etag=response.get("ETag", ""),
             created_at=now,
         )

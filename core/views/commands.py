@@ -96,7 +96,11 @@ class CommandView(View):
         except FirebreakError as error:
             form.add_error(None, error.message)
             return self._refused(form, error.status, error.code)
-        messages.success(request, said)
+        return self.done(said)
+
+    def done(self, said: str) -> HttpResponse:
+        """The answer to a command that ran."""
+        messages.success(self.request, said)
         return HttpResponseRedirect(self.back_url())
 
     def _refused(self, form: forms.Form, status: int, code: str) -> HttpResponse:

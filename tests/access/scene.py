@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from comms.links import Link, token_for
-from comms.models import Contact
+from comms.models import Contact, WebhookDelivery, WebhookEndpoint
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
@@ -137,6 +137,7 @@ class Scene:
             "token": self.link(subject.incident),
             "checklist": "emergency",
             "item": "assess_severity",
+            "delivery": 1,
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
@@ -312,6 +313,27 @@ def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
     )  # fmt: skip
 
 
+def _contact(subject: Subject, now: dt.datetime) -> None:
+    Contact.objects.create(id=subject.monitor.pk, name="Ann")
+
+
+def _webhook(subject: Subject, now: dt.datetime) -> None:
+    """At the monitor's {pk}, with a delivery 1 that was given up."""
+    endpoint = WebhookEndpoint.objects.create(
+        id=subject.monitor.pk, url="http://1.1.1.1/hook", secret="sealed", not_before=now, created_at=now
+    )  # fmt: skip
+    WebhookDelivery.objects.create(
+        id=1,
+        endpoint=endpoint,
+        kind="webhook.test",
+        state="dead",
+        created_at=now,
+        due_at=now,
+        finished_at=now,
+    )
+    _advance(WebhookDelivery, 1)
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
@@ -326,4 +348,6 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "checklist": _checklist,
     "ticked": _ticked,
     "parked_delivery": _parked_delivery,
+    "webhook": _webhook,
+    "contact": _contact,
 }

@@ -56,6 +56,8 @@ NEVER = {
     "comms.connectionsettings": "names of the playbook, sealed settings, and names of accounts",
     "comms.message.rollback_ref": "made by Firebreak",
     "comms.escalationclock.ladder": "a key of the playbook",
+    "comms.webhookendpoint.secret": "sealed",
+    "comms.webhookendpoint.old_secret": "sealed",
 }
 MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host", "fingerprint")
 SEPARATOR = " · "

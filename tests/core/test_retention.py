@@ -12,6 +12,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils.module_loading import import_string
 
+from comms.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from comms.retention import WEBHOOK_ATTEMPTS, WEBHOOK_DELIVERIES
 from core import retention
 from core.models import ApiToken, Event, Heartbeat, Process, User
 from core.selectors.changes import history_models
@@ -110,7 +112,7 @@ def test_the_old_goes_and_the_new_stays(full: Monitor, now: dt.datetime) -> None
     assert done == counted | {"admin log": 0}
     assert counted == {
         "samples": 5, "rollups": 0, "output": 1, "sessions": 1, "cache": 1, "heartbeats": 1, "processes": 1, "tokens": 1,
-        "admin log": 0, "inbound": 1, "alerts": 1,
+        "admin log": 0, "inbound": 1, "alerts": 1, "webhook attempts": 0, "webhook deliveries": 0,
     }  # fmt: skip
     assert {table: before[table] - count for table, count in left().items()} == {
         "core_cache": 1, "django_session": 1, "core_heartbeat": 1, "core_process": 1, "core_apitoken": 1, "incidents_sample": 5, "rollbacks_stepoutput": 1,
@@ -192,3 +194,19 @@ def test_rows_that_somebody_holds_are_skipped_and_two_runs_share_the_rest(now: d
     release.set()
     holder.join()
     assert next(retention.run(now=now)).rows == 100
+
+
+@pytest.mark.django_db
+def test_attempts_of_webhooks_go_before_their_deliveries_and_what_waits_stays(now: dt.datetime) -> None:
+    old = now - 40 * DAY
+    endpoint = WebhookEndpoint.objects.create(url="http://1.1.1.1/", not_before=now, created_at=old)
+    for finished in (old, now, None):
+        delivery = WebhookDelivery.objects.create(
+            endpoint=endpoint, kind="x", created_at=old, due_at=old, finished_at=finished
+        )
+        WebhookAttempt.objects.create(delivery=delivery, at=finished or old, milliseconds=1)
+    before = now - 30 * DAY
+    assert WEBHOOK_DELIVERIES.forget(before, 100) == 0, "its attempt is there still"
+    assert WEBHOOK_ATTEMPTS.forget(before, 100) == 2
+    assert WEBHOOK_DELIVERIES.forget(before, 100) == 1
+    assert set(WebhookDelivery.objects.values_list("finished_at", flat=True)) == {now, None}

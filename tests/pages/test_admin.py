@@ -178,7 +178,7 @@ def test_contacts_are_edited_and_shown_by_whom_to_call_first(staff: Client) -> N
         }
         assert staff.post(reverse("admin:comms_contact_add"), data).status_code == 302
     answer = staff.get("/contacts/")
-    assert [group.label for group in answer.context["groups"]] == ["Primary contacts", "Team"]
+    assert [group.label for group in answer.context["page"].groups] == ["Primary contacts", "Team"]
     page = answer.content.decode()
     assert "<b>Zoe" not in page
     assert reverse("admin:comms_contact_changelist") in page
