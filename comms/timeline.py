@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-from comms.models import Delivery, Message
+from comms.models import Component, Delivery, Message
+from comms.states import ComponentState
 from core import events
-from core.actors import SYSTEM
+from core.actors import SYSTEM, Actor
+from core.models import Event
+from incidents.models import Incident
 
 
 def record_message_finished(message: Message, *, sent: int, dead: int, now: dt.datetime) -> None:
@@ -45,4 +48,41 @@ def record_given_up(message: Message, delivery: Delivery, *, now: dt.datetime) -
             "template": message.template,
             "channel": delivery.channel,
         },
+    )
+
+
+def record_on_message(
+    incident: Incident,
+    kind: str,
+    summary: str,
+    *,
+    template: str,
+    actor: Actor,
+    now: dt.datetime,
+    message: int | None = None,
+) -> Event:
+    """Somebody drafted, approved, discarded or wrote a message: `message.drafted` and so on."""
+    return events.record(
+        incident.stream_id,
+        kind=kind,
+        actor=actor,
+        summary=summary,
+        now=now,
+        data={"incident": incident.ref, "message": message, "template": template},
+    )
+
+
+def record_component_changed(
+    component: Component, *, before: str, reason: str, actor: Actor, now: dt.datetime
+) -> None:
+    """A component of the status page changed, on the stream of its service."""
+    service = component.service
+    label = ComponentState(component.state).label
+    events.record(
+        service.stream_id,
+        kind="component.changed",
+        actor=actor,
+        summary=f"Status page: {service.public_name or service.name} is {label.lower()}: {reason}",
+        now=now,
+        data={"service": service.slug, "from": before, "to": component.state},
     )

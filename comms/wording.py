@@ -8,6 +8,7 @@ from typing import Any
 from django.template import TemplateDoesNotExist
 from django.template.loader import get_template, render_to_string
 
+from comms.facts import PublicFacts
 from comms.selectors.content import MessageFacts
 from comms.states import Template
 
@@ -37,7 +38,15 @@ def render(template: Template, facts: MessageFacts) -> Wording:
     return Wording(subject[:300], body, {"short": short[:SHORT_LENGTH]})
 
 
-def _line(template: Template, part: str, facts: MessageFacts) -> str:
+def render_public(template: Template, facts: PublicFacts) -> Wording:
+    """The wording of an external message: its template is given public facts and nothing else."""
+    subject = _line(template, "subject", facts)
+    body = render_to_string(f"comms/messages/{template}.txt", {"facts": facts}).strip() + "\n"
+    short = _line(template, "short", facts) or subject
+    return Wording(subject[:300], body, {"short": short[:SHORT_LENGTH]})
+
+
+def _line(template: Template, part: str, facts: MessageFacts | PublicFacts) -> str:
     """A part of one line; empty where the template has none."""
     try:
         rendered = get_template(f"comms/messages/{template}.{part}.txt").render({"facts": facts})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from comms.channels import email, webhook
+from comms.channels import email, status_page, user_email, webhook
 from comms.facts import Channel, Connection, Outgoing, Sent
 
 Send = Callable[[Outgoing, Any, Any], Sent]
@@ -28,4 +28,6 @@ class Kind:
 CHANNELS: Mapping[str, Kind] = {
     "email": Kind(email.EmailChannel, email.send),
     "webhook": Kind(webhook.WebhookChannel, webhook.send),
+    "status_page": Kind(status_page.StatusPageChannel, status_page.send),
+    "user_email": Kind(user_email.UserEmailChannel, user_email.send),
 }

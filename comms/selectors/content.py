@@ -43,6 +43,7 @@ class MessageFacts:
     root_cause: str = ""
     drill: bool = False
     rollback: RollbackFacts | None = None
+    text: str = ""  # what a person wrote
 
 
 @dataclass(frozen=True)

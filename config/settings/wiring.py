@@ -17,7 +17,15 @@ EVENT_CONSUMERS = (
     (
         "comms.routing",
         "comms.consumers.route_event",
-        ("incident.", "rollback.", "monitor.", "outbox.", "ingest.", "checklist.overdue", "delivery.given_up"),
+        (
+            "incident.",
+            "rollback.",
+            "monitor.",
+            "outbox.",
+            "ingest.",
+            "checklist.overdue",
+            "delivery.given_up",
+        ),
     ),
 )
 
@@ -90,6 +98,8 @@ SWEEPS = (
     ("rollbacks.sweep_unconfirmed", "rollbacks.services.decisions.reconsider_unconfirmed", 5.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
+    ("comms.sweep_subscriptions", "comms.subscriptions.send_confirmations", 5.0),
+    ("comms.sweep_status_page", "comms.publishing.snapshot.write_due_snapshot", 5.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
 
@@ -110,6 +120,8 @@ RETENTION = (
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
     ("processes", "core.retention.PROCESSES", "RETENTION_HEARTBEATS_DAYS"),
     ("tokens", "core.retention.TOKENS", "RETENTION_TOKENS_DAYS"),
+    ("unconfirmed subscriptions", "comms.retention.UNCONFIRMED", "RETENTION_UNCONFIRMED_DAYS"),
+    ("status days", "comms.retention.STATUS_DAYS", "RETENTION_STATUS_DAYS"),
     ("admin log", "core.retention.ADMIN_LOG", "RETENTION_ADMIN_LOG_DAYS"),
 )
 CELERY_BEAT_SCHEDULE = {
@@ -128,6 +140,8 @@ DUE_WORK = (
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
+    ("status_page", "Status page on disk", "comms.selectors.operation.due_status_page", 300.0),
+    ("subscriptions", "Confirmations of subscriptions", "comms.selectors.operation.due_confirmations", 300.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
