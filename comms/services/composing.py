@@ -89,7 +89,6 @@ def preview_message(
     incident: Incident,
     template: str,
     audiences: Sequence[str],
-    actor: Actor,
     now: dt.datetime,
     text: str = "",
     channels: Sequence[str] = (),
