@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
-from comms.models import Contact, Delivery, Message
+from comms.models import Component, Contact, Delivery, Message
 from core.admin import ConfigurationAdmin, ReadOnlyAdmin, ReadOnlyInline
 from incidents.states import AUDIENCES, audience_label
 
@@ -32,6 +35,21 @@ class ContactAdmin(ConfigurationAdmin):
     list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "active")
     list_filter = ("kind", "role", "active")
     search_fields = ("name", "title", "email", "phone")
+
+
+@admin.register(Component)
+class ComponentAdmin(ConfigurationAdmin):
+    """Where it stands on the status page; its state is set on the page Components."""
+
+    list_display = ("service", "group", "position", "description", "state")
+    list_editable = ("group", "position")
+    list_select_related = ("service",)
+    search_fields = ("service__name", "service__public_name", "group")
+    readonly_fields = ("service",)
+    deletable = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # a service with a public name is one
 
 
 class DeliveryInline(ReadOnlyInline):

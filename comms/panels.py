@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from django.urls import reverse
+
+from comms.selectors.public_facts import may_be_public
 from comms.selectors.told import list_told
+from core.access import may
 from core.actors import Actor
 from incidents.models import Incident
 from incidents.panels import Panel
@@ -19,5 +23,7 @@ def who_was_told(actor: Actor, incident: Incident) -> Panel:
         context={
             "messages": list_told(incident),
             "next_update_due_at": incident.next_update_due_at if incident.is_open else None,
+            "compose_url": reverse("comms:compose", args=[incident.ref]) if may(actor, "respond") else None,
+            "for_users": may_be_public(incident),
         },
     )

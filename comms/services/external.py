@@ -105,6 +105,7 @@ def draft_message(
     incident = Incident.objects.visible_to(actor).filter(pk=incident_id).first()
     if incident is None:
         raise NotFound("No such incident.")
+    ensure_components(now=now)
     update = compose_update(incident, template, fields, now=now)
     used = check_channels(channels or default_channels(template))
     label = Template(template).label
@@ -128,7 +129,6 @@ def compose_update(
         raise NotPublic(
             f"{incident.ref} is restricted or a drill: nothing of it shows outside.", state=incident.status
         )
-    ensure_components(now=now)
     components = components_of(incident)
     if not components and not fields.get("components"):
         raise NotPublic(
