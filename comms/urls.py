@@ -11,12 +11,12 @@ urlpatterns = [
     # --- messages
     path("incidents/<slug:ref>/messages/new/", messages.Compose.as_view(), name="compose"),
     path("messages/", messages.messages, name="messages"),
-    path("messages/<int:pk>/", messages.message, name="message"),
-    path("messages/<int:pk>/edit/", messages.EditMessage.as_view(), name="edit_message"),
-    path("messages/<int:pk>/approve/", messages.ApproveMessage.as_view(), name="approve_message"),
-    path("messages/<int:pk>/discard/", messages.DiscardMessage.as_view(), name="discard_message"),
+    path("messages/<int:message>/", messages.message_page, name="message"),
+    path("messages/<int:message>/edit/", messages.EditMessage.as_view(), name="edit_message"),
+    path("messages/<int:message>/approve/", messages.ApproveMessage.as_view(), name="approve_message"),
+    path("messages/<int:message>/discard/", messages.DiscardMessage.as_view(), name="discard_message"),
     path(
-        "messages/<int:pk>/deliveries/<int:delivery>/retry/",
+        "messages/<int:message>/deliveries/<int:delivery>/retry/",
         messages.RetryDelivery.as_view(),
         name="retry_delivery",
     ),

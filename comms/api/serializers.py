@@ -66,7 +66,8 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     class Meta:
         model = Message
         fields = (
-            "id", "template", "visibility", "audiences", "subject", "body", "state", "created_at", "finished_at",
+            "id", "template", "visibility", "audiences", "subject", "body", "state", "created_at",
+            "finished_at",
         )  # fmt: skip
         read_only_fields = fields
 

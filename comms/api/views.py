@@ -93,30 +93,31 @@ class MessageViewSet(ApiViewSet):
     scopes = {"GET": "read", "PATCH": "write", "POST": "write"}
     versioned = True
     stands_still = False
+    lookup_url_kwarg = "message"
     lookup_value_converter = "int"
 
     @extend_schema(responses=shapes.MessageDetailSerializer)
-    def retrieve(self, request: Request, pk: int) -> Response:
+    def retrieve(self, request: Request, message: int) -> Response:
         """What it says, and what became of each delivery."""
-        return _detail(get_message(self.actor, pk), self.actor)
+        return _detail(get_message(self.actor, message), self.actor)
 
     @extend_schema(request=shapes.EditMessageSerializer, responses=shapes.MessageDetailSerializer)
-    def partial_update(self, request: Request, pk: int) -> Response:
+    def partial_update(self, request: Request, message: int) -> Response:
         """Other words for a draft for users."""
-        message = get_message(self.actor, pk)
+        row = get_message(self.actor, message)
         body = self.body(shapes.EditMessageSerializer)
-        with self.unchanged(message):
-            external.edit_message(message_id=message.pk, **body, **self.by())
-        return _detail(message, self.actor)
+        with self.unchanged(row):
+            external.edit_message(message_id=row.pk, **body, **self.by())
+        return _detail(row, self.actor)
 
     @command(takes=EmptySerializer, answers=shapes.MessageDetailSerializer)
-    def approve(self, request: Request, pk: int) -> Response:
+    def approve(self, request: Request, message: int) -> Response:
         """Let a draft for users out, as incident commander and in person; a token never does."""
-        message = get_message(self.actor, pk)
+        row = get_message(self.actor, message)
         self.body(EmptySerializer)
-        with self.unchanged(message):
-            external.approve_message(message_id=message.pk, **self.by())
-        return _detail(message, self.actor)
+        with self.unchanged(row):
+            external.approve_message(message_id=row.pk, **self.by())
+        return _detail(row, self.actor)
 
 
 def _detail(message: Message, actor: Actor, *, status: int = 200) -> Response:

@@ -56,14 +56,14 @@ def messages(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 @reading
-def message(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
+def message_page(request: HttpRequest, actor: Actor, message: int) -> HttpResponse:
     """One message: its words in every channel, who gets it, what became of each delivery."""
-    row = outbox.get_message(actor, pk)
+    row = outbox.get_message(actor, _number(message))
     outside = row.visibility == Visibility.EXTERNAL
     draft = row.state == MessageState.DRAFT
     topics = f"incident:{row.incident.ref}" if row.incident else "now"
     context = {
-        "live": Live(reverse("comms:message", args=[pk]), topics),
+        "live": Live(reverse("comms:message", args=[message]), topics),
         "message": outbox.message_line(row),
         "body": row.body,
         "public": row.public if outside else None,
@@ -72,9 +72,9 @@ def message(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
         "why_not": why_not_allowed(actor, "respond"),
         "is_draft": draft,
         "approved_at": row.approved_at,
-        "edit_url": reverse("comms:edit_message", args=[pk]),
-        "approve_url": reverse("comms:approve_message", args=[pk]),
-        "discard_url": reverse("comms:discard_message", args=[pk]),
+        "edit_url": reverse("comms:edit_message", args=[message]),
+        "approve_url": reverse("comms:approve_message", args=[message]),
+        "discard_url": reverse("comms:discard_message", args=[message]),
     }
     return render_page(request, "comms/message.html", context)
 
@@ -167,7 +167,7 @@ class MessageCommand(CommandView):
     message: Message
 
     def load(self, **kwargs: str) -> None:
-        self.message = outbox.get_message(self.actor, _number(kwargs["pk"]))
+        self.message = outbox.get_message(self.actor, _number(kwargs["message"]))
 
     def back_url(self) -> str:
         return reverse("comms:message", args=[self.message.pk])

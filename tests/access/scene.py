@@ -13,6 +13,7 @@ from django.db import connection, models, transaction
 from django.http import HttpResponse
 from django.test import Client
 
+from comms.models import Component, Contact, Delivery, Message, PublicUpdate
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
@@ -134,6 +135,10 @@ class Scene:
             "ident": TOKEN,
             "checklist": "emergency",
             "item": "assess_severity",
+            "message": subject.monitor.pk,
+            "delivery": subject.monitor.pk,
+            "public_id": f"{subject.monitor.pk:012x}",
+            "token": "none",
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
@@ -304,6 +309,29 @@ def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
     )  # fmt: skip
 
 
+def _drafted(subject: Subject, now: dt.datetime) -> None:
+    """A draft for users with a delivery that was given up, both at the monitor's {pk}, and somebody to tell."""
+    pk, service = subject.monitor.pk, subject.rollback.service
+    Contact.objects.create(name="Nora", email="nora@example.test", audiences=["everyone"])
+    Service.objects.filter(pk=service.pk).update(public_name="Shop")
+    component = Component.objects.create(
+        service=service, public_id=f"{pk:012x}", created_at=now, changed_at=now, counted_until=now
+    )
+    event = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
+    message = Message.objects.create(
+        id=pk, event=event, incident=subject.incident, template="external_update", visibility="external",
+        state="draft", channels=["status_page"], subject="Slow", body="Slow", created_at=now,
+    )  # fmt: skip
+    PublicUpdate.objects.create(
+        message=message, title="Slow", status="investigating", impact="minor", started_at=now,
+        components={component.public_id: "degraded_performance"},
+    )  # fmt: skip
+    Delivery.objects.create(
+        id=pk, message=message, event=event, channel="status_page", lane="status_page",
+        recipient="status_page", state="dead", due_at=now,
+    )  # fmt: skip
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
@@ -318,4 +346,5 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "checklist": _checklist,
     "ticked": _ticked,
     "parked_delivery": _parked_delivery,
+    "drafted": _drafted,
 }

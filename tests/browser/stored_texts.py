@@ -54,6 +54,13 @@ NEVER = {
     "rollbacks.decision": "append-only; its sentences are Firebreak's own",
     "rollbacks.runner": "names of hosts and queues, digests: made by Firebreak's own processes",
     "comms.message.rollback_ref": "made by Firebreak",
+    "comms.component.public_id": "made by Firebreak",
+    "comms.publicincident.public_id": "made by Firebreak",
+    "comms.publicupdate.public_id": "made by Firebreak",
+    "comms.publicupdate.components": "ids and states, made by Firebreak",
+    "comms.publicupdate.changes": "ids and states, made by Firebreak, and public names",
+    "comms.subscriber": "an address is shown nowhere, a key is made by Firebreak",
+    "comms.statussnapshot": "errors of the disk, shown nowhere",
 }
 MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host", "fingerprint")
 SEPARATOR = " · "
