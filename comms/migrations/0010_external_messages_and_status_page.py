@@ -1,13 +1,14 @@
 """Messages for users with their gate, the status page, its subscribers."""
 
-import comms.models.status
-import core.models.history
 import django.db.models.deletion
 import django.db.models.functions.text
 import pghistory.utils
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.db import migrations, models
+
+import comms.models.status
+import core.models.history
 
 
 class Migration(migrations.Migration):
