@@ -6,8 +6,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
-from comms.models import Contact, Delivery, Message
+from comms.models import Component, Contact, Delivery, Message
 from comms.models.contacts import time_zones
 from comms.rules.contact_sheets import COLUMNS
 from comms.states import Means
@@ -59,6 +60,21 @@ class ContactAdmin(ConfigurationAdmin):
     list_display = ("name", "kind", "title", "role", "audiences", "email", "phone", "time_zone", "active")
     list_filter = ("kind", "role", "active")
     search_fields = ("name", "title", "email", "phone", "chat")
+
+
+@admin.register(Component)
+class ComponentAdmin(ConfigurationAdmin):
+    """Where it stands on the status page; its state is set on the page Components."""
+
+    list_display = ("service", "group", "position", "description", "state")
+    list_editable = ("group", "position")
+    list_select_related = ("service",)
+    search_fields = ("service__name", "service__public_name", "group")
+    readonly_fields = ("service",)
+    deletable = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # a service with a public name is one
 
 
 class DeliveryInline(ReadOnlyInline):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -34,6 +35,26 @@ class Outgoing:
     short: str = ""
     link: str = ""
     link_label: str = ""
+    unsubscribe: str = ""  # where a subscriber ends the subscription, theirs alone
+
+
+@dataclass(frozen=True)
+class PublicFacts:
+    """All that an external template may print: words that were written for outside, and public names.
+
+    `comms.selectors.public_facts` alone makes it, from public fields alone.
+    """
+
+    title: str
+    status_label: str
+    impact: str
+    update: str
+    root_cause: str
+    expected_duration: str
+    components: tuple[str, ...]
+    started_at: dt.datetime
+    resolved_at: dt.datetime | None
+    status_url: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,11 @@ class Channel(Section):
     kind: str
     means: ClassVar[Means | None] = None
     """Which address of a contact gets a delivery of its own; None: the channel is a place and gets one."""
+
+    @property
+    def outside(self) -> bool:
+        """Whether the public reads it: such a channel takes external messages alone."""
+        return False
 
 
 class Connection(Section):

@@ -1,7 +1,7 @@
 """Templates of the playbook's own: `templates/<message>.<part>` of its folder stands for the shipped one.
 
-They are Django's template language without any library, and receive the frozen facts of
-comms.selectors.content alone. Each is tried with facts of every kind when the playbook is loaded.
+They are Django's template language without any library, and receive frozen facts alone: those of
+comms.selectors.content, or for users those of comms.facts.PublicFacts. Each is tried with facts of every kind when the playbook is loaded.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 from django.template import Context, Engine, TemplateDoesNotExist, TemplateSyntaxError
 
+from comms.facts import PublicFacts
 from comms.selectors.content import MessageFacts, RollbackFacts
-from comms.states import Template
+from comms.states import EXTERNAL_TEMPLATES, Template
 from core.playbook.loader import Location, Playbook
 
 # The subject, the text, SMS and calls; the mail's HTML part and the text for Slack where they shall differ.
@@ -47,7 +48,8 @@ def check(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
             )
             continue
         try:
-            said = render(name, source, sample_facts(), strict=True)
+            outside = name.split(".", 1)[0] in EXTERNAL_TEMPLATES
+            said = render(name, source, sample_public_facts() if outside else sample_facts(), strict=True)
         except (TemplateSyntaxError, TemplateDoesNotExist) as error:
             where: Mapping[str, Any] = getattr(error, "template_debug", {})
             yield file, (int(where.get("line", 1)),), str(error)
@@ -103,3 +105,20 @@ def sample_facts(**changed: Any) -> MessageFacts:
         ),
     }
     return MessageFacts(**{**given, **changed})
+
+
+def sample_public_facts() -> PublicFacts:
+    """Facts for users with something in every field."""
+    at = dt.datetime(2026, 11, 20, 10, 15, tzinfo=dt.UTC)
+    return PublicFacts(
+        title="Paying fails for some customers",
+        status_label="Monitoring",
+        impact="One order in three could not be paid.",
+        update="We went back to the version before and are watching it.",
+        root_cause="A setting of the new version.",
+        expected_duration="30 minutes",
+        components=("Shop", "Payments"),
+        started_at=at,
+        resolved_at=at + dt.timedelta(minutes=35),
+        status_url="https://status.example.test/",
+    )

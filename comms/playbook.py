@@ -9,7 +9,7 @@ from pydantic import Field, RootModel, StringConstraints, model_validator
 
 from comms.channels import CHANNELS
 from comms.facts import Channel, Connection
-from comms.states import Means, Template
+from comms.states import EXTERNAL_TEMPLATES, Means, Template, Visibility
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, PositiveSeconds, Section, Text, told_apart_by_kind
 from incidents.playbook import Audience
@@ -41,8 +41,13 @@ class Route(Section):
         " `security_level` and `drill` of its incident. Every one given must match.",
     )
     template: Template = Field(description="Which message.")
+    visibility: Visibility = Field(
+        default=Visibility.INTERNAL,
+        description="`external` drafts a message for users: it is told public facts only, names no"
+        " audience, and leaves by its channels once the incident commander has approved it.",
+    )
     audiences: tuple[Audience | Literal["severity", "role_holders", "addressed"], ...] = Field(
-        min_length=1,
+        default=(),
         description="To whom: contacts of these audiences. `severity` stands for the audiences of the"
         " incident's severity, `role_holders` for who holds a role on the incident,"
         " `addressed` for whom the event itself names, as an escalation does.",
@@ -61,6 +66,14 @@ class Route(Section):
     def _reaches_somebody(self) -> Route:
         if not self.channels and not self.page:
             raise ValueError("name channels, or page: true")
+        external = self.visibility is Visibility.EXTERNAL
+        if external != (self.template in EXTERNAL_TEMPLATES):
+            wanted = "external" if self.template in EXTERNAL_TEMPLATES else "internal"
+            raise ValueError(f"the template {self.template} is {wanted}: say visibility: {wanted}")
+        if external and (self.audiences or self.page):
+            raise ValueError("an external message has no audiences and pages nobody")
+        if not external and not self.audiences:
+            raise ValueError("name audiences")
         return self
 
 
@@ -154,7 +167,12 @@ def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
             yield "channels.yaml", (key, "connection"), f"another kind of channel has the connection {name}"
     for index, route in enumerate(playbook["routing"].routes):
         for place, key in enumerate(route.channels):
+            where = ("routes", index, "channels", place)
             if key not in channels:
-                yield "routing.yaml", ("routes", index, "channels", place), f"no channel {key}"
+                yield "routing.yaml", where, f"no channel {key}"
+            elif channels[key].outside and route.visibility is not Visibility.EXTERNAL:
+                yield "routing.yaml", where, f"{key} is read by the public: only external messages go there"
+            elif channels[key].means and route.visibility is Visibility.EXTERNAL:
+                yield "routing.yaml", where, f"{key} reaches contacts: an external message goes to users"
         if route.page and not any(channel.means for channel in channels.values()):
             yield "routing.yaml", ("routes", index, "page"), "no channel of channels.yaml reaches a person"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from core.retention import Old
 
+UNCONFIRMED = Old("comms_subscriber", "asked_at", only="confirmed_at IS NULL")
+STATUS_DAYS = Old("comms_componentday", "day")
 # What came of webhooks, once it was sent or given up; the attempts first, which the deliveries wait for.
 WEBHOOK_ATTEMPTS = Old("comms_webhookattempt", "at")
 WEBHOOK_DELIVERIES = Old(

@@ -101,6 +101,10 @@ class Template(models.TextChoices):
     INCIDENT_RESOLVED = "incident_resolved", "Resolved"
     CHECK_FAILED = "check_failed", "Check failed"
     ALARM = "alarm", "Alarm of Firebreak itself"
+    NOTE = "note", "Message"
+    MAINTENANCE = "maintenance", "Maintenance"
+    EXTERNAL_UPDATE = "external_update", "Update for users"
+    ISSUE_RESOLVED = "issue_resolved", "Issue resolved"
 
 
 # These ask each recipient to do something: they carry a link, theirs alone where it acknowledges.
@@ -111,3 +115,38 @@ ASKING = (
     Template.ESCALATION,
     Template.UPDATE_OVERDUE,
 )
+
+
+# They get public facts only, and wait for an approval. Every other template is for inside.
+EXTERNAL_TEMPLATES = (Template.MAINTENANCE, Template.EXTERNAL_UPDATE, Template.ISSUE_RESOLVED)
+# What a person may write from by hand, beside those.
+INTERNAL_BY_HAND = (Template.NOTE, Template.INCIDENT_ALERT)
+PUBLIC = "public"  # the audience of an external message: whoever reads the status page or subscribed
+
+
+class ComponentState(models.TextChoices):
+    """How a part of the service is, as the status page says it. The words are Statuspage's."""
+
+    OPERATIONAL = "operational", "Operational"
+    DEGRADED_PERFORMANCE = "degraded_performance", "Degraded performance"
+    PARTIAL_OUTAGE = "partial_outage", "Partial outage"
+    MAJOR_OUTAGE = "major_outage", "Major outage"
+    UNDER_MAINTENANCE = "under_maintenance", "Under maintenance"
+
+
+class PublicStatus(models.TextChoices):
+    """How far an incident is, as the status page says it. The words are Statuspage's."""
+
+    INVESTIGATING = "investigating", "Investigating"
+    IDENTIFIED = "identified", "Identified"
+    MONITORING = "monitoring", "Monitoring"
+    RESOLVED = "resolved", "Resolved"
+
+
+class PublicImpact(models.TextChoices):
+    """How bad an incident is for users. The words are Statuspage's."""
+
+    NONE = "none", "None"
+    MINOR = "minor", "Minor"
+    MAJOR = "major", "Major"
+    CRITICAL = "critical", "Critical"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from comms.models import Delivery, Message
-from comms.states import PAGED, UPDATE_OVERDUE, ClockKind
+from comms.models import Component, Delivery, Message
+from comms.states import PAGED, UPDATE_OVERDUE, ClockKind, ComponentState
 from core import events
 from core.actors import SYSTEM, Actor
 from core.models import Event, Stream
@@ -118,4 +118,41 @@ def record_daily_limit(
         + (": people are reached in other ways until midnight UTC" if reached else ""),
         now=now,
         data={"channel": channel, "limit": limit},
+    )
+
+
+def record_on_message(
+    incident: Incident,
+    kind: str,
+    summary: str,
+    *,
+    template: str,
+    actor: Actor,
+    now: dt.datetime,
+    message: int | None = None,
+) -> Event:
+    """Somebody drafted, approved, discarded or wrote a message: `message.drafted` and so on."""
+    return events.record(
+        incident.stream_id,
+        kind=kind,
+        actor=actor,
+        summary=summary,
+        now=now,
+        data={"incident": incident.ref, "message": message, "template": template},
+    )
+
+
+def record_component_changed(
+    component: Component, *, before: str, reason: str, actor: Actor, now: dt.datetime
+) -> None:
+    """A component of the status page changed, on the stream of its service."""
+    service = component.service
+    label = ComponentState(component.state).label
+    events.record(
+        service.stream_id,
+        kind="component.changed",
+        actor=actor,
+        summary=f"Status page: {service.public_name or service.name} is {label.lower()}: {reason}",
+        now=now,
+        data={"service": service.slug, "from": before, "to": component.state},
     )

@@ -9,6 +9,7 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import get_template
 
 from comms import overrides
+from comms.facts import PublicFacts
 from comms.rules.forms import as_blocks
 from comms.selectors.content import MessageFacts
 from comms.states import Template
@@ -48,12 +49,20 @@ def render(template: Template, facts: MessageFacts) -> Wording:
     return Wording(subject[:300], body, forms)
 
 
-def _line(template: Template, part: str, facts: MessageFacts) -> str:
+def render_public(template: Template, facts: PublicFacts) -> Wording:
+    """The wording of an external message: its template is given public facts and nothing else."""
+    subject = _line(template, "subject.txt", facts)
+    body = _text(template, "txt", facts).strip() + "\n"
+    short = _line(template, "short.txt", facts) or subject
+    return Wording(subject[:300], body, {"short": short[:SHORT_LENGTH]})
+
+
+def _line(template: Template, part: str, facts: MessageFacts | PublicFacts) -> str:
     """A part of one line."""
     return " ".join(_text(template, part, facts).split())
 
 
-def _text(template: Template, part: str, facts: MessageFacts) -> str:
+def _text(template: Template, part: str, facts: MessageFacts | PublicFacts) -> str:
     """A part of the template; empty where there is none."""
     name = f"{template}.{part}"
     own = get_playbook().templates.get(name)

@@ -11,6 +11,7 @@ router.register("channels", views.ChannelViewSet, "channel")
 router.register("incidents/<str:ref>/messages", views.IncidentMessageViewSet, "incident-message")
 router.register("webhooks", webhook_views.WebhookViewSet, "webhook")
 router.register("webhooks/<int:pk>/deliveries", webhook_views.WebhookDeliveryViewSet, "webhook-delivery")
+router.register("messages", views.MessageViewSet, "message")
 
 urlpatterns = [
     path("contacts.csv", views.ContactSheetViewSet.as_view({"get": "give_out"}), name="contact-sheet"),

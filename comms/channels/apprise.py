@@ -68,6 +68,13 @@ class AppriseChannel(Channel):
 
     kind: Literal["apprise"] = Field(description="Social media, a support portal and the like, by Apprise.")
     connection: Key = Field(description="The name of the connection that has the address.")
+    public: bool = Field(
+        default=False, description="Whether the public reads it: then it takes external messages alone."
+    )
+
+    @property
+    def outside(self) -> bool:
+        return self.public
 
 
 def send(message: Outgoing, channel: AppriseChannel, connection: AppriseConnection) -> Sent:

@@ -35,6 +35,11 @@ def send(message: Outgoing, channel: EmailChannel, connection: None) -> Sent:
     )
     if message.html:
         mail.attach_alternative(message.html, "text/html")
+    return deliver(mail)
+
+
+def deliver(mail: EmailMultiAlternatives) -> Sent:
+    """Give one mail to the server of EMAIL_URL, or to a file; raises NotSent."""
     # Whoever runs this process has named the server, so that it may be a private one, and no other.
     hosts = [(settings.EMAIL_HOST, settings.EMAIL_PORT)]
     with guarded(deadline_seconds=DEADLINE_SECONDS, hosts=hosts, trusted=True) as guard:
@@ -49,4 +54,4 @@ def send(message: Outgoing, channel: EmailChannel, connection: None) -> Sent:
             raise NotSent(f"SMTP {error.smtp_code}", retry=error.smtp_code < 500) from error
         except (OSError, smtplib.SMTPException) as error:
             raise NotSent(guard.why(error)) from error
-    return Sent(receipt=f"<{message.key}@firebreak>")
+    return Sent(receipt=mail.extra_headers["Message-ID"])

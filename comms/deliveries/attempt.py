@@ -22,6 +22,7 @@ from comms.rules.retries import next_wait
 from comms.rules.routing import is_stale
 from comms.selectors.connections import open_connection
 from comms.selectors.escalation import escalation, last_active_at
+from comms.selectors.subscribers import USER_EMAIL, mail_of, unsubscribe_url
 from comms.states import ASKING, PAGED, DeliveryState, Template, Visibility
 from core.clock import utcnow
 from core.events import rfc3339
@@ -63,13 +64,17 @@ def _attempt(delivery: Delivery) -> None:
         raise NotSent(f"the playbook has no channel {delivery.channel} any more", retry=False)
     if delivery.claims > MOST_CLAIMS:
         raise NotSent("whoever sends it dies", retry=False)
+    recipient = mail_of(delivery.recipient) if channel.kind == USER_EMAIL else delivery.recipient
+    if recipient is None:
+        supersede(delivery, "unsubscribed")
+        return
     if (free_at := _free_at(delivery, channel)) is not None:
         put_back(delivery, free_at, "held back: no more calls and messages to this number for a while")
         return
     delivery.attempts += 1
     refuse_over_limit(delivery, channel)
     others = _others(delivery, channel)
-    sent = hand_over(_outgoing(delivery, others), channel)
+    sent = hand_over(_outgoing(delivery, others, recipient), channel)
     mark_sent(delivery, sent, bundle=others)
     sound_alarm(delivery, channel)
 
@@ -139,8 +144,9 @@ def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
 # --- what is said -----------------------------------------------------------------------------------
 
 
-def _outgoing(delivery: Delivery, others: list[Delivery]) -> Outgoing:
+def _outgoing(delivery: Delivery, others: list[Delivery], recipient: str) -> Outgoing:
     message, event = delivery.message, delivery.event
+    inside = message.visibility == Visibility.INTERNAL  # the public learns no reference and no summary
     forms: dict[str, Any] = message.forms
     link, label = _link(delivery)
     action = (label, link) if link else None
@@ -150,7 +156,7 @@ def _outgoing(delivery: Delivery, others: list[Delivery]) -> Outgoing:
         short = bundled([one.message.forms.get("short") or one.message.subject for one in newest_first])
     return Outgoing(
         key=f"msg_{delivery.pk}_{event.hash[:16]}",
-        recipient=delivery.recipient,
+        recipient=recipient,
         subject=message.subject,
         body=message.body,
         html=forms.get("html") or as_html(message.body, action=action),
@@ -160,9 +166,10 @@ def _outgoing(delivery: Delivery, others: list[Delivery]) -> Outgoing:
         link_label=label,
         event_kind=event.kind,
         occurred_at=rfc3339(event.occurred_at),
-        incident=message.incident.ref if message.incident else "",
+        incident=message.incident.ref if inside and message.incident else "",
         rollback=message.rollback_ref,
-        summary=event.summary,
+        summary=event.summary if inside else message.subject,
+        unsubscribe=unsubscribe_url(delivery.recipient) if delivery.lane == USER_EMAIL else "",
     )
 
 

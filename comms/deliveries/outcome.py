@@ -15,6 +15,7 @@ from comms.rules.reach import next_way
 from comms.rules.retries import FALL_THROUGH_ATTEMPTS
 from comms.selectors.connections import list_ways
 from comms.selectors.recipients import person_of
+from comms.selectors.subscribers import USER_EMAIL
 from comms.services.messages import delivery_to
 from comms.states import DUE_STATES, DeliveryState, MessageState, Template
 from comms.timeline import record_given_up, record_message_finished
@@ -62,7 +63,9 @@ def mark_dead(delivery: Delivery, why: str) -> None:
         first = not message.deliveries.filter(state=DeliveryState.DEAD).exists()
         taken = _take_next_way(delivery)
         _settle(delivery, DeliveryState.DEAD, last_error=why)
-        if first and not taken and message.template != Template.ALARM:
+        # A subscriber's address that does not exist calls nobody: /messages/ shows it.
+        heard = message.template != Template.ALARM and delivery.lane != USER_EMAIL
+        if first and not taken and heard:
             record_given_up(message, delivery, now=utcnow())
 
 

@@ -12,7 +12,7 @@ import core.models.history
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("comms", "0008_indexes_of_lanes"),
+        ("comms", "0010_external_messages_and_status_page"),
         ("core", "0009_history_of_second_factors"),
     ]
 

@@ -11,7 +11,7 @@ import core.models.history
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("comms", "0008_indexes_of_lanes"),
+        ("comms", "0011_webhooks"),
         ("core", "0009_history_of_second_factors"),
     ]
 

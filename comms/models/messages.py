@@ -35,7 +35,9 @@ class Message(models.Model):
     body = models.TextField()
     forms = models.JSONField(default=dict, db_default={})
     state = models.CharField(max_length=12, choices=MessageState.choices, default=MessageState.QUEUED)
+    version = models.PositiveIntegerField(default=1, db_default=1)
     created_at = models.DateTimeField()
+    drafted_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     approved_at = models.DateTimeField(null=True)
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

@@ -135,5 +135,7 @@ def is_stale(
         return True
     if template == Template.RESPONSE_OVERDUE:
         return acknowledged or not incident_open
-    while_open = (Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE, Template.ESCALATION)
+    while_open = (
+        Template.INCIDENT_ALERT, Template.ROLLBACK_NOTICE, Template.ESCALATION, Template.MAINTENANCE,
+    )  # fmt: skip
     return template in while_open and not incident_open

@@ -48,6 +48,7 @@ class MessageFacts:
     drill: bool = False
     bridge: str = ""
     rollback: RollbackFacts | None = None
+    text: str = ""  # what a person wrote
 
 
 @dataclass(frozen=True)

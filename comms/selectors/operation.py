@@ -21,6 +21,25 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - max(due_at))::float
   FROM comms_delivery WHERE state = %s AND due_at > clock_timestamp() - make_interval(secs => %s)
 """
 
+_DUE_STATUS_PAGE = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM comms_statussnapshot WHERE due_at <= clock_timestamp()
+"""
+_DUE_CONFIRMATIONS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(mail_due_at))::float
+  FROM comms_subscriber WHERE mail_due_at <= clock_timestamp()
+"""
+
+
+def due_status_page() -> DueWork:
+    """The snapshot of the status page, when it is not what it should be."""
+    return due_from(_DUE_STATUS_PAGE, [])
+
+
+def due_confirmations() -> DueWork:
+    """Links that confirm a subscription and have not left."""
+    return due_from(_DUE_CONFIRMATIONS, [])
+
 
 def due_deliveries() -> DueWork:
     """Messages that should be on their way."""

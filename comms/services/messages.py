@@ -15,7 +15,8 @@ from comms.rules.routing import Planned, plan, recipients
 from comms.selectors.connections import list_ways
 from comms.selectors.content import MessageFacts, facts_for
 from comms.selectors.recipients import people_of
-from comms.states import PAGED, UPDATE_OVERDUE, MessageState
+from comms.services.external import draft_by_rule
+from comms.states import EXTERNAL_TEMPLATES, PAGED, UPDATE_OVERDUE, MessageState
 from comms.wording import render
 from core import hints
 from core.models import Event
@@ -51,7 +52,12 @@ def queue_messages(*, event: Event, now: dt.datetime) -> list[Message]:
         .first()
     )
     facts = facts_for(event, incident, rollback)
-    queued = [_queue(one, event, incident, rollback, facts, now) for one in planned]
+    queued = [
+        draft_by_rule(one.template, one.channels, event=event, incident=incident, now=now)
+        if one.template in EXTERNAL_TEMPLATES
+        else _queue(one, event, incident, rollback, facts, now)
+        for one in planned
+    ]
     hints.wake("comms.sweep_deliveries")
     return [message for message in queued if message is not None]
 
@@ -91,35 +97,38 @@ def _queue(
         forms=wording.forms,
         created_at=now,
     )
-    if not _deliver(message, planned, incident, now):
+    if not deliver(message, planned, incident, now):
         message.state, message.finished_at = MessageState.FAILED, now
         message.save(update_fields=["state", "finished_at"])
     return message
 
 
-def _deliver(message: Message, planned: Planned, incident: Incident | None, now: dt.datetime) -> bool:
+def deliver(message: Message, planned: Planned, incident: Incident | None, now: dt.datetime) -> bool:
     """Store the deliveries of a message; returns whether it has any."""
-    routing = cast(Routing, get_playbook()["routing"])
-    channels = cast(Channels, get_playbook()["channels"]).root
-    chosen = recipients(
-        planned.groups,
-        places=[key for key, channel in channels.items() if channel.means is None],
-        people=people_of(
-            planned.audiences,
-            incident,
-            now=now,
-            only_participants=incident is not None and incident.drill and message.event.kind in OF_THE_LADDER,
-        ),
-        ways=list_ways(),
-        usual=routing.reach,
-    )
     held_back = incident is not None and not _is_pressing(incident)
+    rehearsed = incident is not None and incident.drill and message.event.kind in OF_THE_LADDER
+    chosen = recipients_for(planned, incident, now=now, only_participants=rehearsed)
     deliveries = [
         delivery_to(recipient, message=message, urgent=urgent, held_back=held_back, now=now)
         for recipient, urgent in chosen.items()
     ]
     Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
     return bool(deliveries)
+
+
+def recipients_for(
+    planned: Planned, incident: Incident | None, *, now: dt.datetime, only_participants: bool = False
+) -> dict[Recipient, bool]:
+    """Who would get it, and whether as a page."""
+    routing = cast(Routing, get_playbook()["routing"])
+    channels = cast(Channels, get_playbook()["channels"]).root
+    return recipients(
+        planned.groups,
+        places=[key for key, channel in channels.items() if channel.means is None],
+        people=people_of(planned.audiences, incident, now=now, only_participants=only_participants),
+        ways=list_ways(),
+        usual=routing.reach,
+    )
 
 
 def delivery_to(

@@ -61,5 +61,6 @@ API_RATES = {
     "write": env.int("API_RATE_WRITE", default=3_000),  # everything else, likewise
     "ingest": env.int("API_RATE_INGEST", default=60_000),  # deliveries of alerts, for each token
     "anonymous": env.int("API_RATE_ANONYMOUS", default=120),  # without credentials, for each address
+    "subscribe": env.int("API_RATE_SUBSCRIBE", default=10),  # subscriptions asked for, for each address
     "refused": env.int("API_RATE_REFUSED", default=30),  # wrong tokens, for each address
 }

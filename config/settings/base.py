@@ -22,6 +22,8 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 PLAYBOOK_DIR = Path(env.str("PLAYBOOK_DIR", default=str(BASE_DIR / "playbook"))).resolve()
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+# Where the public reads the status page: a host of its own that serves the snapshot, or this installation.
+STATUS_PAGE_URL = env.str("STATUS_PAGE_URL", default=f"{PUBLIC_URL}/status/").rstrip("/") + "/"
 # Which queues' rollbacks this process runs (a procedure names its queue); empty: of none.
 RUNNER_QUEUES = env.list("RUNNER_QUEUES", default=["default"])
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())

@@ -27,6 +27,10 @@ RETENTION_SESSIONS_DAYS = env.int("RETENTION_SESSIONS_DAYS", default=1)  # after
 RETENTION_CACHE_DAYS = env.int("RETENTION_CACHE_DAYS", default=1)  # after an entry ended
 RETENTION_HEARTBEATS_DAYS = env.int("RETENTION_HEARTBEATS_DAYS", default=7)  # of hosts that are gone
 RETENTION_TOKENS_DAYS = env.int("RETENTION_TOKENS_DAYS", default=365)  # after a token expired
+RETENTION_UNCONFIRMED_DAYS = env.int(
+    "RETENTION_UNCONFIRMED_DAYS", default=3
+)  # subscriptions nobody confirmed
+RETENTION_STATUS_DAYS = env.int("RETENTION_STATUS_DAYS", default=400)  # of components, for the status page
 RETENTION_ADMIN_LOG_DAYS = env.int("RETENTION_ADMIN_LOG_DAYS", default=365)  # the history keeps the same
 
 # --- backups --------------------------------------------------------------------------------------

@@ -122,6 +122,8 @@ SWEEPS = (
     ("comms.sweep_escalations", "comms.services.escalation.climb_ladders", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
     ("comms.sweep_webhooks", "comms.deliveries.webhooks.send_due_webhooks", 3.0),
+    ("comms.sweep_subscriptions", "comms.subscriptions.send_confirmations", 5.0),
+    ("comms.sweep_status_page", "comms.publishing.snapshot.write_due_snapshot", 5.0),
     ("core.sweep_retention", "core.retention.forget_old", 600.0),
 )
 
@@ -144,6 +146,8 @@ RETENTION = (
     ("heartbeats", "core.retention.HEARTBEATS", "RETENTION_HEARTBEATS_DAYS"),
     ("processes", "core.retention.PROCESSES", "RETENTION_HEARTBEATS_DAYS"),
     ("tokens", "core.retention.TOKENS", "RETENTION_TOKENS_DAYS"),
+    ("unconfirmed subscriptions", "comms.retention.UNCONFIRMED", "RETENTION_UNCONFIRMED_DAYS"),
+    ("status days", "comms.retention.STATUS_DAYS", "RETENTION_STATUS_DAYS"),
     ("admin log", "core.retention.ADMIN_LOG", "RETENTION_ADMIN_LOG_DAYS"),
 )
 CELERY_BEAT_SCHEDULE = {
@@ -164,6 +168,8 @@ DUE_WORK = (
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
     ("escalations", "Pages when nobody answers", "comms.selectors.operation.due_escalations", 120.0),
     ("webhooks", "Webhooks", "comms.selectors.webhooks.due_webhooks", 600.0),
+    ("status_page", "Status page on disk", "comms.selectors.operation.due_status_page", 300.0),
+    ("subscriptions", "Confirmations of subscriptions", "comms.selectors.operation.due_confirmations", 300.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.

@@ -14,7 +14,15 @@ from django.http import HttpResponse
 from django.test import Client
 
 from comms.links import Link, token_for
-from comms.models import Contact, WebhookDelivery, WebhookEndpoint
+from comms.models import (
+    Component,
+    Contact,
+    Delivery,
+    Message,
+    PublicUpdate,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
@@ -137,7 +145,9 @@ class Scene:
             "token": self.link(subject.incident),
             "checklist": "emergency",
             "item": "assess_severity",
+            "message": subject.monitor.pk,
             "delivery": 1,
+            "public_id": f"{subject.monitor.pk:012x}",
             **case.values,
         }
         return case.path.format(**values) + str(values.get("query", ""))
@@ -334,6 +344,29 @@ def _webhook(subject: Subject, now: dt.datetime) -> None:
     _advance(WebhookDelivery, 1)
 
 
+def _drafted(subject: Subject, now: dt.datetime) -> None:
+    """A draft for users at the monitor's {pk} with a delivery 1 that was given up, and somebody to tell."""
+    pk, service = subject.monitor.pk, subject.rollback.service
+    Contact.objects.create(name="Nora", email="nora@example.test", audiences=["everyone"])
+    Service.objects.filter(pk=service.pk).update(public_name="Shop")
+    component = Component.objects.create(
+        service=service, public_id=f"{pk:012x}", created_at=now, changed_at=now, counted_until=now
+    )
+    event = Event.objects.filter(stream=subject.incident.stream).earliest("seq")
+    message = Message.objects.create(
+        id=pk, event=event, incident=subject.incident, template="external_update", visibility="external",
+        state="draft", channels=["status_page"], subject="Slow", body="Slow", created_at=now,
+    )  # fmt: skip
+    PublicUpdate.objects.create(
+        message=message, title="Slow", status="investigating", impact="minor", started_at=now,
+        components={component.public_id: "degraded_performance"},
+    )  # fmt: skip
+    Delivery.objects.create(
+        id=1, message=message, event=event, channel="status_page", lane="status_page",
+        recipient="status_page", state="dead", due_at=now,
+    )  # fmt: skip
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
@@ -350,4 +383,5 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "parked_delivery": _parked_delivery,
     "webhook": _webhook,
     "contact": _contact,
+    "drafted": _drafted,
 }

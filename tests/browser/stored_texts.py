@@ -58,6 +58,13 @@ NEVER = {
     "comms.escalationclock.ladder": "a key of the playbook",
     "comms.webhookendpoint.secret": "sealed",
     "comms.webhookendpoint.old_secret": "sealed",
+    "comms.component.public_id": "made by Firebreak",
+    "comms.publicincident.public_id": "made by Firebreak",
+    "comms.publicupdate.public_id": "made by Firebreak",
+    "comms.publicupdate.components": "ids and states, made by Firebreak",
+    "comms.publicupdate.changes": "ids and states, made by Firebreak, and public names",
+    "comms.subscriber": "an address is shown nowhere, a key is made by Firebreak",
+    "comms.statussnapshot": "errors of the disk, shown nowhere",
 }
 MUST_DIFFER = ("recipient", "email", "version", "from_version", "target_version", "host", "fingerprint")
 SEPARATOR = " · "

@@ -1,4 +1,4 @@
-"""What a channel sent today and what went wrong last; built while messages are sent."""
+"""What a channel sent and what went wrong last, also by contact; built while messages are sent."""
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
@@ -24,6 +24,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("state__in", ("retrying", "dead"))),
                 fields=["channel", "due_at"],
                 name="deliveries_that_failed",
+            ),
+        ),
+        AddIndexConcurrently(
+            model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("state__in", ("sent", "dead"))),
+                fields=["contact", "-id"],
+                name="deliveries_of_a_contact",
             ),
         ),
     ]

@@ -1,0 +1,1 @@
+"""The status page as files: HTML, Statuspage's JSON and Atom, on disk and by Django."""
