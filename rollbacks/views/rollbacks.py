@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django import forms
 from django.urls import reverse
 
 from core.clock import utcnow
@@ -313,7 +314,7 @@ class StepCommand(RollbackCommand):
     """A decision about a step that a machine could not settle."""
 
     decides = True
-    form_class = ReasonForm
+    form_class: type[forms.Form] = ReasonForm
     position: int
 
     def load(self, **kwargs: Any) -> None:
