@@ -106,5 +106,4 @@ def _message(key: str, recipient: str, actor: Actor, now: dt.datetime) -> Outgoi
         occurred_at=rfc3339(now),
         incident="",
         rollback="",
-        summary=subject,
     )
