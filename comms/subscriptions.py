@@ -72,6 +72,7 @@ def _send(row: Subscriber, now: dt.datetime) -> None:
         "If it was not you, do nothing: you will not hear from us again.\n"
     )
     CHANNELS[USER_EMAIL].send(
+        Outgoing(
             key=f"subscription_{row.key}_{int(row.asked_at.timestamp())}",
             recipient=row.email,
             subject="Confirm your subscription to our status page",
@@ -81,7 +82,6 @@ def _send(row: Subscriber, now: dt.datetime) -> None:
             occurred_at=rfc3339(now),
             incident="",
             rollback="",
-            summary="",
         ),
         channel,
         None,
