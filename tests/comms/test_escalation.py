@@ -17,8 +17,9 @@ from django.db import connection, transaction
 
 from comms.deliveries import send_due_deliveries
 from comms.models import Contact, Delivery, EscalationClock, Message
-from comms.selectors.escalation import next_page
+from comms.selectors.escalation import ladder_of, next_page
 from comms.services.escalation import climb_ladders
+from comms.states import ClockKind
 from core.actors import SYSTEM, Actor
 from core.clock import utcnow
 from core.models import Event
@@ -466,3 +467,25 @@ def test_what_is_due_costs_no_more_with_more_incidents(day: Day, django_assert_m
     deliver_pending(now=day.now)
     with django_assert_max_num_queries(8):
         climb_ladders(now=day.at(1))
+
+
+def test_an_incident_that_cannot_be_looked_at_keeps_nobody_else_from_being_paged(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = declare(day), declare(day)
+
+    def ladder(incident: Incident, kind: ClockKind) -> Any:
+        if incident.pk == broken.pk:
+            raise KeyError(incident.severity)
+        return ladder_of(incident, kind)
+
+    day.run(until=10)
+    monkeypatch.setattr("comms.services.escalation.ladder_of", ladder)
+    day.run(until=17)
+    assert day.events(broken).count("incident.paged") == 0
+    assert day.events(other).count("incident.paged") == 1
+    overdue = EscalationClock.objects.filter(kind=ClockKind.RESPONSE, due_at__lte=day.now)
+    assert [clock.incident_id for clock in overdue] == [broken.pk], "it stays overdue, which is shown"
+    monkeypatch.undo()
+    day.run(until=18)
+    assert day.events(broken).count("incident.paged") == 1
