@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -95,10 +95,11 @@ def states() -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("updates", "team", "kills", "threads"), [(3, 3, 2, 1), long(24, 12, 14, 1), long(24, 12, 14, 4)]
+    ("updates", "team", "kills", "threads", "claim"),
+    [(3, 3, 1, 1, "3"), long(24, 12, 14, 1, "8"), long(24, 12, 14, 4, "8")],
 )
 def test_a_sender_killed_between_sending_and_marking_again_and_again(
-    updates: int, team: int, kills: int, threads: int, outside: Outside, commander: Actor
+    updates: int, team: int, kills: int, threads: int, claim: str, outside: Outside, commander: Actor
 ) -> None:
     """Each time by the receiver, who has it: another sender follows, and nobody reads it twice but for that."""
     make_team(team)
@@ -115,7 +116,7 @@ def test_a_sender_killed_between_sending_and_marking_again_and_again(
     outside.mail.answer = answer
     incident = declare()
     post(incident, commander, *range(1, updates + 1))
-    with Crew(outside, 2, FAULTS_THREADS=str(threads)) as crew:
+    with Crew(outside, 2, FAULTS_THREADS=str(threads), FAULTS_CLAIM_SECONDS=claim) as crew:
         took = until_over(outside, updates + 1, 240)
     copies = outside.copies_of_mails()
     twice = copies.total() - len(copies)
@@ -196,6 +197,7 @@ def test_one_that_kills_and_one_that_raises_among_a_thousand(outside: Outside, c
         alarms = Delivery.objects.filter(event__kind="delivery.given_up", channel="email", state="sent")
         outside.world.until(alarms.exists, "the alarm", 30)
     print(f"all but two had left {late:.1f} s after the first, {crew.deaths} senders died")
+    assert late <= 60
     killing = Delivery.objects.get(recipient=team[3], state="dead")
     raising.refresh_from_db()
     assert number_in(killing.message.body) == 7
@@ -330,7 +332,7 @@ def test_all_channels_down_for_half_an_hour(outside: Outside, commander: Actor) 
     """Tried again, the next way within a minute; then what was overtaken is superseded, the rest in order."""
     outside.connect_slack()
     outside.connect_twilio()
-    team = make_team(4, phone="+49301234567")
+    team = make_team(4)
     for n, address in enumerate(team):
         Contact.objects.filter(email=address).update(phone=f"+4930123456{n}", chat=f"U012AB3C{n}")
     outside.mail.answer = lambda _mail: LATER
@@ -343,11 +345,11 @@ def test_all_channels_down_for_half_an_hour(outside: Outside, commander: Actor) 
     outside.sender(FAULTS_REAL_LEASES="1")
     pages = Delivery.objects.filter(event__kind="incident.declared", channel="sms")
     world = outside.world
-    world.until(lambda: pages.exclude(state="pending").exists(), "the first page")
 
     def all_fell_through() -> bool:
         by_voice = Delivery.objects.filter(channel="voice", attempts__gt=0)
-        return set(by_voice.values_list("contact", flat=True)) >= set(pages.values_list("contact", flat=True))
+        wanted, found = (set(rows.values_list("contact", "event")) for rows in (pages, by_voice))
+        return len(wanted) == len(incidents) * len(team) and found >= wanted
 
     world.until(all_fell_through, "everybody's next way", 90)
     took = (utcnow() - began).total_seconds()
@@ -368,7 +370,8 @@ def test_all_channels_down_for_half_an_hour(outside: Outside, commander: Actor) 
     back = time.monotonic()
     # One of each channel is tried, as its time comes; that it works brings the others.
     for channel in ("incident_response", "email", "webhook"):
-        first = Delivery.objects.filter(channel=channel, state="retrying").order_by("due_at").first()
+        waiting = Delivery.objects.filter(channel=channel, state="retrying", event__kind="incident.updated")
+        first = waiting.order_by("due_at", "pk").first()
         assert first is not None
         make_due(pk=first.pk)
 
@@ -382,17 +385,10 @@ def test_all_channels_down_for_half_an_hour(outside: Outside, commander: Actor) 
     over = alerts.filter(message__incident__in=incidents[:2])
     assert set(over.values_list("state", flat=True)) == {"superseded"}
     assert set(alerts.exclude(pk__in=over).values_list("state", flat=True)) <= {"sent", "superseded"}
-    told = [text for _room, text in outside.rooms]
-    for n, incident in enumerate(incidents):
-        about = [text for text in told if incident.ref in text]
-        assert [number_in(text) for text in about if "RESOLVED" not in text] == (
-            [1, 2, 3] if n < 2 else [0, 1, 2, 3]
-        )
-    read = {to: outside.mail.to(to) for to in team}
-    for texts in read.values():
-        for incident in incidents:
-            numbers = [number_in(text) for text in texts if incident.ref in text and "RESOLVED" not in text]
-            assert numbers in ([1, 2, 3], [0, 1, 2, 3])
+    for texts in ([text for room, text in outside.rooms if room == ROOM], *map(outside.mail.to, team)):
+        for n, incident in enumerate(incidents):
+            about = [text for text in texts if incident.ref in text and "RESOLVED" not in text]
+            assert [number_in(text) for text in about] == ([1, 2, 3] if n < 2 else [0, 1, 2, 3])
 
 
 def _tried_all() -> bool:
@@ -466,20 +462,11 @@ def test_what_the_other_side_does_delays_no_other_channel(
     state, said = BECOMES[mode]
     slowest = 0.0
     for number, (name, is_to) in enumerate(HTTP.items(), start=2):
-        outside.http.mode = lambda request, is_to=is_to: mode if is_to(request) else "ok"
+        outside.http.mode = _only(is_to, mode)
         rows = tell_everywhere(outside, incident, commander, number)
         bad = rows.pop(CHANNELS.get(name, name))
-        others = Delivery.objects.filter(pk__in=[row.pk for row in rows.values()])
-        outside.world.until(lambda others=others: not others.exclude(state="sent").exists(), "the others", 20)
-        for row in others:
-            assert row.sent_at and row.created_at
-            slowest = max(slowest, (row.sent_at - row.created_at).total_seconds())
-
-        def is_settled(bad: Delivery = bad) -> bool:
-            bad.refresh_from_db()
-            return bad.attempts > 0
-
-        outside.world.until(is_settled, "the first attempt", 30)
+        slowest = max(slowest, *_until_sent(outside, rows.values()))
+        bad = _until_tried(outside, bad)
         assert (bad.state, bad.attempts) == (state, 1), f"{name}: {bad.last_error}"
         assert said in bad.last_error and bad.last_error
         if mode == "429":
@@ -494,6 +481,22 @@ def test_what_the_other_side_does_delays_no_other_channel(
     assert states() == {"sent": 7 * 7 - (6 if state == "dead" else 0)} | (
         {"dead": 6} if state == "dead" else {}
     )
+
+
+def _only(is_to: Callable[[Recorded], bool], mode: str) -> Callable[[Recorded], str]:
+    return lambda request: mode if is_to(request) else "ok"
+
+
+def _until_sent(outside: Outside, rows: Iterable[Delivery]) -> list[float]:
+    """How many seconds after it was queued each has left."""
+    sent = Delivery.objects.filter(pk__in=[row.pk for row in rows])
+    outside.world.until(lambda: not sent.exclude(state="sent").exists(), "the others", 20)
+    return [(row.sent_at - row.created_at).total_seconds() for row in sent if row.sent_at and row.created_at]
+
+
+def _until_tried(outside: Outside, row: Delivery) -> Delivery:
+    tried = Delivery.objects.filter(pk=row.pk, attempts__gt=0).exclude(state="sending")
+    return outside.world.until(tried.first, "the first attempt", 30)
 
 
 @pytest.mark.faults
