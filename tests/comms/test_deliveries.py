@@ -14,16 +14,18 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from cryptography.fernet import Fernet
 from django.db import IntegrityError, connection, transaction
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from comms.channels.webhook import signature
-from comms.deliveries import send_due_deliveries
+from comms.deliveries import lanes, send_due_deliveries
 from comms.facts import NotSent
 from comms.models import Contact, Delivery, Message
+from comms.services.connections import set_connection
 from comms.services.messages import queue_messages
-from core.actors import Actor
+from core.actors import SYSTEM, Actor
 from core.clock import utcnow
 from core.models import Event
 from core.outbox import deliver_pending
@@ -224,6 +226,95 @@ def test_one_that_cannot_be_sent_spoils_no_other(
     poison.refresh_from_db()
     assert (poison.state, poison.last_error) == ("retrying", "ValueError, see the log")
     assert [to for (to,), _mail in mailbox.received] == ["tech@example.test"]
+
+
+def test_what_raises_is_given_up_after_five_attempts(
+    declared: Incident, mailbox: Mailbox, now: dt.datetime
+) -> None:
+    """Nobody foresaw it, so that time mends nothing; others hear of it within minutes."""
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    poison = Delivery.objects.get(recipient="boss@example.test")
+    Delivery.objects.filter(pk=poison.pk).update(
+        state="pending", recipient="boss@example.test\nBcc: all@b.test"
+    )
+    for attempt in range(1, 6):
+        _make_due()
+        send_due_deliveries(now=now)
+        poison.refresh_from_db()
+        assert (poison.state, poison.crashes) == ("retrying" if attempt < 5 else "dead", attempt)
+    assert Event.objects.filter(stream=declared.stream, kind="delivery.given_up").count() == 1
+
+
+def test_a_sender_that_dies_five_times_over_one_is_not_asked_again(
+    declared: Incident, mailbox: Mailbox, now: dt.datetime
+) -> None:
+    """Each death lets those behind it pass, and counts; those that died with it are soon apart from it."""
+    deliver_pending(now=now)
+    killing = Delivery.objects.filter(recipient="boss@example.test")
+    for death in range(5):
+        # As one that took it and never came back.
+        killing.update(state="sending", due_at=now - dt.timedelta(seconds=1))
+        lanes._take_over()
+        row = killing.get()
+        assert (row.state, row.crashes) == ("retrying", death + 1)
+        assert row.due_at - utcnow() <= dt.timedelta(seconds=30 * death)
+    killing.update(due_at=now)
+    send_due_deliveries(now=now)
+    row = killing.get()
+    assert (row.state, row.last_error) == ("dead", "whoever sends it dies")
+    assert all(to != ["boss@example.test"] for to, _mail in mailbox.received)
+
+
+def test_a_wrong_key_is_the_operators_to_mend(
+    declared: Incident, mailbox: Mailbox, settings: Any, now: dt.datetime
+) -> None:
+    set_connection(name="slack", settings={"token": "xoxb-1234567890-any"}, actor=SYSTEM, now=now)
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    deliver_pending(now=now)
+    for _ in range(6):
+        send_due_deliveries(now=now)
+        Delivery.objects.filter(state="retrying").update(due_at=now)
+    row = Delivery.objects.get(channel="incident_response")
+    assert (row.state, row.crashes) == ("retrying", 0)
+    assert "ENCRYPTION_KEYS" in row.last_error
+
+
+def test_a_channel_that_is_back_is_caught_up_in_order(
+    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, commander: Actor, now: dt.datetime
+) -> None:
+    """What failed twice is tried behind what the same recipient should have read before it, each in its time;
+    once one of them has come through, nobody waits any longer."""
+    told: list[str] = []
+    answer = Response(status=503)
+
+    def take(request: Request) -> Response:
+        if answer.status_code == 200:
+            told.append(json.loads(request.get_data())["data"]["summary"].rsplit(" ", 1)[-1])
+        return answer
+
+    receiver.expect_request("/hook").respond_with_handler(take)
+    deliver_pending(now=now)
+    hooks = Delivery.objects.filter(channel="webhook")
+    for _ in range(5):
+        send_due_deliveries(now=now)
+        hooks.update(due_at=now)
+    for number in range(3):
+        post_update(incident_id=declared.pk, message=f"number {number}", actor=commander, now=now)
+        deliver_pending(now=now)
+        for _ in range(2):
+            hooks.filter(state="pending").update(due_at=now)
+            hooks.filter(attempts=1).update(due_at=now)
+            send_due_deliveries(now=now)
+    waits = [row.due_at for row in hooks.order_by("pk")]
+    assert set(hooks.values_list("state", flat=True)) == {"retrying"}
+    assert waits == sorted(waits)
+    assert waits[-1] - utcnow() > dt.timedelta(seconds=60), "behind the one that failed for longest"
+    answer.status_code = 200
+    hooks.filter(pk=hooks.order_by("pk")[0].pk).update(due_at=now)
+    send_due_deliveries(now=now)
+    assert set(hooks.values_list("state", flat=True)) == {"sent"}
+    assert told[1:] == ["0", "1", "2"]
 
 
 def test_what_happened_first_is_told_first(
