@@ -269,7 +269,7 @@ def test_a_sender_that_dies_five_times_over_one_is_not_asked_again(
 def test_a_wrong_key_is_the_operators_to_mend(
     declared: Incident, mailbox: Mailbox, settings: Any, now: dt.datetime
 ) -> None:
-    set_connection(name="slack", settings={"token": "xoxb-1234567890-any"}, actor=SYSTEM, now=now)
+    set_connection(name="slack", settings={"token": "xoxb-1234567890-anything"}, actor=SYSTEM, now=now)
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     deliver_pending(now=now)
     for _ in range(6):

@@ -210,6 +210,7 @@ def test_while_nothing_is_set_up_each_message_is_one_line_of_its_file(
     title: str, settings: Any, tmp_path: Path, people: None, now: dt.datetime
 ) -> None:
     settings.VAR_DIR, settings.EMAIL_FILE_PATH = tmp_path, tmp_path / "mail"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     incident = tell(title, now)
     for name in ("slack", "sms", "voice", "slack_direct", "webhook"):
         (line,) = (tmp_path / "outbox" / f"{name}.jsonl").read_bytes().rstrip(b"\n").split(b"\n")
