@@ -54,7 +54,8 @@ class DeliveryState(models.TextChoices):
 
 
 _D = DeliveryState
-DUE_STATES = (_D.PENDING, _D.RETRYING, _D.SENDING)
+WAITING_STATES = (_D.PENDING, _D.RETRYING)
+DUE_STATES = (*WAITING_STATES, _D.SENDING)
 DELIVERY_MOVES: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     _D.PENDING: frozenset({_D.SENDING, _D.SUPERSEDED}),
     _D.RETRYING: frozenset({_D.SENDING, _D.SUPERSEDED, _D.PENDING}),

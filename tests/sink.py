@@ -1,23 +1,30 @@
 """A server that records what it is sent over real sockets, and behaves as badly as it is told.
 
 `with Sink() as sink:` gives `sink.url`, `sink.requests` (in the order in which they came) and `sink.mode`:
-one mode for every request, or a list with one for each of the next, the last for all that follow:
+one mode for every request, a list with one for each of the next, the last for all that follow, or a
+function from the request to its mode:
 
 `ok`, a status such as `500`, `429` (with `Retry-After: 7`, or `sink.retry_after`), `hang` (takes the request, says nothing),
 `reset` (breaks the connection), `drip` (a letter a quarter of a second, for ever), `redirect` (to
-`sink.redirect_to`), `garbage` (no HTTP). `sink.answer` is the status, headers and body of `ok`.
+`sink.redirect_to`), `garbage` (no HTTP), `kill` (whoever asks is killed as by kill -9 once it has been
+heard: `["kill", "ok"]` is a worker that dies between sending and marking). `sink.answer` is the status, headers and body of `ok`.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs
+
+import psutil
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,21 @@ class Recorded:
         }
 
 
+Mode = str | list[str] | Callable[[Recorded], str]
+
+
+def kill_client(address: tuple[str, int]) -> None:
+    """kill -9 the process whose end of a connection this is: it has sent, and never learns what came of it."""
+    for link in psutil.net_connections("tcp4"):
+        if link.laddr == address and link.pid and link.pid != os.getpid():
+            os.kill(link.pid, signal.SIGKILL)
+
+
 class Sink:
     """See the module."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
-        self.mode: str | list[str] = "ok"
+        self.mode: Mode = "ok"
         self.answer: tuple[int, dict[str, str], bytes] = (200, {"Content-Type": "application/json"}, b"{}")
         self.redirect_to = ""
         self.retry_after = 7
@@ -75,6 +92,8 @@ class Sink:
             self.requests.append(request)
             if isinstance(self.mode, str):
                 return self.mode
+            if not isinstance(self.mode, list):
+                return self.mode(request)
             return self.mode.pop(0) if len(self.mode) > 1 else self.mode[0]
 
     def wait(self, seconds: float) -> bool:
@@ -105,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
+            case "kill":
+                kill_client(self.client_address)
             case "garbage":
                 self.wfile.write(b"\x00\x01 this is no HTTP\r\n\r\n")
             case _:

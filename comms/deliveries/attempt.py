@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from comms import outbox_files
 from comms.channels import CHANNELS
@@ -23,8 +24,9 @@ from comms.rules.routing import is_stale
 from comms.selectors.connections import open_connection
 from comms.selectors.escalation import escalation, last_active_at
 from comms.selectors.subscribers import USER_EMAIL, mail_of, unsubscribe_url
-from comms.states import ASKING, PAGED, DeliveryState, Template, Visibility
+from comms.states import ASKING, PAGED, WAITING_STATES, DeliveryState, Template, Visibility
 from core.clock import utcnow
+from core.encryption import NoEncryptionKey, Undecipherable
 from core.events import rfc3339
 from core.logs import about
 from core.models import Event
@@ -35,7 +37,7 @@ from rollbacks.models import Rollback
 
 logger = logging.getLogger(__name__)
 
-MOST_CLAIMS = 200  # then it is what kills whoever sends it
+MOST_CRASHES = 5  # then it is the message itself: it is given up, within minutes
 BUNDLED = 50  # at most into one message
 TOGETHER_SECONDS = 5.0  # held back for the same limit, and free at about the same moment
 
@@ -50,9 +52,14 @@ def attempt(delivery_id: int) -> None:
             _attempt(delivery)
         except NotSent as error:
             _fail(delivery, error)
+        except DatabaseError as error:  # the database's fault, not the message's
+            logger.exception("delivery %s by %s met the database", delivery_id, delivery.channel)
+            _fail(delivery, NotSent(f"{type(error).__name__}, see the log"))
         except Exception as error:
             logger.exception("delivery %s by %s failed unexpectedly", delivery_id, delivery.channel)
-            _fail(delivery, NotSent(f"{type(error).__name__}, see the log"))
+            delivery.crashes += 1
+            retry = delivery.crashes < MOST_CRASHES
+            _fail(delivery, NotSent(f"{type(error).__name__}, see the log", retry=retry))
 
 
 def _attempt(delivery: Delivery) -> None:
@@ -62,7 +69,7 @@ def _attempt(delivery: Delivery) -> None:
     channel: Channel | None = get_playbook()["channels"].root.get(delivery.channel)
     if channel is None:
         raise NotSent(f"the playbook has no channel {delivery.channel} any more", retry=False)
-    if delivery.claims > MOST_CLAIMS:
+    if delivery.crashes >= MOST_CRASHES:
         raise NotSent("whoever sends it dies", retry=False)
     recipient = mail_of(delivery.recipient) if channel.kind == USER_EMAIL else delivery.recipient
     if recipient is None:
@@ -82,7 +89,10 @@ def _attempt(delivery: Delivery) -> None:
 def hand_over(message: Outgoing, channel: Channel) -> Sent:
     """Give the message to its channel, or to a file while that is not set up; raises NotSent."""
     kind = CHANNELS[channel.kind]
-    settings = open_connection(channel)
+    try:
+        settings = open_connection(channel)
+    except (NoEncryptionKey, Undecipherable) as error:  # the operator's to mend, which takes a while
+        raise NotSent("its connection cannot be opened: see ENCRYPTION_KEYS, or set it up anew") from error
     if kind.connection is not None and settings is None:
         return outbox_files.keep(message, channel.kind)
     return kind.send(message, channel, settings)
@@ -131,7 +141,7 @@ def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
         Delivery.objects.filter(
             channel=delivery.channel,
             recipient=delivery.recipient,
-            state__in=(DeliveryState.PENDING, DeliveryState.RETRYING),
+            state__in=WAITING_STATES,
             due_at__lte=utcnow() + dt.timedelta(seconds=TOGETHER_SECONDS),
         )
         .exclude(pk=delivery.pk)

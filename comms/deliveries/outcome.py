@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable
 from typing import cast
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from comms.facts import Sent
 from comms.models import Delivery, Message
@@ -17,12 +18,14 @@ from comms.selectors.connections import list_ways
 from comms.selectors.recipients import person_of
 from comms.selectors.subscribers import USER_EMAIL
 from comms.services.messages import delivery_to
-from comms.states import DUE_STATES, DeliveryState, MessageState, Template
+from comms.states import DUE_STATES, WAITING_STATES, DeliveryState, MessageState, Template
 from comms.timeline import record_given_up, record_message_finished
 from comms.transitions import move_delivery
 from core import hints, live
 from core.clock import utcnow
 from core.playbook import get_playbook
+
+logger = logging.getLogger(__name__)
 
 
 def mark_sent(delivery: Delivery, sent: Sent, *, bundle: Iterable[Delivery] = ()) -> None:
@@ -34,6 +37,8 @@ def mark_sent(delivery: Delivery, sent: Sent, *, bundle: Iterable[Delivery] = ()
     for other in bundle:
         with transaction.atomic():
             _leave(other, f"bundled with message {delivery.message_id}", into=delivery)
+    if delivery.attempts > 1:
+        _catch_up(delivery.channel)
 
 
 def supersede(delivery: Delivery, why: str) -> None:
@@ -49,10 +54,15 @@ def put_back(delivery: Delivery, due_at: dt.datetime, why: str) -> None:
 
 
 def put_off(delivery: Delivery, due_at: dt.datetime, why: str) -> None:
-    """It failed and is tried again; a page takes the person's next way as well after its second failure."""
+    """It failed and is tried again; a page takes the person's next way as well after its second failure.
+
+    From then on it is tried no sooner than what the recipient should have read before it.
+    """
+    again = delivery.attempts >= FALL_THROUGH_ATTEMPTS
     with transaction.atomic():
+        due_at = max([due_at, *_tried_before(delivery)]) if again else due_at
         _settle(delivery, DeliveryState.RETRYING, due_at=due_at, last_error=why)
-        if delivery.urgent and delivery.attempts >= FALL_THROUGH_ATTEMPTS:
+        if again and delivery.urgent:
             _take_next_way(delivery)
 
 
@@ -69,6 +79,30 @@ def mark_dead(delivery: Delivery, why: str) -> None:
             record_given_up(message, delivery, now=utcnow())
 
 
+def _tried_before(delivery: Delivery) -> list[dt.datetime]:
+    """When the older ones are tried that failed on the way to the same recipient: the last of them."""
+    older = Delivery.objects.filter(
+        channel=delivery.channel,
+        recipient=delivery.recipient,
+        state=DeliveryState.RETRYING,
+        pk__lt=delivery.pk,
+        urgent__gte=delivery.urgent,
+    )
+    return list(older.order_by("-due_at").values_list("due_at", flat=True)[:1])
+
+
+def _catch_up(channel: str) -> None:
+    """The channel works again: what failed by it does not wait out its time, and goes the oldest first."""
+    now = utcnow()
+    later = Delivery.objects.filter(channel=channel, state=DeliveryState.RETRYING, due_at__gt=now)
+    try:
+        with transaction.atomic():
+            free = later.select_for_update(skip_locked=True, no_key=True).values("pk")
+            Delivery.objects.filter(pk__in=free).update(due_at=now)
+    except DatabaseError:  # the message has left all the same
+        logger.exception("what waits for %s waits on", channel)
+
+
 def _lock_message(delivery: Delivery) -> Message:
     return (
         Message.objects.select_for_update(of=("self",), no_key=True)
@@ -79,7 +113,7 @@ def _lock_message(delivery: Delivery) -> Message:
 
 def _settle(delivery: Delivery, to: DeliveryState, **changes: object) -> None:
     message = _lock_message(delivery)
-    move_delivery(delivery, to, attempts=delivery.attempts, **changes)
+    move_delivery(delivery, to, attempts=delivery.attempts, crashes=delivery.crashes, **changes)
     if message.incident:
         live.poke(f"incident:{message.incident.ref}")
     _finish(message)
@@ -88,8 +122,7 @@ def _settle(delivery: Delivery, to: DeliveryState, **changes: object) -> None:
 def _leave(other: Delivery, why: str, *, into: Delivery | None = None) -> None:
     """Another delivery is not needed any more, unless somebody is sending it right now."""
     message = _lock_message(other)
-    waiting = (DeliveryState.PENDING, DeliveryState.RETRYING)
-    row = Delivery.objects.filter(pk=other.pk, state__in=waiting).first()
+    row = Delivery.objects.filter(pk=other.pk, state__in=WAITING_STATES).first()
     if row is not None:
         move_delivery(row, DeliveryState.SUPERSEDED, last_error=why, bundled_into=into)
         _finish(message)

@@ -59,6 +59,7 @@ taken AS (
       FROM chosen WHERE e.id = chosen.id)
 UPDATE comms_webhookdelivery d
    SET state = %(sending)s, claims = d.claims + 1,
+       attempts = d.attempts + (d.state = %(sending)s)::int,
        due_at = clock_timestamp() + make_interval(secs => %(seconds)s)
  WHERE d.state = ANY(%(due)s)
    AND d.id = (SELECT w.id FROM chosen JOIN comms_webhookdelivery w ON w.endpoint_id = chosen.id
@@ -138,6 +139,8 @@ def attempt(delivery_id: int) -> None:
 
 def _post(delivery: WebhookDelivery) -> _Outcome:
     endpoint, now = delivery.endpoint, utcnow()
+    if next_wait(delivery.attempts, chance=0) is None:  # a sender that died has tried, too
+        return _Outcome(None, error="whoever sends it dies")
     body = payload(delivery, sees_restricted=endpoint.sees_restricted)
     key, stamp = message_key(delivery), int(now.timestamp())
     try:

@@ -79,6 +79,8 @@ class Delivery(models.Model):
     state = models.CharField(max_length=12, choices=DeliveryState.choices, default=DeliveryState.PENDING)
     claims = models.PositiveIntegerField(default=0, db_default=0)
     attempts = models.PositiveSmallIntegerField(default=0)
+    # Nobody foresaw it: sending raised, or whoever sent it died.
+    crashes = models.PositiveSmallIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
@@ -110,6 +112,11 @@ class Delivery(models.Model):
                 fields=["channel", "recipient", "id"],
                 condition=Q(state__in=(DeliveryState.PENDING, DeliveryState.SENDING)),
                 name="deliveries_to_somebody",
+            ),
+            models.Index(
+                fields=["channel", "recipient", "id"],
+                condition=Q(state=DeliveryState.RETRYING),
+                name="deliveries_tried_again",
             ),
             models.Index(
                 fields=["channel", "recipient", "-sent_at"],

@@ -26,7 +26,9 @@ def retry_delivery(*, delivery_id: int, actor: Actor, now: dt.datetime) -> Deliv
     delivery = Delivery.objects.get(pk=delivery_id)
     if delivery.state != DeliveryState.DEAD:
         raise Conflict("Only what was given up is tried again.", state=delivery.state)
-    move_delivery(delivery, DeliveryState.PENDING, due_at=now, created_at=now, attempts=0, last_error="")
+    move_delivery(
+        delivery, DeliveryState.PENDING, due_at=now, created_at=now, attempts=0, crashes=0, last_error=""
+    )
     if MessageState.QUEUED in MESSAGE_MOVES[MessageState(message.state)]:
         move_message(message, MessageState.QUEUED, finished_at=None)
     if message.incident_id:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from cryptography.fernet import Fernet
 from django.db import IntegrityError, connection, transaction
 
-from comms.deliveries import send_due_deliveries
+from comms.deliveries import lanes, send_due_deliveries
 from comms.models import Contact, Delivery, Message
 from comms.services.connections import set_connection
 from comms.services.messages import queue_messages
@@ -90,6 +91,12 @@ def _make_due() -> None:
 
 def _states() -> dict[str, str]:
     return dict(Delivery.objects.values_list("recipient", "state"))
+
+
+def _numbers(room: Sink, since: int = 0) -> list[str]:
+    """The number that each message ends its first lines with; empty for one without."""
+    said = [json.loads(request.body)["text"] for request in room.requests[since:]]
+    return [(re.findall(r"number (\d+)", text) or [""])[0] for text in said]
 
 
 def test_the_severitys_audiences_are_told_by_mail_and_the_room_by_slack(
@@ -189,6 +196,87 @@ def test_one_that_cannot_be_sent_spoils_no_other(
     assert [to for (to,), _mail in mailbox.received] == ["tech@example.test"]
 
 
+def test_what_raises_is_given_up_after_five_attempts(
+    declared: Incident, mailbox: Mailbox, now: dt.datetime
+) -> None:
+    """Nobody foresaw it, so that time mends nothing; others hear of it within minutes."""
+    deliver_pending(now=now)
+    send_due_deliveries(now=now)
+    poison = Delivery.objects.get(recipient="boss@example.test")
+    Delivery.objects.filter(pk=poison.pk).update(
+        state="pending", recipient="boss@example.test\nBcc: all@b.test"
+    )
+    for attempt in range(1, 6):
+        _make_due()
+        send_due_deliveries(now=now)
+        poison.refresh_from_db()
+        assert (poison.state, poison.crashes) == ("retrying" if attempt < 5 else "dead", attempt)
+    assert Event.objects.filter(stream=declared.stream, kind="delivery.given_up").count() == 1
+
+
+def test_a_sender_that_dies_five_times_over_one_is_not_asked_again(
+    declared: Incident, mailbox: Mailbox, now: dt.datetime
+) -> None:
+    """Each death lets those behind it pass, and counts; those that died with it are soon apart from it."""
+    deliver_pending(now=now)
+    killing = Delivery.objects.filter(recipient="boss@example.test")
+    for death in range(5):
+        # As one that took it and never came back.
+        killing.update(state="sending", due_at=now - dt.timedelta(seconds=1))
+        lanes._take_over()
+        row = killing.get()
+        assert (row.state, row.crashes) == ("retrying", death + 1)
+        assert row.due_at - utcnow() <= dt.timedelta(seconds=30 * death)
+    killing.update(due_at=now)
+    send_due_deliveries(now=now)
+    row = killing.get()
+    assert (row.state, row.last_error) == ("dead", "whoever sends it dies")
+    assert all(to != ["boss@example.test"] for to, _mail in mailbox.received)
+
+
+def test_a_wrong_key_is_the_operators_to_mend(
+    declared: Incident, mailbox: Mailbox, settings: Any, now: dt.datetime
+) -> None:
+    set_connection(name="slack", settings={"token": "xoxb-1234567890-anything"}, actor=SYSTEM, now=now)
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    deliver_pending(now=now)
+    for _ in range(6):
+        send_due_deliveries(now=now)
+        Delivery.objects.filter(state="retrying").update(due_at=now)
+    row = Delivery.objects.get(channel="incident_response")
+    assert (row.state, row.crashes) == ("retrying", 0)
+    assert "ENCRYPTION_KEYS" in row.last_error
+
+
+def test_a_channel_that_is_back_is_caught_up_in_order(
+    declared: Incident, mailbox: Mailbox, room: Sink, commander: Actor, now: dt.datetime
+) -> None:
+    """What failed twice is tried behind what the same recipient should have read before it, each in its time;
+    once one of them has come through, nobody waits any longer."""
+    room.mode = "503"
+    deliver_pending(now=now)
+    lines = Delivery.objects.filter(channel=ROOM)
+    for _ in range(5):
+        send_due_deliveries(now=now)
+        lines.update(due_at=now)
+    for number in range(3):
+        post_update(incident_id=declared.pk, message=f"number {number}", actor=commander, now=now)
+        deliver_pending(now=now)
+        for _ in range(2):
+            lines.filter(state="pending").update(due_at=now)
+            lines.filter(attempts=1).update(due_at=now)
+            send_due_deliveries(now=now)
+    waits = [row.due_at for row in lines.order_by("pk")]
+    assert set(lines.values_list("state", flat=True)) == {"retrying"}
+    assert waits == sorted(waits)
+    assert waits[-1] - utcnow() > dt.timedelta(seconds=60), "behind the one that failed for longest"
+    room.mode, taken_before = "ok", len(room.requests)
+    lines.filter(pk=lines.order_by("pk")[0].pk).update(due_at=now)
+    send_due_deliveries(now=now)
+    assert set(lines.values_list("state", flat=True)) == {"sent"}
+    assert _numbers(room, taken_before)[1:] == ["0", "1", "2"]
+
+
 def test_what_happened_first_is_told_first(
     declared: Incident, mailbox: Mailbox, room: Sink, commander: Actor, now: dt.datetime
 ) -> None:
@@ -197,8 +285,7 @@ def test_what_happened_first_is_told_first(
         post_update(incident_id=declared.pk, message=f"number {number}", actor=commander, now=now)
     deliver_pending(now=now)
     assert send_due_deliveries(now=now) == 13 * 3
-    told = [re.findall(r"number (\d+)", json.loads(request.body)["text"]) for request in room.requests]
-    assert [number for found in told for number in found[:1]] == [str(number) for number in range(12)]
+    assert _numbers(room)[1:] == [str(number) for number in range(12)]
 
 
 def test_a_retry_after_is_honoured(

@@ -222,6 +222,25 @@ def test_a_sender_that_died_between_sending_and_marking_is_followed_by_another(
     assert first.get_data() == second.get_data()
 
 
+def test_one_that_kills_whoever_sends_it_is_given_up(
+    make_endpoint: Callable[..., Any], inbox: Inbox, now: dt.datetime
+) -> None:
+    """A death is an attempt: after ten the next sender leaves it be."""
+    make_endpoint(inbox.url, kinds=["service."])
+    tell()
+    while deliver_pending(now=now):
+        pass
+    for _ in range(11):
+        make_due()
+        assert sending._claim("well") is not None  # and whoever took it never comes back
+    assert WebhookDelivery.objects.get().attempts == 10
+    make_due()
+    send_due_webhooks(now=now)
+    delivery = WebhookDelivery.objects.get()
+    assert (delivery.state, delivery.last_error) == ("dead", "whoever sends it dies")
+    assert inbox.requests == []
+
+
 @pytest.mark.parametrize("status", [301, 302, 400, 404, 429, 500, 503])
 def test_whatever_is_no_2xx_is_tried_again(
     make_endpoint: Callable[..., Any], inbox: Inbox, now: dt.datetime, status: int

@@ -1,7 +1,9 @@
 """A worker that can be broken quickly: the real sweeps in threads, with leases of seconds.
 
 `python -m tests.faults.worker` does what the Celery workers of the runner's and the messages' queues and
-beat do together, until TERM. FAULTS_REAL_LEASES=1 keeps the times of production.
+beat do together, until TERM. FAULTS_REAL_LEASES=1 keeps the times of production; FAULTS_SWEEPS names the
+sweeps that it does, FAULTS_THREADS how many threads a lane of messages has, FAULTS_CLAIM_SECONDS how long
+whoever sends a message has for it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ SWEEPS = ("rollbacks.run_due", "rollbacks.sweep_lost", "core.sweep_outbox", "com
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
+    from comms.deliveries import lanes
     from core import shutdown
     from rollbacks.executor import lease
     from rollbacks.services import recovery
@@ -26,7 +29,11 @@ def main() -> None:
     if os.environ.get("FAULTS_REAL_LEASES") != "1":
         lease.LEASE_SECONDS, lease.RENEW_SECONDS, lease.MARGIN_SECONDS = 4, 1, 1
         lease.LEAVE_TO_OTHERS_SECONDS, recovery.ADOPTION_SECONDS = 1, 8.0
-    threads = [threading.Thread(target=_sweep, args=(name,), name=name) for name in SWEEPS]
+        lanes.CLAIM_SECONDS, lanes.SPREAD_SECONDS = int(os.environ.get("FAULTS_CLAIM_SECONDS", "8")), 2
+    if number := os.environ.get("FAULTS_THREADS"):
+        lanes._STAFF._threads = int(number)
+    sweeps = os.environ.get("FAULTS_SWEEPS", "").split() or SWEEPS
+    threads = [threading.Thread(target=_sweep, args=(name,), name=name) for name in sweeps]
     for thread in threads:
         thread.start()
     for thread in threads:
