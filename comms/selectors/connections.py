@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
@@ -10,10 +11,12 @@ from typing import cast
 from django.conf import settings
 
 from comms.channels import CHANNELS
+from comms.channels.webhook import WebhookChannel
 from comms.facts import Channel, Connection
 from comms.models import ConnectionSettings
 from comms.playbook import Channels
 from comms.rules.reach import Way
+from comms.selectors.subscribers import USER_EMAIL
 from core.encryption import decrypt
 from core.errors import NotFound
 from core.playbook import get_playbook
@@ -97,6 +100,8 @@ def list_ways() -> tuple[Way, ...]:
 
 def is_ready(channel: Channel, known: Collection[str]) -> bool:
     """Whether what it sends leaves this machine: until then it goes to files."""
-    if channel.kind == "email":
+    if channel.kind in ("email", USER_EMAIL):
         return settings.EMAIL_BACKEND != _TO_FILES
+    if isinstance(channel, WebhookChannel):
+        return bool(os.environ.get(channel.url_variable))
     return CHANNELS[channel.kind].connection is None or connection_name(channel) in known
