@@ -29,7 +29,6 @@ from comms.models import (
     StatusSnapshot,
     Subscriber,
 )
-from comms.publishing import kept
 from comms.publishing import snapshot as module
 from comms.publishing.files import NAMES
 from comms.publishing.snapshot import write_due_snapshot, write_snapshot
@@ -268,46 +267,6 @@ def plant() -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_did_not_change_is_not_made_again(
-    said: Outside, commander: Actor, client: Client, now: dt.datetime, var_dir: Path
-) -> None:
-    """Once it is on disk, a page costs one query; a change is seen at once, by whoever looks first."""
-    assert write_due_snapshot(now=now) == 1
-    for _time in range(2):
-        first = client.get("/status/")
-    with CaptureQueriesContext(connection) as captured:
-        again = client.get("/status/")
-    assert len(captured) == 1
-    assert (again.content, again["ETag"]) == (first.content, first["ETag"])
-    say(said, commander, now, title="Checkout", update_text="We found the cause.")
-    for _time in range(2):
-        assert b"We found the cause." in client.get("/status/").content
-    assert write_due_snapshot(now=now) == 1
-    assert b"We found the cause." in client.get("/status/").content
-
-
-def test_what_changes_by_itself_is_seen_after_seconds(
-    said: Outside, client: Client, now: dt.datetime, var_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert write_due_snapshot(now=now) == 1
-    assert b"Checkout" in client.get("/status/").content
-    Service.objects.filter(public_name="Checkout").update(public_name="Till")
-    assert read(client, "components")["components"][0]["name"] == "Till", "each file is kept by itself"
-    assert b">Till<" not in client.get("/status/").content
-    later = kept.time.monotonic() + kept.KEPT_SECONDS + 0.1
-    monkeypatch.setattr(kept.time, "monotonic", lambda: later)
-    assert b">Till<" in client.get("/status/").content
-
-
-def test_whoever_hangs_keeps_no_reader_waiting(
-    said: Outside, client: Client, now: dt.datetime, var_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert write_due_snapshot(now=now) == 1
-    monkeypatch.setattr(kept, "PATIENCE_SECONDS", 0.05)
-    with kept._making["index.html"]:
-        assert client.get("/status/").status_code == 200
-
-
 def test_no_private_word_reaches_the_public(
     said: Outside, commander: Actor, client: Client, var_dir: Path, now: dt.datetime, shop: Service
 ) -> None:
