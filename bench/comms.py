@@ -27,7 +27,7 @@ import psycopg
 from ruamel.yaml import YAML
 
 from bench import departure, seed, statuspage
-from bench.departure import CHANNELS, SENDERS, Declarer, Departed, FannedOut, Storm
+from bench.departure import CHANNELS, SENDERS, Bare, Declarer, Departed, FannedOut, Storm
 from bench.report import table
 from bench.run import UNLIMITED, Say, checked_settings
 from bench.servers import ROOT, Web, free_ports, manage, running, web, worker
@@ -50,6 +50,8 @@ LIMITS = """\
 - Departure: from the commit of an incident, declared by the service in a process of its own, to the moment at which the
   receiver had the message whole. Each incident is a P1 that tells a room, a webhook and five people by mail and chat. The
   messages of one incident are no independent samples: a percentile of few incidents is a rough one.
+- *Bare* is this machine's own in the same minute: a row committed, then one request to the same receiver, in one process. What is
+  between the two is two workers that are woken through the broker, the event routed and worded, each delivery claimed.
 - Every receiver answers after 300 ms, and messages to one recipient leave one after the other: of a room, three a second.
 - The storm comes through the API in groups of five alerts at an even rate; its own incidents send messages, too. All processes,
   the sender of the storm, the receivers and PostgreSQL share the cores.
@@ -144,6 +146,7 @@ class _Ground:
     var_dir: Path
     taken: Path
     token: str
+    bare: Bare
 
     @contextlib.contextmanager
     def workers(self, *names: str) -> Iterator[None]:
@@ -219,7 +222,7 @@ def _ground(var_dir: Path) -> Iterator[_Ground]:
             running([sys.executable, "-m", "bench.taker", *words], os.environ, var_dir / "taker.log"),
         ):
             checked_settings(link)
-            yield _Ground(link, environment, var_dir, taken, token)
+            yield _Ground(link, environment, var_dir, taken, token, Bare(link, http))
 
 
 def _playbook(folder: Path) -> Path:
@@ -251,8 +254,9 @@ def _measure_departure(ground: _Ground, scale: Scale, found: Findings, say: Say)
         _warm_up(ground, declarer)
         idle = Departed("idle", IDLE)
         departure.measure(
-            declarer, ground.taken, idle, people=PEOPLE, incidents=scale.incidents, spread=scale.spread
-        )
+            declarer, ground.bare, ground.taken, idle,
+            people=PEOPLE, incidents=scale.incidents, spread=scale.spread,
+        )  # fmt: skip
         found.departed.append(idle)
         say(_said(idle))
         departure.settle(ground.link)
@@ -260,7 +264,7 @@ def _measure_departure(ground: _Ground, scale: Scale, found: Findings, say: Say)
         inside = Departed(f"in a storm of {scale.alerts:,} alerts", IN_A_STORM, storm=storm)
         with departure.storming(ground.link, own.port, ground.token, storm):
             departure.measure(
-                declarer, ground.taken, inside,
+                declarer, ground.bare, ground.taken, inside,
                 people=PEOPLE, incidents=scale.storm_incidents, spread=scale.storm_seconds,
             )  # fmt: skip
         found.departed.append(inside)
@@ -270,7 +274,9 @@ def _measure_departure(ground: _Ground, scale: Scale, found: Findings, say: Say)
 
 def _warm_up(ground: _Ground, declarer: Declarer) -> None:
     """The workers are up, and every library is loaded."""
-    departure.measure(declarer, ground.taken, Departed("", IDLE), people=PEOPLE, incidents=1, spread=0)
+    departure.measure(
+        declarer, ground.bare, ground.taken, Departed("", IDLE), people=PEOPLE, incidents=1, spread=0
+    )
 
 
 def _said(one: Departed) -> str:
@@ -359,13 +365,14 @@ def _met(is_met: bool) -> str:
 
 def _departed(found: Sequence[Departed]) -> str:
     """Seconds as p50 / p99."""
-    head = ("when", "incidents", "messages", "missing", "all", *CHANNELS)
+    head = ("when", "incidents", "messages", "missing", "all", *CHANNELS, "bare, ms")
     return table(
         head,
         [
             (
                 one.when, str(one.incidents), str(one.expected), str(one.missing), _both(one),
                 *(_both(one, channel) for channel in CHANNELS),
+                f"{one.bare_percentile(50) * 1000:.1f} / {one.bare_percentile(99) * 1000:.1f}",
             )
             for one in found
         ],

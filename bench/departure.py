@@ -6,12 +6,13 @@ The moment is the taker's, when it had the message whole; both processes read th
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -67,6 +68,7 @@ class Departed:
     expected: int = 0
     incidents: int = 0
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    bare: list[float] = field(default_factory=list)
     twice: int = 0
     storm: Storm | None = None
 
@@ -79,8 +81,10 @@ class Departed:
         return self.expected - len(self.every)
 
     def percentile(self, percent: int, channel: str = "") -> float:
-        found = sorted(self.seconds.get(channel, []) if channel else self.every)
-        return found[min(len(found) - 1, len(found) * percent // 100)] if found else float("nan")
+        return _percentile(self.seconds.get(channel, []) if channel else self.every, percent)
+
+    def bare_percentile(self, percent: int) -> float:
+        return _percentile(self.bare, percent)
 
     @property
     def is_met(self) -> bool:
@@ -118,6 +122,25 @@ class FannedOut:
         return -(-self.people // (SENDERS * self.senders)) * self.delay
 
 
+class Bare:
+    """The machine's own: a row committed and a request sent, with nothing around them."""
+
+    def __init__(self, link: psycopg.Connection, port: int) -> None:
+        self._link, self._port, self._number = link, port, 0
+        link.execute("CREATE TABLE bench_departed (ref text NOT NULL)")
+
+    def send(self) -> tuple[str, float]:
+        """Its reference, and when it was committed."""
+        self._number += 1
+        ref = f"INC-0000-00-00-{self._number:04}"
+        self._link.execute("INSERT INTO bench_departed VALUES (%s)", [ref])
+        at = time.time()
+        with contextlib.closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
+            connection.request("POST", "/bare", json.dumps({"ref": ref}))
+            connection.getresponse().read()
+        return ref, at
+
+
 class Declarer:
     """The process that declares incidents by the service, one at a time."""
 
@@ -141,6 +164,11 @@ class Declarer:
             self._process.communicate(timeout=15)
 
 
+def _percentile(found: Sequence[float], percent: int) -> float:
+    ordered = sorted(found)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else float("nan")
+
+
 def read(taken: Path) -> list[Taken]:
     """Every message that was taken so far."""
     rows = (line.split("\t") for line in taken.read_text().splitlines())
@@ -161,23 +189,34 @@ def settle(link: psycopg.Connection) -> None:
 
 
 def measure(
-    declarer: Declarer, taken: Path, found: Departed, *, people: int, incidents: int, spread: float
+    declarer: Declarer,
+    bare: Bare,
+    taken: Path,
+    found: Departed,
+    *,
+    people: int,
+    incidents: int,
+    spread: float,
 ) -> Departed:
-    """Declare so many within `spread` seconds, at moments that no sweep keeps time with."""
+    """Declare so many within `spread` seconds, at moments that no sweep keeps time with; after each a bare one."""
     choose = random.Random(incidents)
     begins = time.time() + 0.5
     moments = sorted(begins + choose.uniform(0, spread) for _ in range(incidents))
     committed: dict[str, float] = {}
+    beside: dict[str, float] = {}
     for number, moment in enumerate(moments, start=1):
         time.sleep(max(0.0, moment - time.time()))
         ref, at = declarer.declare("P1", f"Checkout answers with errors, seen by probe {number}")
         committed[ref] = at
+        beside.update((bare.send(),))
     found.incidents = incidents
     found.expected = incidents * (2 * people + 2)  # mail and chat to each; the room and the webhook once
     first = _await_messages(taken, lambda one: one.ref in committed, found.expected)
     for one in first.values():
         found.seconds.setdefault(one.channel, []).append(one.at - committed[one.ref])
-    found.twice = sum(one.ref in committed for one in read(taken)) - len(first)
+    every = read(taken)
+    found.twice = sum(one.ref in committed for one in every) - len(first)
+    found.bare = [one.at - beside[one.ref] for one in every if one.ref in beside]
     return found
 
 
