@@ -32,6 +32,7 @@ GROUP = 5  # alerts in one request of the storm
 
 # Whom everybody is told with (P0), or the technical team (P1); of those without a number only mail and chat.
 _CONTACTS: LiteralString = """
+UPDATE comms_delivery SET contact_id = NULL WHERE contact_id IS NOT NULL;
 DELETE FROM comms_contact;
 INSERT INTO comms_contact (name, kind, title, role, audiences, email, phone, chat, time_zone, reach, support_url, active)
 SELECT 'Person ' || n, 'team', '', '', '{technical_team}', %(batch)s || '-' || n || '@example.test',
@@ -44,7 +45,8 @@ _SETTLE: LiteralString = """
 DELETE FROM core_pendingevent;
 DELETE FROM comms_escalationclock;
 UPDATE comms_delivery SET state = 'superseded' WHERE state IN ('pending', 'sending', 'retrying');
-UPDATE incidents_incident SET status = 'closed', resolved_at = now(), closed_at = now(), response_breached_at = now()
+UPDATE incidents_incident SET status = 'closed', resolved_at = now(), closed_at = now(),
+       acknowledged_at = coalesce(acknowledged_at, now())
  WHERE closed_at IS NULL
 """
 
