@@ -1,8 +1,7 @@
-"""The status page as Django serves it: each file is made once and kept until something changes."""
+"""The status page as Django serves it: each file is kept for seconds, and no longer than until a change."""
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import threading
 import time
@@ -17,8 +16,8 @@ from core.clock import utcnow
 KEPT_SECONDS = 5.0  # maintenance begins and a service gets a name without telling anybody
 PATIENCE_SECONDS = 2.0  # for whoever makes the same file at this moment
 
-# A change moves it into the past in its own transaction (`want_snapshot`); once it is written it lies ahead.
-_UNCHANGED = "SELECT due_at FROM comms_statussnapshot WHERE due_at > clock_timestamp()"
+# Every change writes the row in its own transaction (`want_snapshot`): this is which version of it there is.
+_VERSION = "SELECT xmin::text || ctid::text FROM comms_statussnapshot"
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,10 @@ class PageFile:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A file as it was with the snapshot due at `due_at`, until `until` on this process's clock."""
+    """A file made after the change `version`; good until `until` on this process's clock."""
 
     file: PageFile
-    due_at: dt.datetime
+    version: str
     until: float
 
 
@@ -43,32 +42,26 @@ _making = {name: threading.Lock() for name in NAMES}
 
 
 def page_file(name: str) -> PageFile:
-    """One of `files.NAMES`; one query, and the page's own where it was not kept.
-
-    While a change waits to be written to disk, nothing is kept: whoever looks sees it at once.
-    """
-    due_at = _unchanged_until()
-    if due_at is None:
-        return _make(name)
-    lock = _making[name]
-    mine = lock.acquire(timeout=PATIENCE_SECONDS)
+    """One of `files.NAMES`, made by one thread at a time: one query, and the page's own where it was not kept."""
+    version = _version()
+    mine = _making[name].acquire(timeout=PATIENCE_SECONDS)
     try:
         kept = _kept.get(name)
-        if kept is None or kept.due_at != due_at or time.monotonic() > kept.until:
-            kept = _Kept(_make(name), due_at, time.monotonic() + KEPT_SECONDS)
+        if kept is None or kept.version != version or time.monotonic() >= kept.until:
+            kept = _Kept(_make(name), version, time.monotonic() + KEPT_SECONDS)
             _kept[name] = kept
         return kept.file
     finally:
         if mine:
-            lock.release()
+            _making[name].release()
 
 
-def _unchanged_until() -> dt.datetime | None:
-    """When the snapshot is due next; None: something has changed, or nobody writes it."""
+def _version() -> str:
+    """Asked before the file is made: a change meanwhile makes another one."""
     with connection.cursor() as cursor:
-        cursor.execute(_UNCHANGED)
+        cursor.execute(_VERSION)
         row = cursor.fetchone()
-    return row[0] if row else None
+    return str(row[0]) if row else ""
 
 
 def _make(name: str) -> PageFile:
