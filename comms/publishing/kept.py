@@ -42,7 +42,9 @@ _making = {name: threading.Lock() for name in NAMES}
 
 
 def page_file(name: str) -> PageFile:
-    """One of `files.NAMES`, made by one thread at a time: one query, and the page's own where it was not kept."""
+    """One of `files.NAMES`; one query, and the page's own where it was not kept. One thread at a time makes
+    a file: the others wait for it.
+    """
     version = _version()
     mine = _making[name].acquire(timeout=PATIENCE_SECONDS)
     try:
