@@ -1,6 +1,6 @@
-"""`python -m bench.declaring`: declare an incident for each line on standard input, `P1 title`, by the service.
+"""`python -m bench.declaring [URL]`: declare an incident for each line on standard input, `P1 title`, by the service.
 
-Answers with a line: its reference, and when its transaction had committed.
+Answers with a line: its reference, and when its transaction had committed. A webhook at URL is made before.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.db import transaction
 def main() -> None:
     django.setup()
 
+    from comms.services.webhooks import create_webhook
     from core.actors import COMMAND_LINE
     from core.clock import utcnow
     from incidents.services.incidents import declare_incident
@@ -26,6 +27,8 @@ def main() -> None:
             incident = declare_incident(actor=COMMAND_LINE, now=utcnow(), title=title, severity=severity)
         return incident.ref, committed[0]
 
+    for url in sys.argv[1:]:
+        create_webhook(url=url, kinds=["incident.declared"], actor=COMMAND_LINE, now=utcnow())
     for line in sys.stdin:
         severity, _, title = line.strip().partition(" ")
         ref, at = declare(severity, title)

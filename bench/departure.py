@@ -146,10 +146,10 @@ class Bare:
 class Declarer:
     """The process that declares incidents by the service, one at a time."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, *webhooks: str) -> None:
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.declaring"],
+                [sys.executable, "-m", "bench.declaring", *webhooks],
                 cwd=ROOT, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
 

@@ -36,8 +36,9 @@ class Taker:
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """As aiosmtpd calls it."""
-        text = bytes(envelope.content or b"").decode("utf-8", "replace").replace("=\r\n", "")
-        await self.take("email", ",".join(envelope.rcpt_tos), text)
+        content = envelope.content or b""
+        text = content if isinstance(content, str) else content.decode("utf-8", "replace")
+        await self.take("email", ",".join(envelope.rcpt_tos), text.replace("=\r\n", ""))
         return "250 taken"
 
     async def http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,7 +1,8 @@
 """Templates of the playbook's own: `templates/<message>.<part>` of its folder stands for the shipped one.
 
 They are Django's template language without any library, and receive frozen facts alone: those of
-comms.selectors.content, or for users those of comms.facts.PublicFacts. Each is tried with facts of every kind when the playbook is loaded.
+comms.selectors.content, for users PublicFacts. Each is tried with facts of every kind when the playbook is
+loaded.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `with Sink() as sink:` gives `sink.url`, `sink.requests` (in the order in which they came) and `sink.mode`:
 one mode for every request, or a list with one for each of the next, the last for all that follow:
 
-`ok`, a status such as `500`, `429` (with `Retry-After: 7`), `hang` (takes the request, says nothing),
+`ok`, a status such as `500`, `429` (with `Retry-After: 7`, or `sink.retry_after`), `hang` (takes the request, says nothing),
 `reset` (breaks the connection), `drip` (a letter a quarter of a second, for ever), `redirect` (to
 `sink.redirect_to`), `garbage` (no HTTP). `sink.answer` is the status, headers and body of `ok`.
 """
@@ -45,6 +45,7 @@ class Sink:
         self.mode: str | list[str] = "ok"
         self.answer: tuple[int, dict[str, str], bytes] = (200, {"Content-Type": "application/json"}, b"{}")
         self.redirect_to = ""
+        self.retry_after = 7
         self.requests: list[Recorded] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -94,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "ok":
                 self._answer(*self.owner.answer)
             case "429":
-                self._answer(429, {"Retry-After": "7"}, b"")
+                self._answer(429, {"Retry-After": str(self.owner.retry_after)}, b"")
             case "redirect":
                 self._answer(302, {"Location": self.owner.redirect_to}, b"")
             case "hang":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
@@ -11,7 +10,6 @@ from typing import cast
 from django.conf import settings
 
 from comms.channels import CHANNELS
-from comms.channels.webhook import WebhookChannel
 from comms.facts import Channel, Connection
 from comms.models import ConnectionSettings
 from comms.playbook import Channels
@@ -102,6 +100,4 @@ def is_ready(channel: Channel, known: Collection[str]) -> bool:
     """Whether what it sends leaves this machine: until then it goes to files."""
     if channel.kind in ("email", USER_EMAIL):
         return settings.EMAIL_BACKEND != _TO_FILES
-    if isinstance(channel, WebhookChannel):
-        return bool(os.environ.get(channel.url_variable))
     return CHANNELS[channel.kind].connection is None or connection_name(channel) in known

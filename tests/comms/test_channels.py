@@ -50,7 +50,6 @@ def outgoing(**changed: Any) -> Outgoing:
         "occurred_at": "2026-11-20T10:00:00Z",
         "incident": "INC-1",
         "rollback": "",
-        "summary": title,
     }
     return Outgoing(**(made | changed))
 

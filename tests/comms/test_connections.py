@@ -229,11 +229,11 @@ def test_the_list_costs_the_same_however_many_deliveries_there_are(
         declare_incident(actor=commander, now=now, title=f"Down {number}", severity="P3")
     deliver_pending(now=now)
     send_due_deliveries(now=now)
-    Delivery.objects.filter(channel="webhook").update(state="dead", last_error="it is away", sent_at=None)
+    Delivery.objects.filter(channel="dev_alerts").update(state="dead", last_error="it is away", sent_at=None)
     with django_assert_num_queries(2):
         after = {line.key: line for line in list_channels()}
     assert after["incident_response"].last_sent_at is not None
-    assert after["webhook"].last_error == "it is away"
+    assert after["dev_alerts"].last_error == "it is away"
     with django_assert_num_queries(1):
         assert [one.name for one in list_connections()] == ["slack", "twilio", "social", "support_portal"]
 
@@ -291,18 +291,14 @@ def test_a_test_of_the_subscribers_channel_goes_to_the_person_who_asks(
     assert (answer.status_code, answer.json()["code"]) == (409, "no_address")
 
 
-def test_what_goes_into_files_is_not_said_to_be_set_up(
-    db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_goes_into_files_is_not_said_to_be_set_up(db: None, settings: Any) -> None:
     def ready() -> set[str]:
         return {line.key for line in list_channels() if line.ready}
 
-    monkeypatch.delenv("WEBHOOK_URL", raising=False)
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     assert ready() == {"status_page"}
-    monkeypatch.setenv("WEBHOOK_URL", "https://example.test/hook")
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    assert ready() == {"status_page", "webhook", "email", "user_email"}
+    assert ready() == {"status_page", "email", "user_email"}
 
 
 def test_tests_are_few(sink: Sink, client: Client, make_user: Callable[..., User], now: dt.datetime) -> None:
