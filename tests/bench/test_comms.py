@@ -56,7 +56,7 @@ def taken(settings: Any, tmp_path: Path) -> Iterator[Path]:
 def outgoing(recipient: str) -> Outgoing:
     return Outgoing(
         key="msg_1_abc", recipient=recipient, subject="INCIDENT ALERT", body=f"Incident ID: {REF} – Größe\n",
-        event_kind="incident.declared", occurred_at="2026-11-29T00:00:00Z", incident=REF, rollback="", summary="x",
+        event_kind="incident.declared", occurred_at="2026-11-29T00:00:00Z", incident=REF, rollback="",
         short=f"P1 {REF} x",
     )  # fmt: skip
 
