@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test fuzz faults upgrade-test check bench bench-monitoring bench-history deploy-check lock screenshots clean
+.PHONY: run break test fuzz faults upgrade-test check bench bench-monitoring bench-comms bench-history deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -55,7 +55,7 @@ screenshots: $(VENV)/dev  ## make the README's screenshots from a running demo o
 	@$(AS_USER) "$(TEST_VAR_DIR)" --reach docs -- $(BIN)/python -m tests.screenshots "$(TEST_VAR_DIR)/shots"
 	@mkdir -p docs/images && cp "$(TEST_VAR_DIR)"/shots/*.png docs/images/ && rm -rf "$(TEST_VAR_DIR)"
 
-# A whole run takes half an hour and becomes bench/RESULTS.md; ARGS="--short" takes six minutes and is only printed.
+# A whole run takes forty minutes and becomes bench/RESULTS.md; ARGS="--short" takes nine and is only printed.
 bench: $(VENV)/dev  ## speed beside the machine's ceiling, on a database of its own with durability on
 	@BENCH_COMMIT=$$(git describe --always --dirty) $(AS_USER) "$(TEST_VAR_DIR)" -- \
 	  $(BIN)/python -m bench --var-dir "$(TEST_VAR_DIR)/bench" --out "$(TEST_VAR_DIR)/RESULTS.md" $(ARGS); code=$$?; \
@@ -64,6 +64,10 @@ bench: $(VENV)/dev  ## speed beside the machine's ceiling, on a database of its 
 
 bench-monitoring: $(VENV)/dev  ## of that checks, detection and alerts alone; ten minutes, ARGS="--short --only checks" for one
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.monitoring --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
+	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+bench-comms: $(VENV)/dev  ## of that messages and the status page alone; seven minutes, ARGS="--short" for three
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.comms --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 bench-history: $(VENV)/dev  ## pages and sweeps with 1, 10 and 100 times the samples, lists of 10,000 services; ten minutes

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import monitoring
+from bench import comms, monitoring
 from bench.report import write
 from bench.run import run
 from bench.scale import SCALES
@@ -18,7 +18,7 @@ from bench.scale import SCALES
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--short", dest="scale", action="store_const", const="short", help="six minutes")
+    chosen.add_argument("--short", dest="scale", action="store_const", const="short", help="nine minutes")
     chosen.add_argument(
         "--smoke", dest="scale", action="store_const", const="smoke", help="seconds: does it work?"
     )
@@ -37,17 +37,21 @@ def main() -> int:
     try:
         var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = run(scale, var_dir, _say)
-        watched = None
+        watched = told = None
         if not scale.core_only and scale.name in monitoring.SCALES:
             watched = monitoring.run(monitoring.SCALES[scale.name], var_dir / "monitoring", _say)
-        page = write(found, monitoring.write(watched) if watched else "")
+            told = comms.run(comms.SCALES[scale.name], var_dir / "comms", _say)
+        sections = [monitoring.write(watched)] if watched else []
+        sections += [comms.write(told)] if told else []
+        page = write(found, sections)
         if options.out:
             options.out.write_text(page)
         sys.stdout.write(f"\n{page}")
     finally:
         shutil.rmtree(var_dir, ignore_errors=True)
     unfilled = found.left_out or not all(cell.is_filled for cell in found.cells)
-    return 1 if found.failed or unfilled or (watched and watched.failed) else 0
+    failed = found.failed + sum(part.failed for part in (watched, told) if part)
+    return 1 if failed or unfilled else 0
 
 
 def _say(line: str) -> None:

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
@@ -117,15 +118,32 @@ def deliveries(token: str) -> Callable[[], bytes]:
     return make
 
 
-def webhook(number: int, starts_at: str) -> bytes:
-    """As Alertmanager sends it, with one alert."""
+def webhook(number: int, starts_at: str, count: int = 1) -> bytes:
+    """As Alertmanager sends it, with the alert of this number, or with so many from it on."""
+    alerts = [_alert(one, starts_at) for one in range(number, number + count)]
+    return json.dumps(
+        {
+            "version": "4",
+            "groupKey": '{}:{alertname="RequestsFail"}',
+            "status": "firing",
+            "receiver": "firebreak",
+            "groupLabels": {"alertname": "RequestsFail"},
+            "commonLabels": alerts[0]["labels"] if count == 1 else {"alertname": "RequestsFail"},
+            "commonAnnotations": {},
+            "externalURL": "http://alertmanager:9093",
+            "alerts": alerts,
+        }
+    ).encode()
+
+
+def _alert(number: int, starts_at: str) -> dict[str, Any]:
     labels = {
         "alertname": "RequestsFail",
         "service": f"service-{1 + number % SERVICES}",
         "severity": "error",
         "instance": f"10.1.{number // 200 % 200}.{number % 200}:9100",
     }
-    alert = {
+    return {
         "status": "firing",
         "labels": labels,
         "annotations": {"summary": "Requests fail", "description": "The error rate rose. " * 10},
@@ -134,16 +152,3 @@ def webhook(number: int, starts_at: str) -> bytes:
         "generatorURL": "http://prometheus:9090/graph?g0.expr=up",
         "fingerprint": f"{number % 2**64:016x}",
     }
-    return json.dumps(
-        {
-            "version": "4",
-            "groupKey": '{}:{alertname="RequestsFail"}',
-            "status": "firing",
-            "receiver": "firebreak",
-            "groupLabels": {"alertname": "RequestsFail"},
-            "commonLabels": labels,
-            "commonAnnotations": {},
-            "externalURL": "http://alertmanager:9093",
-            "alerts": [alert],
-        }
-    ).encode()

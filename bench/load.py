@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 # A request that was not answered this long after the window's end has failed.
 PATIENCE_SECONDS = 30.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+_UNTIL_LAST_CHUNK = -1
 
 MakeRequest = Callable[[], bytes]
 
@@ -79,11 +82,17 @@ class _Connection:
             end = self.buffer.find(b"\r\n\r\n")
             if end < 0:
                 return None
-            found = _LENGTH.search(self.buffer, 0, end + 2)
-            if found is None:
+            if found := _LENGTH.search(self.buffer, 0, end + 2):
+                self.wanted = end + 4 + int(found[1])
+            elif _CHUNKED.search(self.buffer, 0, end + 2):
+                self.wanted = _UNTIL_LAST_CHUNK
+            else:
                 raise ConnectionError("an answer without a length")
-            self.wanted = end + 4 + int(found[1])
-        return bytes(self.buffer[9:12]) if len(self.buffer) >= self.wanted else None
+        if self.wanted == _UNTIL_LAST_CHUNK:
+            is_whole = self.buffer.endswith(_LAST_CHUNK)
+        else:
+            is_whole = len(self.buffer) >= self.wanted
+        return bytes(self.buffer[9:12]) if is_whole else None
 
 
 def run_window(port: int, make: MakeRequest, *, connections: int, seconds: float, expected: int) -> Window:

@@ -57,8 +57,8 @@ class Findings:
         return sum(cell.failures + cell.ceiling_failures for cell in self.cells)
 
 
-def write(found: Findings, monitoring: str = "") -> str:
-    """The whole page, with the part on monitoring where it was measured."""
+def write(found: Findings, sections: Iterable[str] = ()) -> str:
+    """The whole page, with the sections of what else was measured."""
     parts = [
         "# Results of `make bench`\n",
         _about(found),
@@ -83,7 +83,7 @@ def write(found: Findings, monitoring: str = "") -> str:
         ),
         "## Limits of these figures\n",
         LIMITS,
-        *([monitoring] if monitoring else []),
+        *sections,
     ]
     return "\n".join(parts)
 

@@ -56,7 +56,7 @@ def web(
         application if word == APPLICATION else word for word in parse_procfile(ROOT / "Procfile", own)["web"]
     ]
     with running(argv, own, log) as process:
-        started_in = _first_answer(port, path, process, log)
+        started_in = first_answer(port, path, process, log)
         yield Web(port, started_in, process)
 
 
@@ -67,7 +67,7 @@ def whole_stack(var_dir: Path, port: int, log: Path) -> Iterator[Web]:
     own = {name: value for name, value in os.environ.items() if name not in dropped}
     own |= {"VAR_DIR": str(var_dir), "PORT": str(port), "HOST": "127.0.0.1"}
     with running([sys.executable, "manage.py", "run"], own, log, grace=60) as process:
-        yield Web(port, _first_answer(port, "/accounts/login/", process, log), process)
+        yield Web(port, first_answer(port, "/accounts/login/", process, log), process)
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ def running(
             process.wait(grace)
 
 
-def _first_answer(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> float:
+def first_answer(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> float:
     began = time.perf_counter()
     while time.perf_counter() - began < START_SECONDS:
         if process.poll() is not None:
@@ -141,11 +141,11 @@ def _name_of(words: list[str]) -> str:
     return Path(words[0]).name if words else "?"
 
 
-def manage(environment: Mapping[str, str], *words: str) -> str:
-    """Run a manage.py command; returns what it prints."""
+def manage(environment: Mapping[str, str], *words: str, typed: str = "") -> str:
+    """Run a manage.py command, which reads `typed`; returns what it prints."""
     words = (sys.executable, "manage.py", *words)
     done = subprocess.run(
-        words, env=dict(environment), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+        words, env=dict(environment), cwd=ROOT, check=True, input=typed, stdout=subprocess.PIPE, text=True
     )
     return done.stdout
 

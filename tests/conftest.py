@@ -20,6 +20,7 @@ from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from hypothesis import settings as hypothesis_settings
 
+from comms.publishing import kept
 from core import schema
 from core.actors import SYSTEM, Actor, actor_for_user
 from core.clock import utcnow
@@ -268,6 +269,12 @@ def quick_hashes() -> None:
 def no_rate_limits() -> None:
     """Counting requests would be a query now and then; tests of it set limits of their own."""
     settings.API_RATES = dict.fromkeys(settings.API_RATES, 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def status_page_is_made_anew() -> None:
+    """For each request: tests change tables behind its back."""
+    kept.KEPT_SECONDS = 0.0
 
 
 hypothesis_settings.register_profile("firebreak", database=None, deadline=None)

@@ -7,6 +7,7 @@ import json
 import uuid
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from rest_framework import serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -96,3 +97,7 @@ class Deliveries(APIView):
         sent: Any = request.data
         Delivered.objects.create(body=json.dumps(sent), received_at=dt.datetime.now(dt.UTC))
         return Response({"accepted": len(sent["alerts"])}, status=202)
+
+
+def hello(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("Hello, world!\n", content_type="text/plain")

@@ -14,6 +14,7 @@ from comms.facts import Channel, Connection
 from comms.models import ConnectionSettings
 from comms.playbook import Channels
 from comms.rules.reach import Way
+from comms.selectors.subscribers import USER_EMAIL
 from core.encryption import decrypt
 from core.errors import NotFound
 from core.playbook import get_playbook
@@ -97,6 +98,6 @@ def list_ways() -> tuple[Way, ...]:
 
 def is_ready(channel: Channel, known: Collection[str]) -> bool:
     """Whether what it sends leaves this machine: until then it goes to files."""
-    if channel.kind == "email":
+    if channel.kind in ("email", USER_EMAIL):
         return settings.EMAIL_BACKEND != _TO_FILES
     return CHANNELS[channel.kind].connection is None or connection_name(channel) in known

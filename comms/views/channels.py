@@ -14,6 +14,7 @@ from comms.facts import Connection, Sent
 from comms.forms import ConnectionForm
 from comms.selectors.channels import get_channel, list_channels
 from comms.selectors.connections import connection_model, list_connections
+from comms.selectors.subscribers import USER_EMAIL
 from comms.services.connections import remove_connection, set_connection
 from core.access import may, require
 from core.actors import Actor
@@ -61,7 +62,7 @@ class TryChannel(ChannelCommand):
 
     def extra_context(self) -> dict[str, Any]:
         channel = get_channel(self.key)
-        if channel.means:
+        if channel.means or channel.kind == USER_EMAIL:
             whom = "It goes to you alone, by the address of your contact."
         elif channel.kind == "apprise":
             whom = "It goes to the channel's target. On social media everybody reads it."

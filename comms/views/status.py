@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,9 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from comms.publishing.files import TYPES, content_security_policy, render_file, render_html
-from comms.selectors.status_page import get_past, get_status_page, get_title
+from comms.publishing.files import TYPES, content_security_policy, render_html
+from comms.publishing.kept import PageFile, page_file, tagged
+from comms.selectors.status_page import get_past, get_title
 from comms.selectors.subscribers import CONFIRM, UNSUBSCRIBE, key_of
 from comms.services.subscribers import ask_subscription, confirm_subscription, end_subscription
 from core.client_address import sender_of
@@ -40,7 +40,7 @@ def file_view(name: str) -> Callable[[HttpRequest], HttpResponse]:
     @login_not_required
     @require_safe
     def view(request: HttpRequest) -> HttpResponse:
-        return _cached(request, render_file(name, get_status_page(now=utcnow())), name.rsplit(".", 1)[-1])
+        return _cached(request, page_file(name), name.rsplit(".", 1)[-1])
 
     return view
 
@@ -57,7 +57,7 @@ def history(request: HttpRequest) -> HttpResponse:
     last = min(max(last, EARLIEST), now.date())
     days, older = get_past(last, now=now)
     context = {"title": get_title(), "days": days, "older": older}
-    return _cached(request, render_html("status/history.html", context), "html")
+    return _cached(request, tagged(render_html("status/history.html", context)), "html")
 
 
 @login_not_required
@@ -157,14 +157,13 @@ def _act(
     return answer
 
 
-def _cached(request: HttpRequest, content: bytes, kind: str) -> HttpResponse:
+def _cached(request: HttpRequest, file: PageFile, kind: str) -> HttpResponse:
     """With an ETag and for how long it is fresh; 304 where the reader has it."""
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    answer = HttpResponse(content, content_type=TYPES[kind])
-    answer["ETag"] = etag
+    answer = HttpResponse(file.content, content_type=TYPES[kind])
+    answer["ETag"] = file.etag
     answer["Cache-Control"] = f"public, max-age={FRESH_SECONDS}"
     if kind == "html":
         answer["Content-Security-Policy"] = content_security_policy()
     else:
         answer["Access-Control-Allow-Origin"] = "*"  # it is public: widgets of other pages read it
-    return get_conditional_response(request, etag=etag, response=answer) or answer
+    return get_conditional_response(request, etag=file.etag, response=answer) or answer

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -273,6 +274,33 @@ def test_a_test_of_people_goes_to_the_person_who_asks(
     assert client.post("/api/v1/channels/chat/test/", "{}", content_type="application/json").json()["sent"]
     assert b"U0IDA00000" in sink.requests[0].body
     assert len(sink.requests) == 1
+
+
+def test_a_test_of_the_subscribers_channel_goes_to_the_person_who_asks(
+    client: Client, make_user: Callable[..., User], settings: Any
+) -> None:
+    """Never to a recipient of the channel's own name; and of the status page nothing is sent."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    ida = make_user("ida", "commander")
+    User.objects.filter(pk=ida.pk).update(email="ida@example.test")
+    sign_in(client, ida)
+    assert client.post("/api/v1/channels/user_email/test/", "{}", content_type="application/json").json()[
+        "sent"
+    ]
+    assert [message.to for message in mail.outbox] == [["ida@example.test"]]
+    assert b"It goes to you alone" in client.get("/channels/user_email/test/").content
+    answer = client.post("/api/v1/channels/status_page/test/", "{}", content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_address")
+
+
+def test_what_goes_into_files_is_not_said_to_be_set_up(db: None, settings: Any) -> None:
+    def ready() -> set[str]:
+        return {line.key for line in list_channels() if line.ready}
+
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    assert ready() == {"status_page"}
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    assert ready() == {"status_page", "email", "user_email"}
 
 
 def test_tests_are_few(sink: Sink, client: Client, make_user: Callable[..., User], now: dt.datetime) -> None:
