@@ -15,7 +15,14 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from comms.publishing.files import TYPES, content_security_policy, render_file, render_html
+from comms.publishing.files import (
+    CONTENT_SECURITY_POLICY,
+    STYLE,
+    TYPES,
+    render_file,
+    render_html,
+    style_sheet,
+)
 from comms.selectors.status_page import get_past, get_status_page, get_title
 from comms.selectors.subscribers import CONFIRM, UNSUBSCRIBE, key_of
 from comms.services.subscribers import ask_subscription, confirm_subscription, end_subscription
@@ -40,7 +47,8 @@ def file_view(name: str) -> Callable[[HttpRequest], HttpResponse]:
     @login_not_required
     @require_safe
     def view(request: HttpRequest) -> HttpResponse:
-        return _cached(request, render_file(name, get_status_page(now=utcnow())), name.rsplit(".", 1)[-1])
+        content = style_sheet() if name == STYLE else render_file(name, get_status_page(now=utcnow()))
+        return _cached(request, content, name.rsplit(".", 1)[-1])
 
     return view
 
@@ -152,7 +160,7 @@ def _act(
         "error": error,
     }
     answer = HttpResponse(render_html("status/act.html", context), content_type=TYPES["html"], status=status)
-    answer["Content-Security-Policy"] = content_security_policy()
+    answer["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     answer["Referrer-Policy"] = "no-referrer"  # the address of a link is what it proves
     return answer
 
@@ -164,7 +172,7 @@ def _cached(request: HttpRequest, content: bytes, kind: str) -> HttpResponse:
     answer["ETag"] = etag
     answer["Cache-Control"] = f"public, max-age={FRESH_SECONDS}"
     if kind == "html":
-        answer["Content-Security-Policy"] = content_security_policy()
+        answer["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     else:
         answer["Access-Control-Allow-Origin"] = "*"  # it is public: widgets of other pages read it
     return get_conditional_response(request, etag=etag, response=answer) or answer

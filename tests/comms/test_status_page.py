@@ -31,6 +31,7 @@ from comms.models import (
 from comms.publishing import snapshot as module
 from comms.publishing.files import NAMES
 from comms.publishing.snapshot import write_due_snapshot, write_snapshot
+from comms.selectors.operation import unwritten_status_page
 from comms.selectors.status_page import get_status_page
 from comms.selectors.subscribers import CONFIRM, confirm_url, key_of, unsubscribe_url
 from comms.services.components import set_component_state
@@ -68,7 +69,7 @@ def said(outside: Outside, commander: Actor, now: dt.datetime) -> Outside:
 
 @pytest.fixture
 def var_dir(settings: Any, tmp_path: Path) -> Path:
-    settings.VAR_DIR = tmp_path
+    settings.VAR_DIR = settings.STATUS_PAGE_DIR = tmp_path
     return tmp_path
 
 
@@ -334,9 +335,9 @@ def test_a_change_is_on_disk_with_the_next_sweep_and_the_set_is_whole(
     assert "Major Service Outage" in (second / "index.html").read_text()
     for _turn in range(5):
         write_snapshot()
-    assert len(list((var_dir / "status-sets").iterdir())) == 2
+    assert len(list(var_dir.glob("status-*"))) == 2
     served = var_dir / "status" / "index.html"
-    assert (served.parent.stat().st_mode & 0o777, served.stat().st_mode & 0o777) == (0o755, 0o644)
+    assert (served.parent.stat().st_mode & 0o777, served.stat().st_mode & 0o777) == (0o775, 0o644)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -359,22 +360,23 @@ def test_a_change_while_it_is_written_is_not_lost(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_full_disk_leaves_the_old_page_and_is_tried_again(
+def test_a_folder_nobody_may_write_leaves_the_old_page_is_said_and_tried_again(
     outside: Outside, var_dir: Path, now: dt.datetime
 ) -> None:
     write_due_snapshot(now=now)
     StatusSnapshot.objects.update(due_at=now)
-    sets = var_dir / "status-sets"
-    sets.rename(var_dir / "moved")
-    sets.write_text("in the way")
-    assert write_due_snapshot(now=now) == 0
-    assert "FileExistsError" in StatusSnapshot.objects.get().last_error
-    sets.unlink()
-    (var_dir / "moved").rename(sets)
+    var_dir.chmod(0o555)
+    try:
+        assert write_due_snapshot(now=now) == 0
+    finally:
+        var_dir.chmod(0o755)
+    assert "PermissionError" in StatusSnapshot.objects.get().last_error
+    (trouble,) = unwritten_status_page()
+    assert "PermissionError" in trouble.detail
     assert (var_dir / "status/index.html").exists()
     StatusSnapshot.objects.update(due_at=now)
     assert write_due_snapshot(now=now) == 1
-    assert StatusSnapshot.objects.get().last_error == ""
+    assert unwritten_status_page() == ()
 
 
 # --- subscribing ------------------------------------------------------------------------------------
