@@ -71,5 +71,7 @@ def unwritten_status_page() -> tuple[Trouble, ...]:
         return ()
     last = f"{row.written_at:%Y-%m-%d %H:%M} UTC" if row.written_at else "never"
     text = "The status page is not written to disk"
-    detail = f"{row.last_error} (last written: {last}). Where a web server shows the files, users read old news."
+    detail = (
+        f"{row.last_error} (last written: {last}). Where a web server shows the files, users read old news."
+    )
     return (Trouble("status_page.unwritten", "warning", text, detail, "status-page-old"),)

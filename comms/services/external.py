@@ -226,17 +226,8 @@ def approve_message(
     require(actor, "respond")
     message = _lock(message_id, actor)
     incident = Incident.objects.select_for_update(no_key=True).get(pk=cast(int, message.incident_id))
-    verdict = judge_approval(
-        Approver(
-            actor.kind,
-            actor.user_id,
-            actor.user_id is not None and has_grant(actor.user_id, Role.INCIDENT_COMMANDER),
-        ),
-        commander=_commander(incident),
-        incident_open=incident.is_open,
-    )
-    if not verdict.allowed:
-        raise NotAllowed(verdict.reason)
+    if why_not := why_not_approve(incident, actor):
+        raise NotAllowed(why_not)
     require_assurance(actor, now)
     if message.state != MessageState.DRAFT:
         raise Conflict("It is no draft any more.", state=message.state)
@@ -261,6 +252,16 @@ def approve_message(
     want_snapshot(now=now)
     hints.wake("comms.sweep_deliveries")
     return message
+
+
+def why_not_approve(incident: Incident, actor: Actor) -> str:
+    """Why this one may not approve what is said outside of the incident; empty when they may."""
+    granted = actor.user_id is not None and has_grant(actor.user_id, Role.INCIDENT_COMMANDER)
+    return judge_approval(
+        Approver(actor.kind, actor.user_id, granted),
+        commander=_commander(incident),
+        incident_open=incident.is_open,
+    ).reason
 
 
 def _publish(
