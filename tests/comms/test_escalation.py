@@ -95,17 +95,17 @@ NOBODY_ANSWERS: dict[str, tuple[dict[str, Any], set[str], list[Told]]] = {
     ),
     "security 1": (
         {"severity": "P3", "kind": "security", "security_level": 1},
-        {"dev"},
+        {"dev", "sec"},
         pages([LEADS, {"dev", "sec"}, EM, CTO, CEO], first=15, every=5, rounds=10) + reminders(1440, 10),
     ),
     "security 2": (
         {"severity": "P3", "kind": "security", "security_level": 2},
-        {"dev"},
+        {"dev", "sec"},
         pages([LEADS, {"dev", "sec"}, EM, CTO, CEO], first=60, every=15, rounds=5) + reminders(1440, 20),
     ),
     "security 3": (
         {"severity": "P3", "kind": "security", "security_level": 3},
-        {"dev"},
+        {"dev", "sec"},
         pages([LEADS, {"dev", "sec"}, EM], first=240, every=60, rounds=3) + reminders(1440, 60),
     ),
     "security 3 of a P0": (
