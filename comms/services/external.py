@@ -105,7 +105,6 @@ def draft_message(
     incident = Incident.objects.visible_to(actor).filter(pk=incident_id).first()
     if incident is None:
         raise NotFound("No such incident.")
-    ensure_components(now=now)
     update = compose_update(incident, template, fields, now=now)
     used = check_channels(channels or default_channels(template))
     label = Template(template).label
@@ -123,6 +122,7 @@ def compose_update(
     incident: Incident, template: str, fields: Mapping[str, Any], *, now: dt.datetime
 ) -> PublicUpdate:
     """An unstored draft as it would be; raises NotPublic and Invalid."""
+    ensure_components(now=now)  # also of a service that got its public name a moment ago
     if template not in EXTERNAL_TEMPLATES:
         raise Invalid({"template": f"Must be one of {', '.join(EXTERNAL_TEMPLATES)}."})
     if not may_be_public(incident):
