@@ -6,11 +6,12 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from comms.models import Component, Delivery, Message, PublicIncident, PublicUpdate
 from comms.playbook import Channels, Routing
-from comms.rules.publishing import Approver, judge_approval, propose
+from comms.rules.publishing import Approver, judge_approval, page_text, propose
 from comms.selectors.public_facts import components_of, may_be_public, public_facts, public_names
 from comms.selectors.subscribers import USER_EMAIL
 from comms.services.components import change_state, ensure_components
@@ -303,7 +304,8 @@ def _publish(
             change_state(component, new, reason=str(message.get_template_display()), actor=actor, now=now)
     public.components.add(*rows)
     update.public_incident, update.changes = public, changes
-    update.body, update.published_at = message.body, now
+    update.body = page_text(message.body, headline=message.subject, url=settings.STATUS_PAGE_URL)
+    update.published_at = now
     update.save()
 
 

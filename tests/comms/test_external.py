@@ -220,7 +220,9 @@ def test_approved_everything_happens_at_once(outside: Outside, commander: Actor,
     message.refresh_from_db()
     assert (message.state, message.approved_by_id) == ("queued", commander.user_id)
     update = PublicUpdate.objects.get(message=message)
-    assert (update.body, update.published_at) == (message.body, now)
+    assert (update.body, update.published_at) == (preview_draft(message).channels[0].text, now)
+    assert "Status Page" not in update.body, "they are there"
+    assert not update.body.startswith(message.subject), "it stands above"
     assert update.changes == [
         {
             "code": outside.component.public_id,
