@@ -68,7 +68,7 @@ def mails() -> dict[str, list[str]]:
 def test_only_those_who_may_see_it_are_told_more_than_its_code_name(
     secret: Incident, out: Path, commander: Actor, now: dt.datetime
 ) -> None:
-    post_update(incident_id=secret.pk, text=f"{CANARY} update", actor=commander, now=now)
+    post_update(incident_id=secret.pk, message=f"{CANARY} update", actor=commander, now=now)
     resolve_incident(incident_id=secret.pk, resolution=f"{CANARY} end", actor=commander, now=now)
     deliver_pending(now=now)
     send_due_deliveries(now=now)
