@@ -157,14 +157,14 @@ def _empty_few_rows() -> bool:
         ) as link,
     ):
         tables = [name for (name,) in link.execute(_TABLES) if name not in KEPT_TABLES]
-        counts = link.execute(" UNION ALL ".join(map(_count, tables)))  # type: ignore[arg-type]
+        counts = link.execute(" UNION ALL ".join(map(_count, tables)))
         filled = {name: number for name, number in counts if number}
         if sum(filled.values()) > MOST_DELETED:
             return False
         with link.transaction():
             link.execute("SET LOCAL session_replication_role = replica")
             for name in filled:
-                link.execute(f"DELETE FROM {name}")  # type: ignore[arg-type]
+                link.execute(f"DELETE FROM {name}")
         return True
     return False
 
