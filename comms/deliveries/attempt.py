@@ -148,7 +148,7 @@ def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
 def _outgoing(delivery: Delivery, others: list[Delivery], recipient: str) -> Outgoing:
     message, event = delivery.message, delivery.event
     veiled = is_veiled(delivery)
-    inside = message.visibility == Visibility.INTERNAL and not veiled  # else no reference and no summary
+    inside = message.visibility == Visibility.INTERNAL and not veiled  # else no reference
     words = _words(delivery, veiled=veiled)
     link, label = _link(delivery)
     action = (label, link) if link else None
@@ -171,7 +171,6 @@ def _outgoing(delivery: Delivery, others: list[Delivery], recipient: str) -> Out
         occurred_at=rfc3339(event.occurred_at),
         incident=message.incident.ref if inside and message.incident else "",
         rollback="" if veiled else message.rollback_ref,
-        summary=event.summary if inside else words.subject,
         unsubscribe=unsubscribe_url(delivery.recipient) if delivery.lane == USER_EMAIL else "",
     )
 

@@ -195,9 +195,11 @@ def edit_message(
 
 @transaction.atomic
 def discard_message(*, message_id: int, actor: Actor, now: dt.datetime) -> Message:
-    """The draft is not needed."""
+    """The draft is not needed. Raises Conflict when it is none any more: what left cannot be taken back."""
     require(actor, "respond")
     message = _lock(message_id, actor)
+    if message.state != MessageState.DRAFT:
+        raise Conflict("Only a draft is discarded.", state=message.state)
     assert message.incident is not None
     move_message(message, MessageState.SUPERSEDED, finished_at=now)
     record_on_message(

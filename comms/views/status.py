@@ -167,6 +167,9 @@ def _act(
 
 def _cached(request: HttpRequest, content: bytes, kind: str) -> HttpResponse:
     """With an ETag and for how long it is fresh; 304 where the reader has it."""
+    request.session.accessed = (
+        False  # the answer is everybody's: no Vary: Cookie, whoever looked at the session
+    )
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     answer = HttpResponse(content, content_type=TYPES[kind])
     answer["ETag"] = etag
