@@ -57,6 +57,15 @@ def render_public(template: Template, facts: PublicFacts) -> Wording:
     return Wording(subject[:300], body, {"short": short[:SHORT_LENGTH]})
 
 
+def render_veiled(template: Template, name: str, *, url: str, drill: bool) -> Wording:
+    """A message of a restricted incident to those who may not see it: its code name and a link, whatever
+    it says to others. No template of the playbook has a say in it.
+    """
+    said = f"{'DRILL · ' if drill else ''}{name}: {template.label}"
+    body = f"{said}\n\nIt is about a restricted incident. Who may see it reads it there:\n{url}\n"
+    return Wording(said, body, {"short": said})
+
+
 def _line(template: Template, part: str, facts: MessageFacts | PublicFacts) -> str:
     """A part of one line."""
     return " ".join(_text(template, part, facts).split())

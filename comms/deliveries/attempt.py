@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -23,8 +22,10 @@ from comms.rules.retries import next_wait
 from comms.rules.routing import is_stale
 from comms.selectors.connections import open_connection
 from comms.selectors.escalation import escalation, last_active_at
+from comms.selectors.need_to_know import code_name, is_veiled
 from comms.selectors.subscribers import USER_EMAIL, mail_of, unsubscribe_url
 from comms.states import ASKING, PAGED, WAITING_STATES, DeliveryState, Template, Visibility
+from comms.wording import Wording, render_veiled
 from core.clock import utcnow
 from core.encryption import NoEncryptionKey, Undecipherable
 from core.events import rfc3339
@@ -156,30 +157,41 @@ def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
 
 def _outgoing(delivery: Delivery, others: list[Delivery], recipient: str) -> Outgoing:
     message, event = delivery.message, delivery.event
-    inside = message.visibility == Visibility.INTERNAL  # the public learns no reference
-    forms: dict[str, Any] = message.forms
+    veiled = is_veiled(delivery)
+    inside = message.visibility == Visibility.INTERNAL and not veiled  # else no reference
+    words = _words(delivery, veiled=veiled)
     link, label = _link(delivery)
     action = (label, link) if link else None
-    short = forms.get("short") or message.subject
+    short = words.forms.get("short") or words.subject
     if others:
         newest_first = sorted((delivery, *others), key=lambda one: one.pk, reverse=True)
-        short = bundled([one.message.forms.get("short") or one.message.subject for one in newest_first])
+        each = [_words(one, veiled=is_veiled(one)) for one in newest_first]
+        short = bundled([one.forms.get("short") or one.subject for one in each])
     return Outgoing(
         key=f"msg_{delivery.pk}_{event.hash[:16]}",
         recipient=recipient,
-        subject=message.subject,
-        body=message.body,
-        html=forms.get("html") or as_html(message.body, action=action),
-        blocks=forms.get("blocks") or as_blocks(message.body, action=action),
+        subject=words.subject,
+        body=words.body,
+        html=words.forms.get("html") or as_html(words.body, action=action),
+        blocks=words.forms.get("blocks") or as_blocks(words.body, action=action),
         short=short,
         link=link,
         link_label=label,
         event_kind=event.kind,
         occurred_at=rfc3339(event.occurred_at),
         incident=message.incident.ref if inside and message.incident else "",
-        rollback=message.rollback_ref,
+        rollback="" if veiled else message.rollback_ref,
         unsubscribe=unsubscribe_url(delivery.recipient) if delivery.lane == USER_EMAIL else "",
     )
+
+
+def _words(delivery: Delivery, *, veiled: bool) -> Wording:
+    """What the message says to this recipient."""
+    message, incident = delivery.message, delivery.message.incident
+    if not veiled or incident is None:
+        return Wording(message.subject, message.body, message.forms)
+    address = f"{settings.PUBLIC_URL}/incidents/{incident.ref}/"
+    return render_veiled(Template(message.template), code_name(incident), url=address, drill=incident.drill)
 
 
 def _link(delivery: Delivery) -> tuple[str, str]:

@@ -120,8 +120,8 @@ class PublicIncident(models.Model):
 class PublicUpdate(models.Model):
     """What an external message is made of, and what it puts on the status page once it is approved.
 
-    `components` is {public_id: state}. `body` is the message's text as it was approved, and
-    `published_at` when; until then nothing of the row is public.
+    `components` is {public_id: state}. `body` is the message's text as the page shows it, and
+    `published_at` when it was approved; until then nothing of the row is public.
     """
 
     message = models.OneToOneField(Message, on_delete=models.PROTECT, related_name="public")

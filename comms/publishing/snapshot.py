@@ -1,7 +1,8 @@
 """The status page on disk: any static server shows it with everything else down.
 
-`$VAR_DIR/status` is a link to a folder with a whole set of files. A new set is written beside it and
-the link is replaced in one step: who reads sees the old set or the new one, never a mixture.
+`$STATUS_PAGE_DIR/status` is a link to a folder with a whole set of files. A new set is written beside it
+and the link is replaced in one step: who reads sees the old set or the new one, never a mixture. Processes
+of two accounts may write there (comms, and the watchdog in its place): sets belong to the folder's group.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 60  # maintenance begins, a day ends and a service gets a name without telling anybody
 LEASE_SECONDS = 30
+_SET = "status-"
 SETS_KEPT = 2  # whoever is reading the one before reads on
 
 _CLAIM = """
@@ -66,20 +68,20 @@ def write_due_snapshot(*, now: dt.datetime) -> int:
 
 def write_snapshot() -> Path:
     """Write the whole set now; returns the link. One writer at a time, so that the newest is the last."""
-    link: Path = settings.VAR_DIR / "status"
-    with _one_writer(link.with_name("status.lock")):
+    place: Path = settings.STATUS_PAGE_DIR
+    place.mkdir(parents=True, exist_ok=True)
+    link = place / "status"
+    with _one_writer(place):
         now = utcnow()
         ensure_components(now=now)
         page = get_status_page(now=now)
         files = {name: render_file(name, page) for name in NAMES}
-        sets = link.with_name("status-sets")
-        sets.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{now:%Y%m%d%H%M%S}-", dir=sets))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_SET}{now:%Y%m%d%H%M%S%f}-", dir=place))
         for name, content in files.items():
             _write(folder / name, content)
         _open_to_servers(folder)
         _replace(link, folder)
-        for old in sorted(path for path in sets.iterdir() if path != folder)[: -(SETS_KEPT - 1)]:
+        for old in sorted(path for path in place.glob(f"{_SET}*") if path != folder)[: -(SETS_KEPT - 1)]:
             shutil.rmtree(old, ignore_errors=True)
     return link
 
@@ -93,20 +95,23 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _open_to_servers(folder: Path) -> None:
-    """What is public may be read by the account of any web server."""
+    """What is public may be read by the account of any web server, and removed by the folder's group."""
     for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        path.chmod(0o775 if path.is_dir() else 0o644)
 
 
 def _replace(link: Path, folder: Path) -> None:
-    temporary = link.with_name(f"status.{folder.name}")
-    temporary.symlink_to(os.path.relpath(folder, link.parent))
+    temporary = folder.with_name(f".{folder.name}")
+    temporary.symlink_to(folder.name)
     os.replace(temporary, link)
 
 
 @contextmanager
-def _one_writer(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+def _one_writer(place: Path) -> Iterator[None]:
+    """The folder itself is the lock: no file in it could belong to the wrong account."""
+    lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

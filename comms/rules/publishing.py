@@ -120,6 +120,16 @@ def in_words(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def page_text(body: str, *, headline: str, url: str) -> str:
+    """What the status page prints of a message: neither its headline, which stands above it there, nor
+    the line that leads to the page itself.
+    """
+    lines = [line for line in body.strip().splitlines() if line.strip() != f"Status Page: {url}"]
+    if lines and lines[0].strip() == headline:
+        del lines[0]
+    return "\n".join(lines).strip() or body.strip()
+
+
 # --- states -----------------------------------------------------------------------------------------
 
 

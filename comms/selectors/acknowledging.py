@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from comms.links import Link
 from comms.models import Contact
+from comms.selectors.need_to_know import may_see
 from core.access import may
-from core.actors import Actor, ActorKind, Level, actor_for_user
-from core.models import Event, User
+from core.actors import Actor, ActorKind, Level
+from core.models import Event
 from incidents import policy
 from incidents.models import Incident
 from incidents.states import IncidentStatus
@@ -86,7 +87,9 @@ def link_state(
         return LinkState.INACTIVE
     if visitor is not None and visitor != contact.user_id:
         return LinkState.NOT_YOURS
-    if not (may(actor_by_link(contact), "acknowledge") and _sees(contact.user, incident)):
+    # Who has no account was told of it, and sees no more here than its code name said.
+    sees = contact.user is None or may_see(contact.user, incident)
+    if not (may(actor_by_link(contact), "acknowledge") and sees):
         return LinkState.NOT_ALLOWED
     if not incident.is_open:
         return LinkState.OVER
@@ -102,17 +105,6 @@ def actor_by_link(contact: Contact) -> Actor:
         user.level if user else Level.NONE,
         user_id=user.pk if user else None,
     )
-
-
-def _sees(user: User | None, incident: Incident) -> bool:
-    """Whether the account may see the incident; who has none was told of it, and sees its code name alone.
-
-    A second factor is asked of sessions: a link is none, and does no more than acknowledge.
-    """
-    if user is None:
-        return True
-    account = replace(actor_for_user(user), second_factor=True)
-    return Incident.objects.visible_to(account).filter(pk=incident.pk).exists()
 
 
 def _who_acknowledged(incident: Incident) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from comms.models import StatusSnapshot
 from comms.states import DUE_STATES, DeliveryState
 from core.operation.facts import DueWork, Trouble
 from core.operation.gather import due_from
@@ -61,3 +62,16 @@ def dead_deliveries() -> tuple[Trouble, ...]:
     return (
         Trouble("deliveries.dead", "warning", f"{number} could not be delivered", detail, "delivery-dead"),
     )
+
+
+def unwritten_status_page() -> tuple[Trouble, ...]:
+    """Files of the status page that could not be written: a web server shows older ones."""
+    row = StatusSnapshot.objects.exclude(last_error="").first()
+    if row is None:
+        return ()
+    last = f"{row.written_at:%Y-%m-%d %H:%M} UTC" if row.written_at else "never"
+    text = "The status page is not written to disk"
+    detail = (
+        f"{row.last_error} (last written: {last}). Where a web server shows the files, users read old news."
+    )
+    return (Trouble("status_page.unwritten", "warning", text, detail, "status-page-old"),)

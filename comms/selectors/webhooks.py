@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Prefetch, Q, QuerySet
-from django.utils.crypto import salted_hmac
 
 from comms.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from comms.rules.webhooks import GROUPS, TEST_KIND
+from comms.selectors.need_to_know import code_name
 from comms.states import DUE_STATES, DeliveryState
 from core.access import require
 from core.actors import Actor
@@ -87,11 +87,6 @@ def _event(event: Event, *, sees_restricted: bool) -> dict[str, Any]:
         "rollback": None,
         "hash": None,
     }
-
-
-def code_name(incident: Incident) -> str:
-    """What a restricted incident is called before those who may not see it: always the same, and no more."""
-    return f"RESTRICTED-{salted_hmac('comms.code_name', incident.ref).hexdigest()[:8].upper()}"
 
 
 def _incidents_of(event: Event) -> list[Incident]:

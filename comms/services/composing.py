@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import transaction
 
 from comms.models import Message
 from comms.playbook import Channels
 from comms.rules.forms import as_sms
+from comms.rules.publishing import page_text
 from comms.rules.routing import Group, Planned
 from comms.selectors.content import facts_for
 from comms.selectors.public_facts import public_facts
@@ -30,6 +32,8 @@ from core.models import Event
 from core.playbook import get_playbook
 from incidents.models import Incident
 from incidents.states import AUDIENCES, audience_label
+
+STATUS_PAGE = "status_page"  # the kind of channel
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,8 @@ def _previews(wording: Wording, body: str, numbers: Mapping[str, int]) -> tuple[
         kind = known[key].kind
         if known[key].means in (Means.SMS, Means.VOICE):
             form, text = "short", as_sms(wording.forms.get("short") or wording.subject)
+        elif kind == STATUS_PAGE:
+            form, text = "page", page_text(body, headline=wording.subject, url=settings.STATUS_PAGE_URL)
         elif kind in ("email", USER_EMAIL):
             form, text = "mail", f"Subject: {wording.subject}\n\n{body}"
         else:

@@ -6,11 +6,12 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from comms.models import Component, Delivery, Message, PublicIncident, PublicUpdate
 from comms.playbook import Channels, Routing
-from comms.rules.publishing import Approver, judge_approval, propose
+from comms.rules.publishing import Approver, judge_approval, page_text, propose
 from comms.selectors.public_facts import components_of, may_be_public, public_facts, public_names
 from comms.selectors.subscribers import USER_EMAIL
 from comms.services.components import change_state, ensure_components
@@ -105,7 +106,6 @@ def draft_message(
     incident = Incident.objects.visible_to(actor).filter(pk=incident_id).first()
     if incident is None:
         raise NotFound("No such incident.")
-    ensure_components(now=now)
     update = compose_update(incident, template, fields, now=now)
     used = check_channels(channels or default_channels(template))
     label = Template(template).label
@@ -123,6 +123,7 @@ def compose_update(
     incident: Incident, template: str, fields: Mapping[str, Any], *, now: dt.datetime
 ) -> PublicUpdate:
     """An unstored draft as it would be; raises NotPublic and Invalid."""
+    ensure_components(now=now)  # also of a service that got its public name a moment ago
     if template not in EXTERNAL_TEMPLATES:
         raise Invalid({"template": f"Must be one of {', '.join(EXTERNAL_TEMPLATES)}."})
     if not may_be_public(incident):
@@ -194,9 +195,11 @@ def edit_message(
 
 @transaction.atomic
 def discard_message(*, message_id: int, actor: Actor, now: dt.datetime) -> Message:
-    """The draft is not needed."""
+    """The draft is not needed. Raises Conflict when it is none any more: what left cannot be taken back."""
     require(actor, "respond")
     message = _lock(message_id, actor)
+    if message.state != MessageState.DRAFT:
+        raise Conflict("Only a draft is discarded.", state=message.state)
     assert message.incident is not None
     move_message(message, MessageState.SUPERSEDED, finished_at=now)
     record_on_message(
@@ -226,17 +229,8 @@ def approve_message(
     require(actor, "respond")
     message = _lock(message_id, actor)
     incident = Incident.objects.select_for_update(no_key=True).get(pk=cast(int, message.incident_id))
-    verdict = judge_approval(
-        Approver(
-            actor.kind,
-            actor.user_id,
-            actor.user_id is not None and has_grant(actor.user_id, Role.INCIDENT_COMMANDER),
-        ),
-        commander=_commander(incident),
-        incident_open=incident.is_open,
-    )
-    if not verdict.allowed:
-        raise NotAllowed(verdict.reason)
+    if why_not := why_not_approve(incident, actor):
+        raise NotAllowed(why_not)
     require_assurance(actor, now)
     if message.state != MessageState.DRAFT:
         raise Conflict("It is no draft any more.", state=message.state)
@@ -261,6 +255,16 @@ def approve_message(
     want_snapshot(now=now)
     hints.wake("comms.sweep_deliveries")
     return message
+
+
+def why_not_approve(incident: Incident, actor: Actor) -> str:
+    """Why this one may not approve what is said outside of the incident; empty when they may."""
+    granted = actor.user_id is not None and has_grant(actor.user_id, Role.INCIDENT_COMMANDER)
+    return judge_approval(
+        Approver(actor.kind, actor.user_id, granted),
+        commander=_commander(incident),
+        incident_open=incident.is_open,
+    ).reason
 
 
 def _publish(
@@ -302,7 +306,8 @@ def _publish(
             change_state(component, new, reason=str(message.get_template_display()), actor=actor, now=now)
     public.components.add(*rows)
     update.public_incident, update.changes = public, changes
-    update.body, update.published_at = message.body, now
+    update.body = page_text(message.body, headline=message.subject, url=settings.STATUS_PAGE_URL)
+    update.published_at = now
     update.save()
 
 

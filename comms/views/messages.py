@@ -70,6 +70,7 @@ def message_page(request: HttpRequest, actor: Actor, message: int) -> HttpRespon
         "preview": composing.preview_draft(row) if outside and draft else None,
         "receipts": outbox.list_receipts(row),
         "why_not": why_not_allowed(actor, "respond"),
+        "why_not_approve": _why_not_approve(row, actor) if outside and draft else "",
         "is_draft": draft,
         "approved_at": row.approved_at,
         "edit_url": reverse("comms:edit_message", args=[message]),
@@ -275,6 +276,11 @@ class SetComponent(CommandView):
             "title": f"{self.title}: {self.component.service.public_name}",
             "consequences": ["The status page shows it at once; nobody is mailed."],
         }
+
+
+def _why_not_approve(message: Message, actor: Actor) -> str:
+    assert message.incident is not None
+    return why_not_allowed(actor, "respond") or external.why_not_approve(message.incident, actor)
 
 
 def _number(text: str | int) -> int:

@@ -14,7 +14,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from comms.publishing.files import TYPES, content_security_policy, render_html
+from comms.publishing.files import CONTENT_SECURITY_POLICY, TYPES, render_html
 from comms.publishing.kept import PageFile, page_file, tagged
 from comms.selectors.status_page import get_past, get_title
 from comms.selectors.subscribers import CONFIRM, UNSUBSCRIBE, key_of
@@ -152,18 +152,21 @@ def _act(
         "error": error,
     }
     answer = HttpResponse(render_html("status/act.html", context), content_type=TYPES["html"], status=status)
-    answer["Content-Security-Policy"] = content_security_policy()
+    answer["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     answer["Referrer-Policy"] = "no-referrer"  # the address of a link is what it proves
     return answer
 
 
 def _cached(request: HttpRequest, file: PageFile, kind: str) -> HttpResponse:
     """With an ETag and for how long it is fresh; 304 where the reader has it."""
+    request.session.accessed = (
+        False  # the answer is everybody's: no Vary: Cookie, whoever looked at the session
+    )
     answer = HttpResponse(file.content, content_type=TYPES[kind])
     answer["ETag"] = file.etag
     answer["Cache-Control"] = f"public, max-age={FRESH_SECONDS}"
     if kind == "html":
-        answer["Content-Security-Policy"] = content_security_policy()
+        answer["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     else:
         answer["Access-Control-Allow-Origin"] = "*"  # it is public: widgets of other pages read it
     return get_conditional_response(request, etag=file.etag, response=answer) or answer

@@ -24,6 +24,8 @@ PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 # Where the public reads the status page: a host of its own that serves the snapshot, or this installation.
 STATUS_PAGE_URL = env.str("STATUS_PAGE_URL", default=f"{PUBLIC_URL}/status/").rstrip("/") + "/"
+# Where the page is written as files, for a web server that reads them with everything else down.
+STATUS_PAGE_DIR = Path(env.str("STATUS_PAGE_DIR", default=str(VAR_DIR))).resolve()
 # Which queues' rollbacks this process runs (a procedure names its queue); empty: of none.
 RUNNER_QUEUES = env.list("RUNNER_QUEUES", default=["default"])
 HOST_NAME = env.str("FIREBREAK_HOST", default=socket.gethostname())

@@ -177,6 +177,7 @@ OWN_TROUBLES = (
     "incidents.selectors.rollups.late_rollups",
     "incidents.selectors.alerts.parked_deliveries",
     "comms.selectors.operation.dead_deliveries",
+    "comms.selectors.operation.unwritten_status_page",
     "comms.selectors.contacts.nobody_reachable",
     "rollbacks.selectors.runners.missing_runners",
 )

@@ -183,12 +183,20 @@ class Stories:
         return f"resident MB {memory}, {connections} database connections"
 
     def everything_stopped(self) -> None:
+        _wait(lambda: b"As of" in self.visitor.get("/status/").body, "the status page on disk", 90)
+        owner = self.machine.sh("stat -c %U /var/lib/firebreak-public/status-*")
+        assert set(owner.split()) <= {"firebreak", "firebreak-runner"}, owner
         self.machine.sh("systemctl stop firebreak.target 'firebreak-*.service' postgresql redis-server")
         try:
             status = self.visitor.get("/status/")
             assert status.status == 200
-            assert b"Service status" in status.body
-            assert self.visitor.get("/status/page.css").status == 200
+            assert b"All Systems Operational" in status.body
+            assert "style-src 'self'" in status.headers["content-security-policy"]
+            assert self.visitor.get("/status/style.css").headers["content-type"].startswith("text/css")
+            summary = json.loads(self.visitor.get("/status/api/v2/summary.json").body)
+            assert summary["status"]["indicator"] == "none"
+            assert self.visitor.get("/status/subscribe/").status == 502
+            assert self.visitor.get("/unavailable/page.css").status == 200
             page = self.visitor.get("/")
             assert (page.status, page.headers["retry-after"]) == (502, "10")
             assert b"Firebreak does not answer" in page.body

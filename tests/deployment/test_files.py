@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.checks import run_checks
 
+from comms.publishing.files import CONTENT_SECURITY_POLICY
 from core import shutdown
 from tests.deployment import checks, environment, guide
 from tests.deployment.guide import ROOT
@@ -117,6 +118,21 @@ def test_exposure(name: str) -> None:
     assert exposure, told
     limit = 1.7 if name in ("firebreak-runner.service", "firebreak-watchdog.service") else 1.2
     assert float(exposure[1]) <= limit
+
+
+# --- the status page --------------------------------------------------------------------------------
+def test_nginx_gives_the_files_the_policy_that_firebreak_gives_them() -> None:
+    assert f'"{CONTENT_SECURITY_POLICY}"' in (DEPLOY / "nginx" / "firebreak.conf").read_text()
+
+
+def test_those_who_write_the_files_may_and_nobody_else() -> None:
+    """comms, and the watchdog in its place; the web process, which talks to everybody, does not."""
+    may = {unit.stem for unit in UNITS if "ReadWritePaths" in settings_of(unit)}
+    assert may == {"firebreak-comms", "firebreak-watchdog"}
+    for name in may:
+        (place,) = settings_of(DEPLOY / "systemd" / f"{name}.service")["ReadWritePaths"]
+        assert f"STATUS_PAGE_DIR={place}" in COMMON.read_text()
+        assert f"root {place};" in (DEPLOY / "nginx" / "firebreak.conf").read_text()
 
 
 # --- what other programs say ------------------------------------------------------------------------

@@ -77,7 +77,8 @@ def test_every_address_on_the_page_is_in_the_schema(client: Client, seeded: str)
     answer = client.get("/api/v1/schema/?format=json", headers={"Authorization": f"Bearer {seeded}"})
     known = [re.sub(r"\{\w+\}", "[^/]+", path) for path in answer.json()["paths"]]
     known += ["/api/v1/schema/", "/api/v1/docs/"]
-    named = set(re.findall(r"/api/v1/[\w/.-]*", PAGE.read_text()))
+    page = re.sub(r"\{\w+\}|\$[A-Z]+", "1", PAGE.read_text())  # what a reader puts there
+    named = set(re.findall(r"/api/v1/[\w/.-]*", page))
     assert len(named) > 10
     assert [path for path in named if not any(re.fullmatch(one, path) for one in known)] == []
 

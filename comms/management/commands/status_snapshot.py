@@ -8,7 +8,7 @@ from comms.publishing.snapshot import write_snapshot
 
 
 class Command(BaseCommand):
-    help = "Write the public status page to $VAR_DIR/status, where any static server finds it."
+    help = "Write the public status page to $STATUS_PAGE_DIR/status, where any static server finds it."
 
     def handle(self, *args: Any, **options: Any) -> None:
         link = write_snapshot()
