@@ -15,6 +15,7 @@ from comms.models import Contact
 from comms.rules.forms import as_blocks, as_html
 from comms.selectors.channels import get_channel
 from comms.selectors.recipients import person_of
+from comms.selectors.subscribers import USER_EMAIL
 from comms.states import Means
 from comms.timeline import record_tested
 from core.access import require
@@ -71,15 +72,16 @@ def send_test(*, key: str, actor: Actor, now: dt.datetime) -> Sent | NotSent:
 
 
 def _recipient(key: str, channel: Channel, actor: Actor, now: dt.datetime) -> str:
-    if channel.means is None:
+    means = Means.EMAIL if channel.kind == USER_EMAIL else channel.means  # a test is not for subscribers
+    if means is None:
         return key
     contact = Contact.objects.filter(user=actor.user_id, active=True).first() if actor.user_id else None
-    found = str(person_of(contact, now=now).addresses.get(channel.means, "")) if contact else ""
-    if not found and channel.means is Means.EMAIL:
+    found = str(person_of(contact, now=now).addresses.get(means, "")) if contact else ""
+    if not found and means is Means.EMAIL:
         found = User.objects.filter(pk=actor.user_id or 0).values_list("email", flat=True).first() or ""
     if not found:
         raise NoAddress(
-            f"A test goes to you, and nothing says how {channel.means.label.lower()} reaches you: a contact"
+            f"A test goes to you, and nothing says how {means.label.lower()} reaches you: a contact"
             " with your account and that address."
         )
     return found
