@@ -97,6 +97,6 @@ def list_ways() -> tuple[Way, ...]:
 
 def is_ready(channel: Channel, known: Collection[str]) -> bool:
     """Whether what it sends leaves this machine: until then it goes to files."""
-    if channel.kind == "email":
+    if channel.kind in ("email", "user_email"):
         return settings.EMAIL_BACKEND != _TO_FILES
     return CHANNELS[channel.kind].connection is None or connection_name(channel) in known
