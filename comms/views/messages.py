@@ -146,6 +146,8 @@ class Compose(IncidentCommand):
     def extra_context(self) -> dict[str, Any]:
         here = self.request.path
         inside = "Contacts are told at once, with a receipt for each."
+        if self.incident.restricted:
+            inside += " Who may not see the incident gets its code name and a link; so does every room."
         users = "Users read it once the incident commander has approved it: on the status page and by mail."
         return {
             "title": "Write to users" if self.outside else "Write a message",
