@@ -93,7 +93,7 @@ class ExternalFields(forms.Form):
             self.fields[name] = forms.ChoiceField(
                 choices=[LEAVE, *ComponentState.choices],
                 required=False,
-                label=component.service.public_name,
+                label=f"State of {component.service.public_name}",
                 initial=said.get(component.public_id, ""),
             )
             self.component_fields[name] = component.public_id

@@ -25,6 +25,8 @@ def main(folder: Path) -> None:
             "now": "/",
             "incident": f"/incidents/{incident['ref']}/",
             "rollback": f"/rollbacks/{rollback['ref']}/",
+            "messages": "/messages/",
+            "status": "/status/",
             "system": "/system/",
         }
         with sync_playwright() as playwright:

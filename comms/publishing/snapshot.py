@@ -77,10 +77,14 @@ def write_snapshot() -> Path:
         page = get_status_page(now=now)
         files = {name: render_file(name, page) for name in NAMES}
         folder = Path(tempfile.mkdtemp(prefix=f"{_SET}{now:%Y%m%d%H%M%S%f}-", dir=place))
-        for name, content in files.items():
-            _write(folder / name, content)
-        _open_to_servers(folder)
-        _replace(link, folder)
+        try:
+            for name, content in files.items():
+                _write(folder / name, content)
+            _open_to_servers(folder)
+            _replace(link, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # a full disk is not filled further every minute
+            raise
         for old in sorted(path for path in place.glob(f"{_SET}*") if path != folder)[: -(SETS_KEPT - 1)]:
             shutil.rmtree(old, ignore_errors=True)
     return link
@@ -103,7 +107,11 @@ def _open_to_servers(folder: Path) -> None:
 def _replace(link: Path, folder: Path) -> None:
     temporary = folder.with_name(f".{folder.name}")
     temporary.symlink_to(folder.name)
-    os.replace(temporary, link)
+    try:
+        os.replace(temporary, link)
+    except OSError:
+        temporary.unlink()
+        raise
 
 
 @contextmanager

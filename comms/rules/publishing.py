@@ -120,11 +120,11 @@ def in_words(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def page_text(body: str, *, headline: str, url: str) -> str:
+def page_text(body: str, *, headline: str) -> str:
     """What the status page prints of a message: neither its headline, which stands above it there, nor
     the line that leads to the page itself.
     """
-    lines = [line for line in body.strip().splitlines() if line.strip() != f"Status Page: {url}"]
+    lines = [line for line in body.strip().splitlines() if not line.startswith("Status Page: ")]
     if lines and lines[0].strip() == headline:
         del lines[0]
     return "\n".join(lines).strip() or body.strip()

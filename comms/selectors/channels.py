@@ -14,6 +14,7 @@ from comms.facts import Channel
 from comms.models import ConnectionSettings
 from comms.playbook import Channels
 from comms.selectors.connections import connection_name, is_ready
+from comms.selectors.subscribers import USER_EMAIL
 from core.errors import NotFound
 from core.playbook import get_playbook
 
@@ -79,7 +80,7 @@ def _line(
         key=key,
         kind=channel.kind,
         means=str(channel.means.value) if channel.means else "",
-        place=str(getattr(channel, "room", "")),
+        place="subscribers" if channel.kind == USER_EMAIL else str(getattr(channel, "room", "")),
         ready=is_ready(channel, known),
         connection=connection_name(channel) if CHANNELS[channel.kind].connection else "",
         daily_limit=getattr(channel, "daily_limit", None),

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from comms.facts import PublicFacts
 from comms.models import Component, PublicUpdate
-from comms.states import PublicStatus
+from comms.states import ComponentState, PublicStatus
 from incidents.models import Incident
 
 
@@ -34,6 +34,12 @@ def public_names(ids: Collection[str]) -> dict[str, str]:
     """{public_id: public name} of these components, as the page orders them (one query)."""
     rows = shown_components().filter(public_id__in=list(ids))
     return dict(rows.values_list("public_id", "service__public_name"))
+
+
+def component_states(update: PublicUpdate) -> list[tuple[str, str]]:
+    """(public name, state) of each component as the draft would set it (one query)."""
+    names = public_names(update.components)
+    return [(names[key], str(ComponentState(update.components[key]).label)) for key in names]
 
 
 def components_of(incident: Incident) -> dict[str, str]:

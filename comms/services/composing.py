@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from django.conf import settings
 from django.db import transaction
 
 from comms.models import Message
@@ -203,7 +202,7 @@ def _previews(wording: Wording, body: str, numbers: Mapping[str, int]) -> tuple[
         if known[key].means in (Means.SMS, Means.VOICE):
             form, text = "short", as_sms(wording.forms.get("short") or wording.subject)
         elif kind == STATUS_PAGE:
-            form, text = "page", page_text(body, headline=wording.subject, url=settings.STATUS_PAGE_URL)
+            form, text = "page", page_text(body, headline=wording.subject)
         elif kind in ("email", USER_EMAIL):
             form, text = "mail", f"Subject: {wording.subject}\n\n{body}"
         else:

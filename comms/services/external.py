@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from comms.models import Component, Delivery, Message, PublicIncident, PublicUpdate
@@ -306,7 +305,7 @@ def _publish(
             change_state(component, new, reason=str(message.get_template_display()), actor=actor, now=now)
     public.components.add(*rows)
     update.public_incident, update.changes = public, changes
-    update.body = page_text(message.body, headline=message.subject, url=settings.STATUS_PAGE_URL)
+    update.body = page_text(message.body, headline=message.subject)
     update.published_at = now
     update.save()
 

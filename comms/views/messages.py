@@ -13,6 +13,7 @@ from comms import forms
 from comms.models import Component, Message
 from comms.selectors import outbox
 from comms.selectors.components import get_component, list_components
+from comms.selectors.public_facts import component_states
 from comms.services import composing, external
 from comms.services.components import set_component_state
 from comms.services.deliveries import retry_delivery
@@ -145,6 +146,8 @@ class Compose(IncidentCommand):
     def extra_context(self) -> dict[str, Any]:
         here = self.request.path
         inside = "Contacts are told at once, with a receipt for each."
+        if self.incident.restricted:
+            inside += " Who may not see the incident gets its code name and a link; so does every room."
         users = "Users read it once the incident commander has approved it: on the status page and by mail."
         return {
             "title": "Write to users" if self.outside else "Write a message",
@@ -213,15 +216,11 @@ class ApproveMessage(ExternalCommand):
         return "It is approved and leaves now."
 
     def extra_context(self) -> dict[str, Any]:
-        preview = composing.preview_draft(self.message)
         return {
-            "preview": preview,
+            "preview": composing.preview_draft(self.message),
             "consequences": [
-                f"{one.channel}: {one.recipients} recipient{'' if one.recipients == 1 else 's'}"
-                for one in preview.channels
-            ]
-            + [
-                "The status page shows it at once, with the states of the components.",
+                *(f"{name} is {label.lower()}." for name, label in component_states(self.message.public)),
+                "Users read it at once: on the status page, and by every channel above.",
                 "It cannot be taken back.",
             ],
         }

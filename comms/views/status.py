@@ -56,7 +56,12 @@ def history(request: HttpRequest) -> HttpResponse:
         last = now.date()
     last = min(max(last, EARLIEST), now.date())
     days, older = get_past(last, now=now)
-    context = {"title": get_title(), "days": days, "older": older}
+    context = {
+        "title": get_title(),
+        "days": days,
+        "older": older,
+        "open_at": f"{settings.PUBLIC_URL}/status/",
+    }
     return _cached(request, tagged(render_html("status/history.html", context)), "html")
 
 

@@ -49,7 +49,9 @@ class Visitors:
 
     def somebody(self, user: User | None = None, **options: Any) -> Page:
         """A person of their own: signed in, or the public."""
-        context: BrowserContext = self.browser.new_context(base_url=self.url, viewport=DESK, **options)
+        context: BrowserContext = self.browser.new_context(
+            base_url=self.url, **({"viewport": DESK} | options)
+        )
         if user is not None:
             session = Client()
             sign_in(session, user)
@@ -165,7 +167,7 @@ def test_a_responder_writes_the_commander_approves_and_users_read_it(
     rae = visitors.somebody(make_user("rae", "responder"))
     rae.goto(f"/incidents/{open_incident.ref}/")
     rae.get_by_role("link", name="Write to users").click()
-    rae.get_by_label("Title").fill("Checkout is slow")
+    rae.get_by_role("textbox", name="Title").fill("Checkout is slow")
     rae.get_by_label("What users should know now").fill("Orders arrive late.")
     rae.get_by_role("button", name="Preview").click()
     preview = rae.get_by_role("region", name="Preview")
@@ -182,7 +184,8 @@ def test_a_responder_writes_the_commander_approves_and_users_read_it(
     ida = visitors.somebody(User.objects.get(username="ida"))
     ida.goto(rae.url)
     ida.get_by_role("link", name="Approve…").click()
-    expect(ida.get_by_text("user_email: 2 recipients")).to_be_visible()
+    expect(ida.get_by_role("region", name="Preview")).to_contain_text("user_email as mail, 2 recipients")
+    expect(ida.get_by_text("Checkout is major outage.")).to_be_visible()
     axe_clean(ida)
     ida.get_by_role("button", name="Approve and send").click()
     expect(ida.get_by_role("region", name="State")).to_contain_text("Queued")

@@ -13,6 +13,7 @@ from django.core import mail
 
 from comms.deliveries import send_due_deliveries
 from comms.models import Contact, Delivery, Message
+from comms.selectors.connections import _TO_FILES
 from comms.selectors.need_to_know import code_name
 from comms.states import ASKING
 from core.actors import SYSTEM, Actor
@@ -85,8 +86,10 @@ def test_only_those_who_may_see_it_are_told_more_than_its_code_name(
     assert CANARY not in rooms, "anybody may be in a room, also in the security team's"
 
 
-def test_what_rings_says_no_more(secret: Incident, out: Path, now: dt.datetime) -> None:
+def test_what_rings_says_no_more(secret: Incident, out: Path, settings: Any, now: dt.datetime) -> None:
     """A page takes each person's first way; a room is told; both are asked to acknowledge."""
+    settings.EMAIL_BACKEND = _TO_FILES  # no way is set up: then their own order decides, SMS first
+    settings.EMAIL_FILE_PATH = str(out / "mail")
     deliver_pending(now=now)
     send_due_deliveries(now=now)
     assert Message.objects.get().template in ASKING

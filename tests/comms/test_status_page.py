@@ -385,6 +385,14 @@ def test_a_folder_nobody_may_write_leaves_the_old_page_is_said_and_tried_again(
     assert unwritten_status_page() == ()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_cannot_be_put_in_its_place_leaves_nothing_behind(outside: Outside, var_dir: Path) -> None:
+    (var_dir / "status").mkdir()  # as an installation before had it
+    with pytest.raises(OSError, match="status"):
+        write_snapshot()
+    assert [path.name for path in var_dir.iterdir()] == ["status"]
+
+
 # --- subscribing ------------------------------------------------------------------------------------
 
 
