@@ -253,8 +253,9 @@ def _measure_checks(
 def _measure_detection(
     ground: _Ground, scale: Scale, found: Findings, amount: Amount, number: int, say: Say
 ) -> None:
+    # Far above whatever the alerts of the sizes before have set in motion.
     one = detection.measure(
-        ground.link, ground.url, 300_000 + 1_000 * number, amount.samples,
+        ground.link, ground.url, 10_000_000 * number, amount.samples,
         breaches=scale.breaches, spread=scale.spread, background=scale.background,
     )  # fmt: skip
     found.detected.append(one)

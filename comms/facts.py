@@ -29,7 +29,6 @@ class Outgoing:
     occurred_at: str
     incident: str
     rollback: str
-    summary: str
     html: str = ""
     blocks: Sequence[Mapping[str, Any]] = field(default=())
     short: str = ""

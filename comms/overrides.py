@@ -1,7 +1,8 @@
 """Templates of the playbook's own: `templates/<message>.<part>` of its folder stands for the shipped one.
 
 They are Django's template language without any library, and receive frozen facts alone: those of
-comms.selectors.content, or for users those of comms.facts.PublicFacts. Each is tried with facts of every kind when the playbook is loaded.
+comms.selectors.content, for users PublicFacts. Each is tried with facts of every kind when the playbook is
+loaded.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def sample_facts(**changed: Any) -> MessageFacts:
         "next_steps": ("Look at the logs of the payment provider",),
         "commander": "ida",
         "technical_lead": "tom",
+        "text": "The call moved to the second room.",
         "frequency": "1 h",
         "resolution": "Rolled back to 1.4.2",
         "bridge": "https://meet.example.test/INC-2026-11-20-0001-0123456789abcdef0123",
@@ -107,18 +109,19 @@ def sample_facts(**changed: Any) -> MessageFacts:
     return MessageFacts(**{**given, **changed})
 
 
-def sample_public_facts() -> PublicFacts:
+def sample_public_facts(**changed: Any) -> PublicFacts:
     """Facts for users with something in every field."""
     at = dt.datetime(2026, 11, 20, 10, 15, tzinfo=dt.UTC)
-    return PublicFacts(
-        title="Paying fails for some customers",
-        status_label="Monitoring",
-        impact="One order in three could not be paid.",
-        update="We went back to the version before and are watching it.",
-        root_cause="A setting of the new version.",
-        expected_duration="30 minutes",
-        components=("Shop", "Payments"),
-        started_at=at,
-        resolved_at=at + dt.timedelta(minutes=35),
-        status_url="https://status.example.test/",
-    )
+    given: dict[str, Any] = {
+        "title": "Paying fails for some customers",
+        "status_label": "Monitoring",
+        "impact": "One order in three could not be paid.",
+        "update": "We went back to the version before and are watching it.",
+        "root_cause": "A setting of the new version.",
+        "expected_duration": "30 minutes",
+        "components": ("Shop", "Payments"),
+        "started_at": at,
+        "resolved_at": at + dt.timedelta(minutes=35),
+        "status_url": "https://status.example.test/",
+    }
+    return PublicFacts(**{**given, **changed})

@@ -82,7 +82,6 @@ def _send(row: Subscriber, now: dt.datetime) -> None:
             occurred_at=rfc3339(now),
             incident="",
             rollback="",
-            summary="",
         ),
         channel,
         None,

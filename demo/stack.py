@@ -1,13 +1,9 @@
-"""What the demo adds to a running Firebreak: a storefront, loopback allowed, a webhook to it."""
+"""What the demo adds to a running Firebreak: a storefront, loopback allowed, a receiver of webhooks."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-
-from core.embedded.stack import secret_key
 
 DEMO_DIR = Path(__file__).resolve().parent
 
@@ -32,9 +28,6 @@ def demo_extra(environment: dict[str, str]) -> Extra:
         "DEMO_WEBHOOK_PORT": webhook,
         "OUTBOUND_ALLOWED_NETWORKS": environment.get("OUTBOUND_ALLOWED_NETWORKS") or "127.0.0.0/8",
     }
-    if not environment.get("WEBHOOK_URL"):
-        added["WEBHOOK_URL"] = f"http://127.0.0.1:{webhook}/"
-        added["WEBHOOK_SECRET"] = _webhook_secret(Path(environment["VAR_DIR"]))
     return Extra(
         environment=added,
         procfile=DEMO_DIR / "Procfile",
@@ -46,9 +39,3 @@ def demo_extra(environment: dict[str, str]) -> Extra:
             f" {environment['VAR_DIR']}/storefront/log/webhooks.jsonl.",
         ),
     )
-
-
-def _webhook_secret(var_dir: Path) -> str:
-    """Made from the secret of this VAR_DIR, so that it is the same after a restart."""
-    digest = hashlib.sha256(b"demo webhook " + secret_key(var_dir).encode()).digest()
-    return f"whsec_{base64.b64encode(digest[:24]).decode()}"

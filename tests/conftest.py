@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
@@ -38,6 +40,8 @@ KEPT_TABLES = {
     "auth_group_permissions",
 }
 
+MOST_DELETED = 5_000  # rows
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 
 # Minutes each: begun first, so that no process is left alone with one of them at the end.
 LONG = (
@@ -122,14 +126,51 @@ def run_as_owner(work: Callable[[], None]) -> None:
 def empty_all_tables(_self: TransactionTestCase | None = None) -> None:
     """After a test with real commits: the application may not empty the timeline, the owner may."""
 
-    def empty() -> None:
-        tables = ", ".join(t for t in connection.introspection.table_names() if t not in KEPT_TABLES)
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE core_event DISABLE TRIGGER USER")
-            cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
-            cursor.execute("ALTER TABLE core_event ENABLE TRIGGER USER")
+    connection.close()
+    if not _empty_few_rows():
+        run_as_owner(_truncate)
 
-    run_as_owner(empty)
+
+def _truncate() -> None:
+    tables = ", ".join(t for t in connection.introspection.table_names() if t not in KEPT_TABLES)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE core_event DISABLE TRIGGER USER")
+        cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+        cursor.execute("ALTER TABLE core_event ENABLE TRIGGER USER")
+
+
+def _empty_few_rows() -> bool:
+    """Delete the few rows of few tables, which takes a twentieth of the time that truncating all takes.
+
+    As the superuser, whom no trigger and no foreign key stops: the embedded server has one. False where
+    there is none, and where there are many rows.
+    """
+    here = connection.settings_dict
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        psycopg.connect(
+            host=here["HOST"],
+            port=here["PORT"] or None,
+            user="postgres",
+            dbname=here["NAME"],
+            autocommit=True,
+        ) as link,
+    ):
+        tables = [name for (name,) in link.execute(_TABLES) if name not in KEPT_TABLES]
+        counts = link.execute(" UNION ALL ".join(map(_count, tables)))
+        filled = {name: number for name, number in counts if number}
+        if sum(filled.values()) > MOST_DELETED:
+            return False
+        with link.transaction():
+            link.execute("SET LOCAL session_replication_role = replica")
+            for name in filled:
+                link.execute(f"DELETE FROM {name}")
+        return True
+    return False
+
+
+def _count(table: str) -> str:
+    return f"SELECT '{table}', count(*) FROM (SELECT FROM {table} LIMIT {MOST_DELETED + 1}) few"
 
 
 TransactionTestCase._fixture_teardown = empty_all_tables  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@
 one mode for every request, a list with one for each of the next, the last for all that follow, or a
 function from the request to its mode:
 
-`ok`, a status such as `500`, `429` (with `Retry-After: 7`), `hang` (takes the request, says nothing),
+`ok`, a status such as `500`, `429` (with `Retry-After: 7`, or `sink.retry_after`), `hang` (takes the request, says nothing),
 `reset` (breaks the connection), `drip` (a letter a quarter of a second, for ever), `redirect` (to
 `sink.redirect_to`), `garbage` (no HTTP), `kill` (whoever asks is killed as by kill -9 once it has been
 heard: `["kill", "ok"]` is a worker that dies between sending and marking). `sink.answer` is the status, headers and body of `ok`.
@@ -62,6 +62,7 @@ class Sink:
         self.mode: Mode = "ok"
         self.answer: tuple[int, dict[str, str], bytes] = (200, {"Content-Type": "application/json"}, b"{}")
         self.redirect_to = ""
+        self.retry_after = 7
         self.requests: list[Recorded] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "ok":
                 self._answer(*self.owner.answer)
             case "429":
-                self._answer(429, {"Retry-After": "7"}, b"")
+                self._answer(429, {"Retry-After": str(self.owner.retry_after)}, b"")
             case "redirect":
                 self._answer(302, {"Location": self.owner.redirect_to}, b"")
             case "hang":

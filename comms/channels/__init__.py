@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from comms.channels import apprise, email, slack, status_page, twilio, user_email, webhook
+from comms.channels import apprise, email, slack, status_page, twilio, user_email
 from comms.facts import Channel, Connection, Outgoing, Sent
 
 Send = Callable[[Outgoing, Any, Any], Sent]
@@ -32,7 +32,6 @@ CHANNELS: Mapping[str, Kind] = {
     "sms": Kind(twilio.SmsChannel, twilio.send_sms, twilio.TwilioConnection),
     "voice": Kind(twilio.VoiceChannel, twilio.send_call, twilio.TwilioConnection),
     "apprise": Kind(apprise.AppriseChannel, apprise.send, apprise.AppriseConnection),
-    "webhook": Kind(webhook.WebhookChannel, webhook.send),
     "status_page": Kind(status_page.StatusPageChannel, status_page.send),
     "user_email": Kind(user_email.UserEmailChannel, user_email.send),
 }

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from pydantic import Field
 
-from comms.channels import email
 from comms.facts import Channel, Outgoing, Sent
+from comms.smtp import hand_over
 
 
 class UserEmailChannel(Channel):
@@ -24,7 +24,7 @@ class UserEmailChannel(Channel):
 
 
 def send(message: Outgoing, channel: UserEmailChannel, connection: None) -> Sent:
-    """One message to one subscriber; a refused address is not tried again, everything else is."""
+    """One message to one subscriber; raises NotSent."""
     headers = {"Message-ID": f"<{message.key}@firebreak>", "Auto-Submitted": "auto-generated"}
     text, page = message.body, message.html
     if message.unsubscribe:
@@ -43,4 +43,4 @@ def send(message: Outgoing, channel: UserEmailChannel, connection: None) -> Sent
     )
     if page:
         mail.attach_alternative(page, "text/html")
-    return email.deliver(mail)
+    return hand_over(mail)

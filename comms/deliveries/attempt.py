@@ -156,7 +156,7 @@ def _others(delivery: Delivery, channel: Channel) -> list[Delivery]:
 
 def _outgoing(delivery: Delivery, others: list[Delivery], recipient: str) -> Outgoing:
     message, event = delivery.message, delivery.event
-    inside = message.visibility == Visibility.INTERNAL  # the public learns no reference and no summary
+    inside = message.visibility == Visibility.INTERNAL  # the public learns no reference
     forms: dict[str, Any] = message.forms
     link, label = _link(delivery)
     action = (label, link) if link else None
@@ -178,7 +178,6 @@ def _outgoing(delivery: Delivery, others: list[Delivery], recipient: str) -> Out
         occurred_at=rfc3339(event.occurred_at),
         incident=message.incident.ref if inside and message.incident else "",
         rollback=message.rollback_ref,
-        summary=event.summary if inside else message.subject,
         unsubscribe=unsubscribe_url(delivery.recipient) if delivery.lane == USER_EMAIL else "",
     )
 

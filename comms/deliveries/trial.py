@@ -76,7 +76,7 @@ def _recipient(key: str, channel: Channel, actor: Actor, now: dt.datetime) -> st
     contact = Contact.objects.filter(user=actor.user_id, active=True).first() if actor.user_id else None
     found = str(person_of(contact, now=now).addresses.get(channel.means, "")) if contact else ""
     if not found and channel.means is Means.EMAIL:
-        found = User.objects.filter(pk=actor.user_id).values_list("email", flat=True).first() or ""
+        found = User.objects.filter(pk=actor.user_id or 0).values_list("email", flat=True).first() or ""
     if not found:
         raise NoAddress(
             f"A test goes to you, and nothing says how {channel.means.label.lower()} reaches you: a contact"
@@ -106,5 +106,4 @@ def _message(key: str, recipient: str, actor: Actor, now: dt.datetime) -> Outgoi
         occurred_at=rfc3339(now),
         incident="",
         rollback="",
-        summary=subject,
     )

@@ -1,4 +1,4 @@
-"""The history of connections, which says who set one up and never with what; the message of a failed check."""
+"""The history of connections, which says who set one up and never with what; all messages that there are."""
 
 import django.db.models.deletion
 import pghistory.utils
@@ -49,6 +49,7 @@ class Migration(migrations.Migration):
                     ("acknowledgement", "Acknowledged"),
                     ("response_overdue", "Response overdue"),
                     ("escalation", "Escalation"),
+                    ("update_overdue", "Update overdue"),
                     ("checklist_overdue", "Checklist overdue"),
                     ("rollback_notice", "Rollback notice"),
                     ("approval_requested", "Approval requested"),
@@ -61,6 +62,10 @@ class Migration(migrations.Migration):
                     ("incident_resolved", "Resolved"),
                     ("check_failed", "Check failed"),
                     ("alarm", "Alarm of Firebreak itself"),
+                    ("note", "Message"),
+                    ("maintenance", "Maintenance"),
+                    ("external_update", "Update for users"),
+                    ("issue_resolved", "Issue resolved"),
                 ],
                 max_length=24,
             ),

@@ -25,7 +25,8 @@ def feed(page: StatusPage) -> bytes:
     _add(_add(root, "author"), "name", page.title)
     for line in page.recent:
         _entry(root, page, line)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _entry(root: ET.Element, page: StatusPage, line: IncidentLine) -> None:

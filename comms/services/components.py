@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -73,7 +74,7 @@ def change_state(component: Component, state: str, *, reason: str, actor: Actor,
 
 def count_time(component: Component, now: dt.datetime) -> None:
     """Add the time since `counted_until` to the rows of its days; moves it, unsaved."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "component": component.pk,
             "day": day,

@@ -20,8 +20,7 @@ from incidents.models import Incident
 def retry_delivery(*, delivery_id: int, actor: Actor, now: dt.datetime) -> Delivery:
     """Give a dead delivery its whole time again; raises Conflict for any other state."""
     require(actor, "respond")
-    message_id = Delivery.objects.filter(pk=delivery_id).values_list("message", flat=True).first()
-    message = Message.objects.select_for_update(no_key=True).filter(pk=message_id).first()
+    message = Message.objects.select_for_update(no_key=True).filter(deliveries=delivery_id).first()
     if message is None or not _is_visible(message, actor):
         raise NotFound(f"There is no delivery {delivery_id}.")
     delivery = Delivery.objects.get(pk=delivery_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 from django.db import transaction
@@ -29,6 +31,15 @@ from core.operation import vitals
 from incidents.models import Incident
 
 BATCH = 500
+logger = logging.getLogger(__name__)
+
+
+class _Failed(Exception):
+    """An incident whose clocks could not be looked at; why is its cause."""
+
+    def __init__(self, incident: int) -> None:
+        super().__init__(incident)
+        self.incident = incident
 
 
 @transaction.atomic
@@ -47,12 +58,18 @@ def keep_clocks(*, event: Event, now: dt.datetime) -> None:
 def climb_ladders(*, now: dt.datetime) -> int:
     """Page whoever is due, each rung once, however many processes do this; returns how many pages.
 
-    The row's time is only when to look: what the incident says decides.
+    The row's time is only when to look: what the incident says decides. An incident that cannot be looked
+    at keeps nobody else from being paged, and stays overdue, which is shown.
     """
     _adopt(now)
-    paged = 0
+    paged, failed = 0, set[int]()
     for _number in range(BATCH):
-        found = _look_at_one(now)
+        try:
+            found = _look_at_one(now, failed)
+        except _Failed as failure:
+            logger.error("the clocks of incident %s failed", failure.incident, exc_info=failure.__cause__)
+            failed.add(failure.incident)
+            continue
         if found is None:
             break
         paged += found
@@ -67,7 +84,11 @@ def _adopt(now: dt.datetime) -> None:
     rows = Incident.objects.open().filter(~Exists(clocks), declared_at__lte=now).order_by("pk")
     for incident in rows.select_for_update(skip_locked=True, no_key=True)[:BATCH]:
         long_open = incident.declared_at < now - dt.timedelta(minutes=5)
-        _keep(incident, quiet_since=now if long_open else None, now=now)
+        try:
+            with transaction.atomic():
+                _keep(incident, quiet_since=now if long_open else None, now=now)
+        except Exception:
+            logger.exception("incident %s gets no clocks", incident.pk)
 
 
 def _keep(incident: Incident, *, quiet_since: dt.datetime | None, now: dt.datetime) -> None:
@@ -87,15 +108,23 @@ def _keep(incident: Incident, *, quiet_since: dt.datetime | None, now: dt.dateti
 
 
 @transaction.atomic
-def _look_at_one(now: dt.datetime) -> int | None:
-    """Page those who are due on one incident; None when nothing is due that nobody else looks at."""
+def _look_at_one(now: dt.datetime, failed: Collection[int]) -> int | None:
+    """Page those who are due on one incident; None when nothing is due that nobody else looks at.
+
+    Raises _Failed, and stores nothing of it.
+    """
     due = EscalationClock.objects.filter(due_at__lte=now)
     # The incident first, as every command on it does: who acknowledges in this moment is waited for or waits.
     locked = Incident.objects.select_for_update(skip_locked=True, no_key=True)
-    incident = locked.filter(pk__in=due.values("incident")).order_by("pk").first()
+    incident = locked.filter(pk__in=due.values("incident")).exclude(pk__in=failed).order_by("pk").first()
     if incident is None:
         return None
-    return sum(_look_at(clock, incident, now) for clock in due.filter(incident=incident).order_by("due_at"))
+    try:
+        return sum(
+            _look_at(clock, incident, now) for clock in due.filter(incident=incident).order_by("due_at")
+        )
+    except Exception as error:
+        raise _Failed(incident.pk) from error
 
 
 def _look_at(clock: EscalationClock, incident: Incident, now: dt.datetime) -> bool:

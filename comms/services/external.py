@@ -225,7 +225,7 @@ def approve_message(
     """
     require(actor, "respond")
     message = _lock(message_id, actor)
-    incident = Incident.objects.select_for_update(no_key=True).get(pk=message.incident_id)
+    incident = Incident.objects.select_for_update(no_key=True).get(pk=cast(int, message.incident_id))
     verdict = judge_approval(
         Approver(
             actor.kind,

@@ -16,7 +16,7 @@ from comms.selectors.components import get_component, list_components
 from comms.services import composing, external
 from comms.services.components import set_component_state
 from comms.services.deliveries import retry_delivery
-from comms.states import ComponentState, MessageState, Template, Visibility
+from comms.states import EXTERNAL_TEMPLATES, ComponentState, MessageState, Template, Visibility
 from core.actors import Actor
 from core.clock import utcnow
 from core.errors import FirebreakError, Invalid, NotFound
@@ -109,7 +109,7 @@ class Compose(IncidentCommand):
         if not self.outside:
             return {}
         template = self.request.GET.get("template", Template.EXTERNAL_UPDATE)
-        if template not in external.EXTERNAL_TEMPLATES:
+        if template not in EXTERNAL_TEMPLATES:
             template = Template.EXTERNAL_UPDATE
         try:
             proposed = external.compose_update(self.incident, template, {}, now=utcnow())
@@ -157,9 +157,7 @@ class Compose(IncidentCommand):
     def _preview(self, data: dict[str, Any]) -> composing.Preview:
         asked = {name: value for name, value in data.items() if name != "to"}
         if self.outside:
-            return composing.preview_external(
-                incident=self.incident, actor=self.actor, now=utcnow(), **asked
-            )
+            return composing.preview_external(incident=self.incident, actor=self.actor, now=utcnow(), **asked)
         return composing.preview_message(incident=self.incident, actor=self.actor, now=utcnow(), **asked)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -64,7 +65,7 @@ def history(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def subscribe(request: HttpRequest) -> HttpResponse:
     """Ask for the mail that confirms. The answer is the same whether the address is known or not."""
-    shown = {
+    shown: dict[str, Any] = {
         "heading": "Subscribe by e-mail",
         "text": "We mail you what this page says. You confirm your address first.",
         "button": "Subscribe",
@@ -166,4 +167,4 @@ def _cached(request: HttpRequest, content: bytes, kind: str) -> HttpResponse:
         answer["Content-Security-Policy"] = content_security_policy()
     else:
         answer["Access-Control-Allow-Origin"] = "*"  # it is public: widgets of other pages read it
-    return get_conditional_response(request, etag=etag, response=answer) or answer  # type: ignore[return-value]
+    return get_conditional_response(request, etag=etag, response=answer) or answer

@@ -33,7 +33,7 @@ class CommandView(View):
     """
 
     template_name = "parts/form_page.html"
-    form_class: ClassVar[type[forms.Form]] = forms.Form
+    form_class: type[forms.Form] = forms.Form
     title: ClassVar[str] = ""
     submit_label: ClassVar[str] = ""
     danger: ClassVar[bool] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.urls import reverse
@@ -314,7 +314,7 @@ class StepCommand(RollbackCommand):
     """A decision about a step that a machine could not settle."""
 
     decides = True
-    form_class: ClassVar[type[forms.Form]] = ReasonForm
+    form_class: type[forms.Form] = ReasonForm
     position: int
 
     def load(self, **kwargs: Any) -> None:

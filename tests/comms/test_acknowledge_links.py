@@ -352,7 +352,8 @@ def test_each_person_gets_their_own_link_and_a_room_the_incidents_address(
     there = f"{settings.PUBLIC_URL}/incidents/{down.ref}/"
     deliver_pending(now=utcnow())
     room = Delivery.objects.get(contact=None)
-    assert (_outgoing(room, []).link, _outgoing(room, []).link_label) == (there, "Open the incident")
+    said = _outgoing(room, [], room.recipient)
+    assert (said.link, said.link_label) == (there, "Open the incident")
     send_due_deliveries(now=utcnow())
     links = {mail.to[0]: set(LINK.findall(mail.body + mail.alternatives[0][0])) for mail in mailoutbox}
     assert set(links) == {"ann@example.test", "tom@example.test"}

@@ -50,7 +50,6 @@ def outgoing(**changed: Any) -> Outgoing:
         "occurred_at": "2026-11-20T10:00:00Z",
         "incident": "INC-1",
         "rollback": "",
-        "summary": title,
     }
     return Outgoing(**(made | changed))
 
@@ -425,7 +424,7 @@ def test_the_mail_server_is_the_operators_own(settings: Any) -> None:
 
 def test_a_mail_server_that_drips_is_cut_off(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    monkeypatch.setattr(email, "DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr("comms.smtp.DEADLINE_SECONDS", 1.0)
     with Sink() as sink:  # no mail server: it waits for a request line that never ends, as a tarpit does
         settings.EMAIL_HOST, settings.EMAIL_PORT = sink.host, sink.port
         began = time.monotonic()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import hashlib
-import hmac
 import json
+import re
 import socket
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -16,12 +14,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from cryptography.fernet import Fernet
 from django.db import IntegrityError, connection, transaction
-from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
 
-from comms.channels.webhook import signature
 from comms.deliveries import lanes, send_due_deliveries
-from comms.facts import NotSent
 from comms.models import Contact, Delivery, Message
 from comms.services.connections import set_connection
 from comms.services.messages import queue_messages
@@ -32,9 +26,11 @@ from core.outbox import deliver_pending
 from incidents.models import Incident
 from incidents.services.incidents import declare_incident, post_update, resolve_incident
 from tests.flows.stack import free_ports
+from tests.sink import Sink
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
+ROOM = "incident_response"
+TAKEN = (200, {"Content-Type": "application/json"}, b'{"ok": true, "ts": "1.2", "channel": "C1"}')
 
 
 class Mailbox:
@@ -63,11 +59,14 @@ def mailbox(settings: Any) -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def receiver(httpserver: HTTPServer, settings: Any, monkeypatch: pytest.MonkeyPatch) -> HTTPServer:
+def room(db: None, settings: Any, now: dt.datetime) -> Iterator[Sink]:
+    """What speaks for Slack."""
     settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
-    monkeypatch.setenv("WEBHOOK_URL", httpserver.url_for("/hook"))
-    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
-    return httpserver
+    with Sink() as sink:
+        sink.answer = TAKEN
+        settings.SLACK_API_URL = f"{sink.url}/api/"
+        set_connection(name="slack", settings={"token": "xoxb-1234567890-abcdefghij"}, actor=SYSTEM, now=now)
+        yield sink
 
 
 @pytest.fixture
@@ -91,42 +90,29 @@ def _make_due() -> None:
 
 
 def _states() -> dict[str, str]:
-    """Of everything but the room of Slack, which goes into a file here."""
-    rows = Delivery.objects.exclude(channel="incident_response")
-    return dict(rows.values_list("recipient", "state"))
+    return dict(Delivery.objects.values_list("recipient", "state"))
 
 
-def test_the_severitys_audiences_are_told_by_mail_and_signed_webhook(
-    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+def test_the_severitys_audiences_are_told_by_mail_and_the_room_by_slack(
+    declared: Incident, mailbox: Mailbox, room: Sink, now: dt.datetime
 ) -> None:
-    seen: list[Request] = []
-
-    def take(request: Request) -> Response:
-        seen.append(request)
-        return Response()
-
-    receiver.expect_request("/hook").respond_with_handler(take)
     deliver_pending(now=now)
-    assert send_due_deliveries(now=now) == 4
+    assert send_due_deliveries(now=now) == 3
     assert sorted(to for (to,), _mail in mailbox.received) == ["boss@example.test", "tech@example.test"]
     mail = mailbox.received[0][1]
     assert mail["Subject"] == "INCIDENT ALERT - P1 High: <b>Login</b> is down"
     assert f"Incident ID: {declared.ref}" in mail.get_payload(0).get_payload()
-    (request,) = seen
-    body = request.get_data()
-    assert json.loads(body)["data"]["incident"] == declared.ref
-    signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + body
-    mac = hmac.new(base64.b64decode(SECRET.removeprefix("whsec_")), signed, hashlib.sha256).digest()
-    assert request.headers["webhook-signature"] == f"v1,{base64.b64encode(mac).decode()}"
+    (request,) = room.requests
+    assert declared.ref in json.loads(request.body)["text"]
     assert Message.objects.get().state == "sent"
     assert Event.objects.filter(stream=declared.stream, kind="message.sent").count() == 1
     assert send_due_deliveries(now=now) == 0
 
 
 def test_a_server_that_is_away_is_tried_again_and_then_given_up(
-    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+    declared: Incident, mailbox: Mailbox, room: Sink, now: dt.datetime
 ) -> None:
-    receiver.expect_request("/hook").respond_with_data("busy", status=503)
+    room.mode = "503"
     mailbox.answer = "451 later"
     deliver_pending(now=now)
     send_due_deliveries(now=now)
@@ -135,34 +121,12 @@ def test_a_server_that_is_away_is_tried_again_and_then_given_up(
     mailbox.answer = "250 taken"
     _make_due()
     send_due_deliveries(now=now)
-    assert _states()["webhook"] == "retrying"
+    assert _states()[ROOM] == "retrying"
     Delivery.objects.update(created_at=now - dt.timedelta(hours=7))
     _make_due()
     send_due_deliveries(now=now)
-    assert _states() == {"boss@example.test": "sent", "tech@example.test": "sent", "webhook": "dead"}
+    assert _states() == {"boss@example.test": "sent", "tech@example.test": "sent", ROOM: "dead"}
     assert len(mailbox.received) == 2
-
-
-@pytest.mark.parametrize(
-    ("status", "state"), [(400, "dead"), (410, "dead"), (429, "retrying"), (500, "retrying"), (302, "dead")]
-)
-def test_what_a_webhook_answers_decides(
-    declared: Incident, receiver: HTTPServer, mailbox: Mailbox, now: dt.datetime, status: int, state: str
-) -> None:
-    receiver.expect_request("/hook").respond_with_data("", status=status)
-    deliver_pending(now=now)
-    send_due_deliveries(now=now)
-    assert _states()["webhook"] == state
-
-
-def test_a_private_address_is_not_reached_without_the_setting(
-    declared: Incident, receiver: HTTPServer, mailbox: Mailbox, settings: Any, now: dt.datetime
-) -> None:
-    settings.OUTBOUND_ALLOWED_NETWORKS = []
-    deliver_pending(now=now)
-    send_due_deliveries(now=now)
-    assert "not allowed" in Delivery.objects.get(recipient="webhook").last_error
-    assert receiver.log == []
 
 
 def test_nothing_stale_leaves(
@@ -198,10 +162,9 @@ def test_a_sender_that_died_is_followed_by_another(
     assert _states()["tech@example.test"] == "sent"
 
 
-def test_a_mail_server_that_hangs_delays_no_webhook(
-    declared: Incident, receiver: HTTPServer, settings: Any, now: dt.datetime
+def test_a_mail_server_that_hangs_delays_no_room(
+    declared: Incident, room: Sink, settings: Any, now: dt.datetime
 ) -> None:
-    receiver.expect_request("/hook").respond_with_data("")
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_TIMEOUT = 2
     deliver_pending(now=now)
@@ -209,20 +172,19 @@ def test_a_mail_server_that_hangs_delays_no_webhook(
         settings.EMAIL_HOST, settings.EMAIL_PORT = deaf.getsockname()
         began = utcnow()
         send_due_deliveries(now=now)
-    sent = Delivery.objects.get(recipient="webhook")
+    sent = Delivery.objects.get(recipient=ROOM)
     assert sent.sent_at is not None
     assert sent.sent_at - began < dt.timedelta(seconds=1.5)
-    assert _states() == {"boss@example.test": "retrying", "tech@example.test": "retrying", "webhook": "sent"}
+    assert _states() == {"boss@example.test": "retrying", "tech@example.test": "retrying", ROOM: "sent"}
 
 
 def test_one_that_cannot_be_sent_spoils_no_other(
-    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+    declared: Incident, mailbox: Mailbox, room: Sink, now: dt.datetime
 ) -> None:
-    receiver.expect_request("/hook").respond_with_data("")
     deliver_pending(now=now)
     poison = Delivery.objects.get(recipient="boss@example.test")
     Delivery.objects.filter(pk=poison.pk).update(recipient="boss@example.test\nBcc: all@example.test")
-    assert send_due_deliveries(now=now) == 4
+    assert send_due_deliveries(now=now) == 3
     poison.refresh_from_db()
     assert (poison.state, poison.last_error) == ("retrying", "ValueError, see the log")
     assert [to for (to,), _mail in mailbox.received] == ["tech@example.test"]
@@ -281,67 +243,54 @@ def test_a_wrong_key_is_the_operators_to_mend(
 
 
 def test_a_channel_that_is_back_is_caught_up_in_order(
-    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, commander: Actor, now: dt.datetime
+    declared: Incident, mailbox: Mailbox, room: Sink, commander: Actor, now: dt.datetime
 ) -> None:
     """What failed twice is tried behind what the same recipient should have read before it, each in its time;
     once one of them has come through, nobody waits any longer."""
-    told: list[str] = []
-    answer = Response(status=503)
-
-    def take(request: Request) -> Response:
-        if answer.status_code == 200:
-            told.append(json.loads(request.get_data())["data"]["summary"].rsplit(" ", 1)[-1])
-        return answer
-
-    receiver.expect_request("/hook").respond_with_handler(take)
+    room.mode = "503"
     deliver_pending(now=now)
-    hooks = Delivery.objects.filter(channel="webhook")
+    posts = Delivery.objects.filter(channel=ROOM)
     for _ in range(5):
         send_due_deliveries(now=now)
-        hooks.update(due_at=now)
+        posts.update(due_at=now)
     for number in range(3):
         post_update(incident_id=declared.pk, message=f"number {number}", actor=commander, now=now)
         deliver_pending(now=now)
         for _ in range(2):
-            hooks.filter(state="pending").update(due_at=now)
-            hooks.filter(attempts=1).update(due_at=now)
+            posts.filter(attempts=1).update(due_at=now)
             send_due_deliveries(now=now)
-    waits = [row.due_at for row in hooks.order_by("pk")]
-    assert set(hooks.values_list("state", flat=True)) == {"retrying"}
+    waits = [row.due_at for row in posts.order_by("pk")]
+    assert set(posts.values_list("state", flat=True)) == {"retrying"}
     assert waits == sorted(waits)
     assert waits[-1] - utcnow() > dt.timedelta(seconds=60), "behind the one that failed for longest"
-    answer.status_code = 200
-    hooks.filter(pk=hooks.order_by("pk")[0].pk).update(due_at=now)
+    room.mode = "ok"
+    room.requests.clear()
+    posts.filter(pk=posts.order_by("pk")[0].pk).update(due_at=now)
     send_due_deliveries(now=now)
-    assert set(hooks.values_list("state", flat=True)) == {"sent"}
-    assert told[1:] == ["0", "1", "2"]
+    assert set(posts.values_list("state", flat=True)) == {"sent"}
+    told = [re.findall(r"number (\d)", json.loads(request.body)["text"]) for request in room.requests]
+    assert told == [[], ["0"], ["1"], ["2"]]
 
 
 def test_what_happened_first_is_told_first(
-    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, commander: Actor, now: dt.datetime
+    declared: Incident, mailbox: Mailbox, room: Sink, commander: Actor, now: dt.datetime
 ) -> None:
     """Four senders at once, and still nobody reads an update before the one that came before it."""
-    told: list[str] = []
-
-    def take(request: Request) -> Response:
-        told.append(json.loads(request.get_data())["data"]["summary"])
-        return Response()
-
-    receiver.expect_request("/hook").respond_with_handler(take)
     for number in range(12):
         post_update(incident_id=declared.pk, message=f"number {number}", actor=commander, now=now)
     deliver_pending(now=now)
-    assert send_due_deliveries(now=now) == 13 * 4
-    assert [line.rsplit(" ", 1)[-1] for line in told[1:]] == [str(number) for number in range(12)]
+    assert send_due_deliveries(now=now) == 13 * 3
+    told = [re.findall(r"number (\d+)", json.loads(request.body)["text"]) for request in room.requests]
+    assert [number for found in told for number in found[:1]] == [str(number) for number in range(12)]
 
 
 def test_a_retry_after_is_honoured(
-    declared: Incident, mailbox: Mailbox, receiver: HTTPServer, now: dt.datetime
+    declared: Incident, mailbox: Mailbox, room: Sink, now: dt.datetime
 ) -> None:
-    receiver.expect_request("/hook").respond_with_data("", status=429, headers={"Retry-After": "120"})
+    room.mode, room.retry_after = "429", 120
     deliver_pending(now=now)
     send_due_deliveries(now=now)
-    waits = Delivery.objects.get(recipient="webhook").due_at - utcnow()
+    waits = Delivery.objects.get(recipient=ROOM).due_at - utcnow()
     assert dt.timedelta(seconds=110) < waits <= dt.timedelta(seconds=120)
 
 
@@ -362,19 +311,3 @@ def test_quiet_hours_hold_back_what_can_wait(
     deliver_pending(now=at_night)
     due = Delivery.objects.get(recipient="ann@example.test").due_at
     assert due == (dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC) if held else at_night)
-
-
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_c2hvcnQ=", "not base64 !"])
-def test_a_webhook_without_a_usable_secret_is_not_sent(secret: str) -> None:
-    with pytest.raises(NotSent, match="secret"):
-        signature("msg_1", b"{}", secret)
-
-
-def test_without_an_address_webhooks_are_lines_of_a_file(
-    declared: Incident, mailbox: Mailbox, settings: Any, tmp_path: Any, now: dt.datetime
-) -> None:
-    settings.VAR_DIR = tmp_path
-    deliver_pending(now=now)
-    send_due_deliveries(now=now)
-    (line,) = (tmp_path / "outbox" / "webhook.jsonl").read_text().splitlines()
-    assert json.loads(line)["type"] == "incident.declared"

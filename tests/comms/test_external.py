@@ -271,11 +271,11 @@ def test_two_people_write_and_nobodys_words_are_lost_or_approved_unread(
     edit_message(message_id=message.pk, actor=commander, now=now, version=1, title="Login fails")
     for late in (edit_message, approve_message):
         with pytest.raises(VersionChanged):
-            late(message_id=message.pk, actor=commander, now=now, version=1)  # type: ignore[operator]
+            late(message_id=message.pk, actor=commander, now=now, version=1)
     approve_message(message_id=message.pk, actor=commander, now=now, version=2)
     for too_late in (edit_message, approve_message, discard_message):
         with pytest.raises(Conflict):
-            too_late(message_id=message.pk, actor=commander, now=now)  # type: ignore[operator]
+            too_late(message_id=message.pk, actor=commander, now=now)
 
 
 def test_the_text_follows_the_fields_until_somebody_writes_it(
@@ -321,7 +321,7 @@ def test_a_restricted_incidents_messages_are_nobodys_else(
     eve = make_actor("eve")
     for act in (edit_message, approve_message, discard_message):
         with pytest.raises(NotFound):
-            act(message_id=message.pk, actor=eve, now=now)  # type: ignore[operator]
+            act(message_id=message.pk, actor=eve, now=now)
     with pytest.raises(NotPublic):
         approve_message(message_id=message.pk, actor=commander, now=now)
 
@@ -409,7 +409,10 @@ def test_a_message_for_inside_leaves_at_once(outside: Outside, commander: Actor,
     assert (message.state, message.visibility) == ("queued", "internal")
     assert "Join the call" in message.body
     assert list(message.deliveries.values_list("recipient", flat=True)) == ["boss@example.test"]
-    for wrong in ({"audiences": []}, {"audiences": ["nobody"]}, {"channels": ["user_email"]}, {"text": ""}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"audiences": []}, {"audiences": ["nobody"]}, {"channels": ["user_email"]}, {"text": ""}
+    )  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(Invalid):
             send_message(**act | {"template": "note", "text": "x", "audiences": ["management"]} | wrong)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -382,7 +381,7 @@ def test_a_full_disk_leaves_the_old_page_and_is_tried_again(
 
 
 @pytest.fixture
-def letters(settings: Any) -> Iterator[list[Any]]:
+def letters(settings: Any) -> list[Any]:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     mail.outbox = []
     return mail.outbox

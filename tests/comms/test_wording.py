@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from comms.overrides import sample_facts
+from comms.overrides import sample_facts, sample_public_facts
 from comms.rules.forms import as_blocks, as_html, as_sms, septets
-from comms.states import Template
-from comms.wording import render
+from comms.states import EXTERNAL_TEMPLATES, Template
+from comms.wording import Wording, render, render_public
 from core.playbook import PlaybookError, load, use_playbook
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -25,16 +25,24 @@ ACTION = ("Acknowledge", "https://firebreak.example.test/a/MTIz")
 FORMS = ("text", "html", "slack", "sms")
 
 
+INSIDE = [template for template in Template if template not in EXTERNAL_TEMPLATES]
+
+
 def in_form(template: Template, form: str, **changed: Any) -> str:
-    wording = render(template, sample_facts(**changed))
+    if template in EXTERNAL_TEMPLATES:
+        return formed(render_public(template, sample_public_facts(**changed)), form, None)
+    return formed(render(template, sample_facts(**changed)), form, ACTION)
+
+
+def formed(wording: Wording, form: str, action: tuple[str, str] | None) -> str:
     match form:
         case "html":
-            return wording.forms.get("html") or as_html(wording.body, action=ACTION)
+            return wording.forms.get("html") or as_html(wording.body, action=action)
         case "slack":
-            blocks = wording.forms.get("blocks") or as_blocks(wording.body, action=ACTION)
+            blocks = wording.forms.get("blocks") or as_blocks(wording.body, action=action)
             return json.dumps(blocks, indent=1, ensure_ascii=False) + "\n"
         case "sms":
-            return as_sms(wording.forms["short"], link=ACTION[1]) + "\n"
+            return as_sms(wording.forms["short"], link=action[1] if action else "") + "\n"
     return f"Subject: {wording.subject}\n\n{wording.body}"
 
 
@@ -53,7 +61,7 @@ def test_there_is_no_golden_file_of_nothing() -> None:
     assert {file.name for file in GOLDEN.iterdir()} == expected
 
 
-@pytest.mark.parametrize("template", Template)
+@pytest.mark.parametrize("template", INSIDE)
 def test_a_drill_says_so_first_in_every_form(template: Template) -> None:
     text = in_form(template, "text", drill=True)
     assert text.startswith("Subject: DRILL · ")
@@ -74,13 +82,30 @@ ROLLBACK_INITIATED = [
     "Expected Duration:", "*", "", "Impact During Rollback:", "*", "", "Status Updates:", "*", "", "Contact: ",
 ]  # fmt: skip
 
+# And External Communication: Service Maintenance Notice, Resolution Notice.
+MAINTENANCE = [
+    "🔧 Scheduled Maintenance", "", "We're performing emergency maintenance to resolve a critical issue.", "",
+    "Start Time: 20", "Expected Duration: 3", "Impact: One", "",
+    "We apologize for any inconvenience and will provide updates as work progresses.", "", "Status Page: https://",
+]  # fmt: skip
+ISSUE_RESOLVED = [
+    "✅ Issue Resolved", "", "The technical issue affecting our service has been resolved.", "", "Issue: P",
+    "Resolution Time: 20", "Root Cause: A", "", "All services are now operating normally. Thank you for your patience.", "",
+    "If you continue to experience issues, please contact support.",
+]  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("template", "lines"),
-    [(Template.INCIDENT_ALERT, INCIDENT_ALERT), (Template.ROLLBACK_NOTICE, ROLLBACK_INITIATED)],
+    [
+        (Template.INCIDENT_ALERT, INCIDENT_ALERT),
+        (Template.ROLLBACK_NOTICE, ROLLBACK_INITIATED),
+        (Template.MAINTENANCE, MAINTENANCE),
+        (Template.ISSUE_RESOLVED, ISSUE_RESOLVED),
+    ],
 )
 def test_the_policys_templates_line_by_line(template: Template, lines: list[str]) -> None:
-    said = render(template, sample_facts()).body.split("\n")
+    said = in_form(template, "text").split("\n\n", 1)[1].split("\n")
     for line, begins in zip(said, lines, strict=False):
         assert line if begins == "*" else (line.startswith(begins) if begins else line == ""), (line, begins)
     assert len(said) >= len(lines)
@@ -91,8 +116,18 @@ HOSTILE = "<!channel> <https://evil.test|Log in>\r\nBcc: all@evil.test {{ facts.
 
 @pytest.mark.parametrize("template", Template)
 def test_nothing_that_somebody_typed_is_more_than_words(template: Template) -> None:
-    facts = {"title": HOSTILE, "description": HOSTILE, "impact": HOSTILE, "event_summary": HOSTILE}
-    wording = render(template, sample_facts(**facts))
+    outside = template in EXTERNAL_TEMPLATES
+    names = (
+        ("title", "impact", "update")
+        if outside
+        else ("title", "description", "impact", "event_summary", "text")
+    )
+    facts = dict.fromkeys(names, HOSTILE)
+    wording = (
+        render_public(template, sample_public_facts(**facts))
+        if outside
+        else render(template, sample_facts(**facts))
+    )
     assert "\n" not in wording.subject
     assert "\r" not in wording.subject
     assert "{{ facts.ref }}" in wording.body or HOSTILE.split("\r\n")[0] not in wording.body

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack import _webhook_secret
 from tests.flows.stack import Firebreak, json_body, wait_for
 
 pytestmark = pytest.mark.story
@@ -144,7 +143,8 @@ def _three_kinds(firebreak: Firebreak) -> list[str]:
 def _is_signed(firebreak: Firebreak, hook: dict[str, object]) -> None:
     headers, body = hook["headers"], hook["body"]
     assert isinstance(headers, dict)
-    secret = base64.b64decode(_webhook_secret(firebreak.var_dir).removeprefix("whsec_"))
+    written = (firebreak.var_dir / "storefront" / "webhook_secret").read_text()
+    secret = base64.b64decode(written.removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
     expected = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"

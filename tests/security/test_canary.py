@@ -34,8 +34,7 @@ from tests.web import ROOT, WebProcess, with_tests_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MARK = "CaNaRy"
-RAW = base64.b64encode(f"{MARK}-webhook-signing".encode()).decode()
-TEXTS = (MARK.encode(), RAW.encode(), base64.b64encode(MARK.encode()).rstrip(b"=")[:-1])
+TEXTS = (MARK.encode(), base64.b64encode(MARK.encode()).rstrip(b"=")[:-1])
 OWN = ("core", "incidents", "rollbacks", "comms")
 PYTHON = sys.executable
 
@@ -63,17 +62,20 @@ class Installation:
     secrets: dict[str, str]
     outputs: list[bytes] = field(default_factory=list)
 
-    def run(self, *words: str, seconds: float = 60, changed: Mapping[str, str] | None = None) -> bytes:
-        """A command to its end, or for so many seconds."""
+    def run(
+        self, *words: str, seconds: float = 60, changed: Mapping[str, str] | None = None, told: bytes = b""
+    ) -> bytes:
+        """A command to its end, or for so many seconds; `told` is its standard input."""
         with subprocess.Popen(
             words,
             env={**os.environ, **self.secrets, **(changed or {})},
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=seconds)
+                output, _ = process.communicate(told, timeout=seconds)
             except subprocess.TimeoutExpired:
                 process.terminate()
                 output, _ = process.communicate(timeout=30)
@@ -105,8 +107,7 @@ def installation(transactional_db: None, tmp_path: Path, refusing_mail: int) -> 
             "REDIS_URL": "",
             "CELERY_BROKER_URL": f"redis://:{MARK}-broker@127.0.0.1:1/0",
             "EMAIL_URL": f"smtp://firebreak:{MARK}-mail@127.0.0.1:{refusing_mail}",
-            "WEBHOOK_URL": f"http://127.0.0.1:1/hook/{MARK}-in-the-address",
-            "WEBHOOK_SECRET": f"whsec_{RAW}",
+            "SLACK_API_URL": "http://127.0.0.1:1/api/",
             "ENCRYPTION_KEYS": f"{MARK}{'A' * 37}=",
             "OIDC_ISSUER": "http://127.0.0.1:1",
             "OIDC_CLIENT_ID": "firebreak",
@@ -153,7 +154,7 @@ def test_no_secret_is_ever_seen_again(installation: Installation, ada: User) -> 
             silent(str(path), path.read_bytes())
     # It did fail where it had to, else silence would mean nothing.
     assert Delivery.objects.filter(channel="email").exclude(last_error="").exists()
-    assert Delivery.objects.filter(channel="webhook").exclude(last_error="").exists()
+    assert Delivery.objects.filter(channel="incident_response").exclude(last_error="").exists()
     assert sum(b"Traceback" in text for text in installation.outputs) >= 2
 
 
@@ -175,8 +176,10 @@ def _use_it(web: WebProcess, ada: User) -> str:
 
 
 def _let_it_fail(installation: Installation) -> None:
-    """Mail refused, webhook unreachable, broker, database and playbook gone, settings that are none."""
+    """Mail refused, Slack unreachable, broker, database and playbook gone, settings that are none."""
     manage = (PYTHON, "manage.py")
+    token = json.dumps({"token": f"xoxb-1234567890-{MARK}"}).encode()
+    assert installation.run(*manage, "connection", "set", "slack", told=token) == b"slack is set up\n"
     work = (
         "from core.clock import utcnow; from core.outbox import deliver_pending;"
         "from comms.deliveries import send_due_deliveries;"

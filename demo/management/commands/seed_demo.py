@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: the storefront as a monitored service, people to call; safe to repeat."""
+"""`manage.py seed_demo`: the storefront as a monitored service, people to call, a webhook; safe to repeat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from comms.models import Contact
+from comms.models import Contact, WebhookEndpoint
+from comms.services.webhooks import create_webhook, edit_webhook
 from core.actors import SYSTEM
 from core.clock import utcnow
 from core.models import User
@@ -21,6 +22,7 @@ from incidents.states import Role
 
 SLUG = "storefront"
 FIRST_VERSION = "1.4.2"
+RECEIVER = "The demo's receiver"
 MONITORED = ("error_rate", "response_time", "memory_usage", "security_events")
 PATHS = {"response_time": "response_time_ms"}
 PEOPLE = (
@@ -60,7 +62,7 @@ PEOPLE = (
 
 
 class Command(BaseCommand):
-    help = "Register the demo storefront, its monitors and its contacts."
+    help = "Register the demo storefront, its monitors, its contacts and its receiver of webhooks."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
@@ -68,6 +70,7 @@ class Command(BaseCommand):
         if not Service.objects.filter(slug=SLUG).exists():
             self._service(now)
         self._people()
+        self._webhook(now)
 
     def _service(self, now: dt.datetime) -> None:
         service = create_service(
@@ -120,3 +123,17 @@ class Command(BaseCommand):
         admin = User.objects.filter(username="admin").first()
         if admin is not None and not RoleGrant.objects.exists():
             RoleGrant.objects.bulk_create(RoleGrant(user=admin, role=role) for role in Role)
+
+    def _webhook(self, now: dt.datetime) -> None:
+        """Every event goes to the storefront's receiver; the secret lies beside it, for whoever verifies."""
+        port = os.environ.get("DEMO_WEBHOOK_PORT") or str(settings.PORT + 2)
+        url = f"http://127.0.0.1:{port}/"
+        known = WebhookEndpoint.objects.filter(description=RECEIVER).first()
+        if known is not None:
+            edit_webhook(webhook_id=known.pk, changes={"url": url, "enabled": True}, actor=SYSTEM, now=now)
+            return
+        _endpoint, secret = create_webhook(url=url, description=RECEIVER, actor=SYSTEM, now=now)
+        file = settings.VAR_DIR / "storefront" / "webhook_secret"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(secret)
+        file.chmod(0o600)
