@@ -30,7 +30,7 @@ from incidents.states import AUDIENCES, Role
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
-BY_HAND = (*INTERNAL_BY_HAND, *EXTERNAL_TEMPLATES)
+BY_HAND_CHOICES = [(key.value, key.label) for key in (*INTERNAL_BY_HAND, *EXTERNAL_TEMPLATES)]
 
 
 class ContactSerializer(serializers.ModelSerializer[Contact]):
@@ -258,7 +258,7 @@ class ComposeSerializer(PublicFieldsSerializer):
     For contacts `body` alone is a message of its own; for users it takes the place of the template's text.
     """
 
-    template = Choice(choices=[(key.value, key.label) for key in BY_HAND], required=False)
+    template = Choice(choices=BY_HAND_CHOICES, required=False)
     body = Text(max_length=10_000, required=False)
     audience = Choice(choices=(PUBLIC, *AUDIENCES))
     channels = serializers.ListField(child=Line(max_length=60), max_length=20, required=False)

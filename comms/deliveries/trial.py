@@ -73,13 +73,9 @@ def send_test(*, key: str, actor: Actor, now: dt.datetime) -> Sent | NotSent:
 
 
 def _recipient(key: str, channel: Channel, actor: Actor, now: dt.datetime) -> str:
-<<<<<<< HEAD
     if channel.kind == STATUS_PAGE:
         raise NoAddress("Nothing is sent to the status page: what is approved stands on it.")
     means = Means.EMAIL if channel.kind == USER_EMAIL else channel.means  # one subscriber's mail, to you
-=======
-    means = Means.EMAIL if channel.kind == USER_EMAIL else channel.means  # a test is not for subscribers
->>>>>>> comms-status
     if means is None:
         return key
     contact = Contact.objects.filter(user=actor.user_id, active=True).first() if actor.user_id else None

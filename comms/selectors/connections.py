@@ -98,10 +98,6 @@ def list_ways() -> tuple[Way, ...]:
 
 def is_ready(channel: Channel, known: Collection[str]) -> bool:
     """Whether what it sends leaves this machine: until then it goes to files."""
-<<<<<<< HEAD
     if channel.kind in ("email", USER_EMAIL):
-=======
-    if channel.kind in ("email", "user_email"):
->>>>>>> comms-status
         return settings.EMAIL_BACKEND != _TO_FILES
     return CHANNELS[channel.kind].connection is None or connection_name(channel) in known

@@ -29,7 +29,7 @@ from core.models import User
 from core.outbox import deliver_pending
 from incidents.models import Incident
 from incidents.services.incidents import declare_incident
-from tests.faults.outside import SECRET, TAKEN, Mail, MailServer, body_of
+from tests.faults.outside import TAKEN, Mail, MailServer, body_of
 from tests.signing_in import sign_in
 from tests.sink import Recorded, Sink
 
@@ -61,12 +61,10 @@ def mail(settings: Any) -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def http(settings: Any, monkeypatch: pytest.MonkeyPatch, now: dt.datetime) -> Iterator[Sink]:
+def http(settings: Any, now: dt.datetime) -> Iterator[Sink]:
     with Sink() as http:
         settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
         settings.SLACK_API_URL, settings.TWILIO_API_URL = f"{http.url}/slack/", f"{http.url}/twilio"
-        monkeypatch.setenv("WEBHOOK_URL", f"{http.url}/hook")
-        monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
         http.answer = TAKEN
         account = {"account": "AC" + "0" * 32, "token": "0123456789abcdef", "sender": "+15550001111"}
         for name, plain in (("slack", {"token": "xoxb-1234567890-injection"}), ("twilio", account)):
@@ -112,8 +110,6 @@ def test_what_every_receiver_reads(
     is_one_mail_to_one_person(sent)
     is_the_usual_page(sent)
     asked = http.requests
-    (hook,) = (request for request in asked if request.path == "/hook")
-    is_one_event(hook)
     to_slack = [request for request in asked if "/slack/" in request.path]
     assert {body_of(request)["channel"] for request in to_slack} == {"#incident-response", "U012AB3CD"}
     for request in to_slack:
@@ -125,7 +121,7 @@ def test_what_every_receiver_reads(
     (call,) = (request for request in asked if request.path.endswith("/Calls.json"))
     assert set(call.form) == {"To", "From", "Twiml"}
     says_it_twice(call.form["Twiml"])
-    assert len(asked) == 5
+    assert len(asked) == 4
 
 
 def is_one_mail_to_one_person(sent: Mail) -> None:
@@ -176,13 +172,6 @@ def is_the_usual_page(sent: Mail) -> None:
         assert ours or said == address, "nobody is led elsewhere than the link says"
 
 
-def is_one_event(hook: Recorded) -> None:
-    said = json.loads(hook.body)
-    assert set(said) == {"type", "timestamp", "data"}
-    assert said["type"] == "incident.declared"
-    assert not any(name.startswith(("bcc", "x-evil")) for name in hook.headers)
-
-
 def calls_nobody_in_slack(request: Recorded) -> None:
     """Its fallback has no markup, its blocks are plain texts, and the only link is Firebreak's."""
     said = body_of(request)
@@ -212,7 +201,7 @@ def test_while_nothing_is_set_up_each_message_is_one_line_of_its_file(
     settings.VAR_DIR, settings.EMAIL_FILE_PATH = tmp_path, tmp_path / "mail"
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     incident = tell(title, now)
-    for name in ("slack", "sms", "voice", "slack_direct", "webhook"):
+    for name in ("slack", "sms", "voice", "slack_direct"):
         (line,) = (tmp_path / "outbox" / f"{name}.jsonl").read_bytes().rstrip(b"\n").split(b"\n")
         said = json.loads(line)
         assert incident.ref in json.dumps(said)

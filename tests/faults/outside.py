@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from subprocess import Popen
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from aiosmtpd.controller import Controller
 from django.conf import settings
@@ -25,7 +24,6 @@ from tests.faults.world import World
 from tests.flows.stack import free_ports
 from tests.sink import Recorded, Sink, kill_client
 
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 # As Slack and Twilio answer; the others look at the status alone.
 TAKEN = (200, {"Content-Type": "application/json"}, b'{"ok": true, "ts": "1.2", "sid": "none"}')
 SENDERS = "core.sweep_outbox comms.sweep_deliveries"
@@ -53,7 +51,7 @@ class MailServer:
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        message = cast(EmailMessage, message_from_bytes(envelope.content, policy=policy.default))
+        message = message_from_bytes(envelope.content, policy=policy.default)
         part = message.get_body(("plain",))
         text = part.get_content() if part else ""
         mail = Mail(
@@ -79,7 +77,7 @@ class MailServer:
 
 
 class Outside:
-    """`mail` and `http`: Slack, Twilio, a webhook and a service of Apprise are paths of the same sink."""
+    """`mail` and `http`: Slack, Twilio and a service of Apprise are paths of the same sink."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -89,8 +87,6 @@ class Outside:
             "EMAIL_URL": f"smtp://127.0.0.1:{self.mail.port}",
             "SLACK_API_URL": f"{self.http.url}/slack/",
             "TWILIO_API_URL": f"{self.http.url}/twilio",
-            "WEBHOOK_URL": f"{self.http.url}/hook",
-            "WEBHOOK_SECRET": SECRET,
             "OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
             "ENCRYPTION_KEYS": settings.ENCRYPTION_KEYS[0],
             "FAULTS_SWEEPS": SENDERS,
@@ -192,13 +188,14 @@ def make_team(number: int, **more: Any) -> list[str]:
 def use_routes(world: World, routes: list[dict[str, Any]], **channels: dict[str, Any]) -> None:
     """The playbook's routes instead of its own, and channels beside its own."""
     file = world.workshop.folder / "routing.yaml"
+    yaml: Any = YAML()
     routing = YAML(typ="safe").load(file)
     with file.open("w") as out:
-        YAML().dump(routing | {"routes": routes}, out)
+        yaml.dump(routing | {"routes": routes}, out)
     file = world.workshop.folder / "channels.yaml"
     known = YAML(typ="safe").load(file)
     with file.open("w") as out:
-        YAML().dump(known | channels, out)
+        yaml.dump(known | channels, out)
 
 
 def unfinished() -> int:
