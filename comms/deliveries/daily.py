@@ -7,6 +7,7 @@ import logging
 import math
 
 from django.db import DatabaseError, transaction
+from django.db.models import Q
 
 from comms.facts import Channel, NotSent
 from comms.models import Delivery
@@ -25,11 +26,10 @@ def refuse_over_limit(delivery: Delivery, channel: Channel) -> None:
     if limit is None:
         return
     now = utcnow()
-    # What others are sending at this moment counts, where they were first: nobody waits for anybody.
-    others = Delivery.objects.filter(
-        channel=delivery.channel, state=DeliveryState.SENDING, due_at__gt=now, pk__lt=delivery.pk
-    )
-    if sent_today(delivery.channel, now=now) + others.count() >= limit:
+    # What others are sending at this moment counts, where they were first: nobody waits for anybody. In one
+    # statement, because in between one of them may have become a sent one, and be counted by neither.
+    sending = Q(state=DeliveryState.SENDING, due_at__gt=now, pk__lt=delivery.pk)
+    if Delivery.objects.filter(_sent_today(now) | sending, channel=delivery.channel).count() >= limit:
         raise NotSent(f"the daily limit of {limit} messages by {delivery.channel} is reached", retry=False)
 
 
@@ -52,9 +52,11 @@ def sound_alarm(delivery: Delivery, channel: Channel) -> None:
 
 def sent_today(channel: str, *, now: dt.datetime) -> int:
     """How many left by the channel since midnight (UTC)."""
-    return Delivery.objects.filter(
-        channel=channel, state=DeliveryState.SENT, sent_at__gte=_midnight(now)
-    ).count()
+    return Delivery.objects.filter(_sent_today(now), channel=channel).count()
+
+
+def _sent_today(now: dt.datetime) -> Q:
+    return Q(state=DeliveryState.SENT, sent_at__gte=_midnight(now))
 
 
 def _midnight(now: dt.datetime) -> dt.datetime:
