@@ -43,6 +43,7 @@ SPECTACULAR_SETTINGS = {
         "MessageVisibilityEnum": "comms.states.Visibility",
         "DeliveryStateEnum": "comms.states.DeliveryState",
         "ComponentStateEnum": "comms.states.ComponentState",
+        "WebhookStateEnum": "comms.api.webhook_serializers.STATES",
         "PublicStatusEnum": "comms.states.PublicStatus",
     },
     "POSTPROCESSING_HOOKS": [

@@ -11,7 +11,14 @@ from rest_framework.test import APIClient
 
 from core.api.documents import SchemaView
 
-WITHOUT_BODY = ("/acknowledge/", "/arm/", "/end/", "/deliveries/{id}/retry/", "/channels/{key}/test/")
+WITHOUT_BODY = (
+    "/acknowledge/",
+    "/arm/",
+    "/end/",
+    "/deliveries/{id}/retry/",
+    "/channels/{key}/test/",
+    "/messages/{message}/approve/",
+)
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}
 PAGERDUTY = "/v2/"  # its own way to say who sends and what is refused
