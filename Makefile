@@ -66,7 +66,7 @@ bench-monitoring: $(VENV)/dev  ## of that checks, detection and alerts alone; te
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.monitoring --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
-bench-comms: $(VENV)/dev  ## of that messages and the status page alone; seven minutes, ARGS="--short" for three
+bench-comms: $(VENV)/dev  ## of that messages and the status page alone; seven minutes, ARGS="--short" for four
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.comms --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 

@@ -427,7 +427,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.comms", description=__doc__)
     parser.set_defaults(scale=WHOLE)
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--short", dest="scale", action="store_const", const=SHORT, help="two minutes")
+    chosen.add_argument("--short", dest="scale", action="store_const", const=SHORT, help="four minutes")
     chosen.add_argument("--smoke", dest="scale", action="store_const", const=SMOKE, help="does it work?")
     parser.add_argument(
         "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
