@@ -18,6 +18,9 @@ WITHOUT_BODY = (
     "/deliveries/{id}/retry/",
     "/channels/{key}/test/",
     "/messages/{message}/approve/",
+    "/deliveries/{delivery}/replay/",
+    "/rotate_secret/",
+    "/webhooks/{id}/test/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}
