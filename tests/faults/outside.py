@@ -189,11 +189,12 @@ def use_routes(world: World, routes: list[dict[str, Any]], **channels: dict[str,
     """The playbook's routes instead of its own, and channels beside its own."""
     file = world.workshop.folder / "routing.yaml"
     yaml: Any = YAML()
-    routing = YAML(typ="safe").load(file)
+    safe: Any = YAML(typ="safe")
+    routing = safe.load(file)
     with file.open("w") as out:
         yaml.dump(routing | {"routes": routes}, out)
     file = world.workshop.folder / "channels.yaml"
-    known = YAML(typ="safe").load(file)
+    known = safe.load(file)
     with file.open("w") as out:
         yaml.dump(known | channels, out)
 
