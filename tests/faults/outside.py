@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 from subprocess import Popen
 from typing import Any, Self
 
@@ -154,7 +155,7 @@ class Crew:
     """Senders of which one that dies is followed by another, as whoever runs services sees to it."""
 
     def __init__(self, outside: Outside, number: int, **environment: str) -> None:
-        self._start = lambda: outside.sender(**environment)
+        self._start = partial(outside.sender, **environment)
         self._number, self._over = number, threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="crew")
         self.deaths = 0
@@ -189,12 +190,11 @@ def use_routes(world: World, routes: list[dict[str, Any]], **channels: dict[str,
     """The playbook's routes instead of its own, and channels beside its own."""
     file = world.workshop.folder / "routing.yaml"
     yaml: Any = YAML()
-    safe: Any = YAML(typ="safe")
-    routing = safe.load(file)
+    routing = YAML(typ="safe").load(file)
     with file.open("w") as out:
         yaml.dump(routing | {"routes": routes}, out)
     file = world.workshop.folder / "channels.yaml"
-    known = safe.load(file)
+    known = YAML(typ="safe").load(file)
     with file.open("w") as out:
         yaml.dump(known | channels, out)
 
