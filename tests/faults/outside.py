@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 from subprocess import Popen
 from typing import Any, Self
 
@@ -154,7 +155,7 @@ class Crew:
     """Senders of which one that dies is followed by another, as whoever runs services sees to it."""
 
     def __init__(self, outside: Outside, number: int, **environment: str) -> None:
-        self._start: Callable[[], Popen[bytes]] = lambda: outside.sender(**environment)
+        self._start = partial(outside.sender, **environment)
         self._number, self._over = number, threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="crew")
         self.deaths = 0
