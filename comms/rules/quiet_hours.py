@@ -6,6 +6,14 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 
+def zone_of(name: str) -> dt.tzinfo:
+    """The time zone of that name; UTC for a name that the installed tables do not (or no longer) know."""
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return dt.UTC
+
+
 def quiet_until(
     now: dt.datetime, *, zone: str, begin: dt.time | None, end: dt.time | None
 ) -> dt.datetime | None:
@@ -16,7 +24,7 @@ def quiet_until(
     """
     if begin is None or end is None or begin == end:
         return None
-    there = now.astimezone(ZoneInfo(zone))
+    there = now.astimezone(zone_of(zone))
     clock = there.time()
     inside = begin <= clock < end if begin < end else (clock >= begin or clock < end)
     if not inside:
@@ -24,5 +32,5 @@ def quiet_until(
     day = there.date()
     if begin > end and clock >= begin:
         day += dt.timedelta(days=1)
-    over = dt.datetime.combine(day, end, tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
+    over = dt.datetime.combine(day, end, tzinfo=zone_of(zone)).astimezone(dt.UTC)
     return over if over > now else None

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -15,7 +14,7 @@ from django.db.models import QuerySet
 from comms.models import Contact
 from comms.models.contacts import ContactKind
 from comms.rules import contact_sheets
-from comms.rules.quiet_hours import quiet_until
+from comms.rules.quiet_hours import quiet_until, zone_of
 from comms.rules.reachability import dialled, why_unreachable
 from comms.selectors.connections import list_ways
 from comms.states import Means
@@ -169,7 +168,7 @@ def _line(contact: Contact, on: tuple[str, ...], warnings: tuple[str, ...], now:
         chat_url=f"slack://user?id={quote(contact.chat, safe='')}" if contact.chat else "",
         support_url=contact.support_url,
         note=" · ".join(note for note in notes if note),
-        local_time=now.astimezone(ZoneInfo(contact.time_zone)),
+        local_time=now.astimezone(zone_of(contact.time_zone)),
         zone=contact.time_zone,
         asleep_until=quiet_until(
             now, zone=contact.time_zone, begin=contact.quiet_from, end=contact.quiet_until

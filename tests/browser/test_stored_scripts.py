@@ -18,11 +18,20 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import BrowserContext, Dialog, Page, sync_playwright
 
-from comms.models import Contact
+from comms.models import (
+    Component,
+    Contact,
+    Message,
+    PublicIncident,
+    PublicUpdate,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from core import events, outbox
 from core.actors import SYSTEM, Actor, ActorKind, Level
 from core.clock import utcnow
-from core.models import ApiToken, Process, User
+from core.models import ApiToken, Event, Process, User
 from incidents.models import (
     Alert,
     ChecklistItem,
@@ -30,6 +39,7 @@ from incidents.models import (
     Incident,
     MaintenanceWindow,
     Release,
+    Service,
     Silence,
 )
 from incidents.states import ReleaseState
@@ -94,6 +104,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
     _send_in_alerts(afternoon, ada, now)
+    _tell_others(afternoon, now)
     for number in range(AT_ONCE):  # gone silent an hour ago
         Process.objects.create(
             name="checks", host="beta", pid=number, started_at=now - HOUR, beat_at=now - HOUR, playbook_digest="x"
@@ -103,6 +114,35 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
         object_repr="x", action_flag=CHANGE, change_message="x",
     )  # fmt: skip
     return afternoon
+
+
+def _tell_others(afternoon: Afternoon, now: dt.datetime) -> None:
+    """Users by the status page, programs by a webhook."""
+    incident, service = afternoon.incident, afternoon.service
+    Service.objects.filter(pk=service.pk).update(public_name="x")
+    when = {"created_at": now, "changed_at": now, "counted_until": now}
+    component = Component.objects.create(service=service, group="x", description="x", **when)
+    public = PublicIncident.objects.create(
+        incident=incident, title="x", status="investigating", impact="minor", started_at=now, created_at=now, updated_at=now
+    )  # fmt: skip
+    public.components.add(component)
+    event = Event.objects.filter(stream=incident.stream).earliest("seq")
+    for template, state in (("external_update", "draft"), ("maintenance", "sent")):
+        message = Message.objects.create(
+            event=event, incident=incident, template=template, visibility="external", state=state, channels=["status_page"],
+            subject="x", body="x", created_at=now, approved_at=now if state == "sent" else None,
+        )  # fmt: skip
+        sent = {"published_at": now, "public_incident": public} if state == "sent" else {}
+        PublicUpdate.objects.create(
+            message=message, title="x", status="investigating", impact="minor", started_at=now, body="x", **sent
+        )  # fmt: skip
+    endpoint = WebhookEndpoint.objects.create(
+        url="http://127.0.0.1:1/", secret="x", not_before=now, created_at=now
+    )
+    delivery = WebhookDelivery.objects.create(
+        endpoint=endpoint, kind="webhook.test", state="dead", created_at=now, due_at=now, finished_at=now
+    )
+    WebhookAttempt.objects.create(delivery=delivery, at=now, milliseconds=1, error="x", answer="x")
 
 
 def _send_in_alerts(afternoon: Afternoon, sender: User, now: dt.datetime) -> None:
@@ -287,6 +327,14 @@ def _pages(full: Afternoon) -> list[str]:
         "/system/",
         "/changes/",
         "/account/tokens/",
+        "/channels/",
+        "/components/",
+        "/messages/",
+        *(f"/messages/{pk}/" for pk in Message.objects.order_by("-pk").values_list("pk", flat=True)[:2]),
+        "/webhooks/",
+        f"/webhooks/{WebhookEndpoint.objects.get().pk}/",
+        "/status/",
+        "/status/history/",
     ]
 
 
@@ -303,7 +351,7 @@ def _forms(full: Afternoon) -> list[str]:
         "roles/technical_lead/assign",
     )
     return [
-        "/incidents/declare/", "/automation/", "/silences/new/", "/maintenance/new/", f"{incident}roll-back/?service=shop",
+        "/incidents/declare/", "/automation/", "/silences/new/", "/maintenance/new/", f"{incident}messages/new/", f"{incident}messages/new/?to=users", f"{incident}roll-back/?service=shop",
         *(f"{incident}{name}/" for name in names),
         *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "edit", "break_glass", "steps/4/mark_done", "steps/4/retry", "steps/4/abort")),
     ]  # fmt: skip
