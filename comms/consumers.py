@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from comms.services.escalation import keep_clocks
-from comms.services.messages import queue_messages
+from comms.services.messages import has_route, queue_messages
 from comms.services.webhooks import queue_webhooks
 from core.models import Event
 
@@ -13,6 +13,11 @@ from core.models import Event
 def route_event(event: Event, now: dt.datetime) -> None:
     """Queue the messages that the playbook's routing asks for; idempotent by (event, template)."""
     queue_messages(event=event, now=now)
+
+
+def is_routed(kind: str) -> bool:
+    """Whether `route_event` has anything to do."""
+    return has_route(kind)
 
 
 def keep_escalation(event: Event, now: dt.datetime) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from core import hints, live
 from core.actors import Actor
@@ -18,6 +20,7 @@ from core.models.events import StreamKind
 
 SUMMARY_LENGTH = 500
 GENESIS = "0" * 64
+logger = logging.getLogger(__name__)
 
 
 def open_stream(kind: StreamKind, name: str) -> Stream:
@@ -117,10 +120,26 @@ def _without_floats(value: Any) -> Any:
 
 
 def _fill_outbox(event: Event, now: dt.datetime) -> None:
-    consumers = [name for name, _handler, kinds in settings.EVENT_CONSUMERS if event.kind.startswith(kinds)]
+    consumers = [
+        name
+        for name, _handler, kinds in settings.EVENT_CONSUMERS
+        if event.kind.startswith(kinds) and _is_interested(name, event.kind)
+    ]
     PendingEvent.objects.bulk_create(
         PendingEvent(event=event, consumer=name, stream=event.stream, seq=event.seq, due_at=now)
         for name in consumers
     )
     if consumers:
         hints.wake("core.sweep_outbox")
+
+
+def _is_interested(consumer: str, kind: str) -> bool:
+    """Who cannot say so gets the event: nothing that happens is lost by a playbook that cannot be read."""
+    path = settings.EVENT_INTERESTS.get(consumer)
+    if path is None:
+        return True
+    try:
+        return bool(import_string(path)(kind))
+    except Exception:
+        logger.exception("%s could not say whether it wants %s", consumer, kind)
+        return True

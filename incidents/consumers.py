@@ -6,7 +6,7 @@ import datetime as dt
 
 from core.models import Event
 from incidents.services.breaches import answer_level_change
-from incidents.services.checklists import answer_event
+from incidents.services.checklists import answer_event, is_known_to_checklists
 
 
 def declare_for_breach(event: Event, now: dt.datetime) -> None:
@@ -28,3 +28,8 @@ def declare_for_breach(event: Event, now: dt.datetime) -> None:
 def keep_checklists(event: Event, now: dt.datetime) -> None:
     """Open checklists and tick what the machine did itself; idempotent by the event."""
     answer_event(event=event, now=now)
+
+
+def is_answered(kind: str) -> bool:
+    """Whether `keep_checklists` has anything to do."""
+    return is_known_to_checklists(kind)

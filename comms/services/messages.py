@@ -30,11 +30,16 @@ OF_THE_LADDER = (PAGED, UPDATE_OVERDUE)  # in a drill they reach its participant
 NEVER_HELD_BACK = (Severity.P0, Severity.P1)  # by quiet hours; source: rulings, Safety
 
 
+def has_route(kind: str) -> bool:
+    """Whether the playbook tells anybody of such events."""
+    return any(route.event == kind for route in cast(Routing, get_playbook()["routing"]).routes)
+
+
 @transaction.atomic
 def queue_messages(*, event: Event, now: dt.datetime) -> list[Message]:
     """Queue what the routing asks for about this event; an event already routed queues nothing."""
     routing = cast(Routing, get_playbook()["routing"])
-    if not any(route.event == event.kind for route in routing.routes):
+    if not has_route(event.kind):
         return []
     incident = Incident.objects.filter(ref=event.data.get("incident", "")).first()
     planned = plan(

@@ -45,6 +45,13 @@ EVENT_CONSUMERS = (
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 
+# What a consumer makes of a kind of event depends on the playbook: function(kind) -> whether it is anything. No
+# row is written where it is nothing, so that a storm of alerts holds up nobody's page.
+EVENT_INTERESTS = {
+    "incidents.checklists": "incidents.consumers.is_answered",
+    "comms.routing": "comms.consumers.is_routed",
+}
+
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),

@@ -77,6 +77,16 @@ def untick_item(
     return row
 
 
+def is_known_to_checklists(kind: str) -> bool:
+    """Whether an event of this kind opens a checklist or ticks an item, whatever its data."""
+    return kind in OPENING_KINDS or any(
+        entry.ticked_by is not None and entry.ticked_by.event == kind
+        for checklist in policy.checklists().values()
+        for phase in checklist.phases
+        for entry in phase.items
+    )
+
+
 def answer_event(*, event: Event, now: dt.datetime) -> None:
     """Open the checklists that an event asks for, and tick what it shows to be done.
 

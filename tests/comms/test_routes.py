@@ -16,7 +16,7 @@ from comms.selectors.content import bridge_of
 from comms.services.messages import queue_messages
 from core import events
 from core.actors import SYSTEM, Actor
-from core.models import Event
+from core.models import Event, PendingEvent
 from core.playbook import get_playbook
 from incidents.models import Incident, Service
 from incidents.services.incidents import declare_incident
@@ -202,6 +202,16 @@ def test_no_row_is_without_a_case() -> None:
 def _fits(route: Route, case: Case) -> bool:
     facts = {"kind": "security" if case.security else "operational", "drill": case.drill, **case.data}
     return route.event == case.event and all(facts.get(name) == value for name, value in route.when.items())
+
+
+def test_an_alert_that_joins_an_incident_waits_for_no_routing(
+    shop: Service, commander: Actor, now: dt.datetime
+) -> None:
+    """Thousands of them come at once, and nobody is told: they must not stand in front of a page."""
+    incident = declare_incident(actor=commander, now=now, title="Down", severity="P1", services=["shop"])
+    event = record(Case("incident.alert_fired", "", set()), incident, "", now)
+    waiting = PendingEvent.objects.filter(event=event).values_list("consumer", flat=True)
+    assert list(waiting) == ["comms.webhooks"]
 
 
 def test_the_video_bridge_stands_on_every_message_and_cannot_be_guessed(

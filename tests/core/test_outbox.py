@@ -26,6 +26,7 @@ def consume(event: Event, now: dt.datetime) -> None:
 @pytest.fixture(autouse=True)
 def _one_consumer(settings: Any) -> None:
     settings.EVENT_CONSUMERS = (("tests", f"{__name__}.consume", ("test.",)),)
+    settings.EVENT_INTERESTS = {}
     SEEN.clear()
     POISON.clear()
 
@@ -80,3 +81,21 @@ def test_poison_holds_up_its_own_stream_only_until_it_is_parked_with_an_alarm(
     assert parked.parked_at is not None
     assert "cannot be handled" in parked.last_error
     assert Event.objects.filter(kind="outbox.parked").count() == 1
+
+
+def wants_nothing(kind: str) -> bool:
+    return False
+
+
+def cannot_say(kind: str) -> bool:
+    raise KeyError(kind)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("asked", "rows"), [("wants_nothing", 0), ("cannot_say", 1)])
+def test_no_row_is_written_for_who_wants_nothing(
+    now: dt.datetime, settings: Any, asked: str, rows: int
+) -> None:
+    settings.EVENT_INTERESTS = {"tests": f"{__name__}.{asked}"}
+    _record("a", 1, now)
+    assert PendingEvent.objects.count() == rows
