@@ -135,7 +135,7 @@ def compose_update(
             f"No service of {incident.ref} has a public name: users know none of them.", state=incident.status
         )
     update = proposed_update(Template(template), incident, components, now=now)
-    _apply(update, fields)
+    _apply(update, fields, now)
     return update
 
 
@@ -179,7 +179,7 @@ def edit_message(
     update = message.public
     before = render_public(Template(message.template), public_facts(update)).body
     was_written_by_hand = message.body != before
-    _apply(update, fields)
+    _apply(update, fields, now)
     update.save()
     wording = render_public(Template(message.template), public_facts(update))
     message.subject, message.forms = wording.subject, wording.forms
@@ -391,7 +391,7 @@ def _store(
     return message
 
 
-def _apply(update: PublicUpdate, fields: Mapping[str, Any]) -> None:
+def _apply(update: PublicUpdate, fields: Mapping[str, Any], now: dt.datetime) -> None:
     """Write what is given; raises Invalid naming the field."""
     if unknown := sorted(set(fields) - set(FIELDS)):
         raise Invalid(dict.fromkeys(unknown, "There is no such field."))
@@ -406,7 +406,7 @@ def _apply(update: PublicUpdate, fields: Mapping[str, Any]) -> None:
     for name, value in given.items():
         setattr(update, name, value)
     if update.status == PublicStatus.RESOLVED:
-        update.resolved_at = update.resolved_at or update.started_at
+        update.resolved_at = update.resolved_at or now
         if update.resolved_at < update.started_at:
             raise Invalid({"resolved_at": "It cannot end before it began."})
     else:

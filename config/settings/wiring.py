@@ -45,8 +45,8 @@ EVENT_CONSUMERS = (
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 
-# What a consumer makes of a kind of event depends on the playbook: function(kind) -> whether it is anything. No
-# row is written where it is nothing, so that a storm of alerts holds up nobody's page.
+# What a consumer makes of a kind of event depends on the playbook: function(kind) -> whether it is anything.
+# No row is written where it is nothing, so that a storm of alerts holds up nobody's page.
 EVENT_INTERESTS = {
     "incidents.checklists": "incidents.consumers.is_answered",
     "comms.routing": "comms.consumers.is_routed",
