@@ -350,7 +350,11 @@ def _row(metric: str, slots: Sequence[Slot], scale: Scale) -> Row:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return sum(value / len(values) for value in values) if values else None
+    """Between the smallest and the largest: rounding of the largest numbers would leave them for infinity."""
+    if not values:
+        return None
+    mean = sum(value / len(values) for value in values)
+    return min(max(mean, min(values)), max(values))
 
 
 def _summary(metric: str, slots: Sequence[Slot], start: dt.datetime, end: dt.datetime) -> str:

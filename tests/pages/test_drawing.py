@@ -6,11 +6,12 @@ import datetime as dt
 import itertools
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from incidents.playbook import Limits
@@ -51,6 +52,7 @@ def points(path: str) -> list[list[tuple[float, float]]]:
 
 
 @given(VALUES)
+@example([sys.float_info.max] * 3)
 def test_whatever_was_measured_the_line_stays_in_the_box(values: list[float | None]) -> None:
     chart = draw(slots_of(values), metric="queue")
     drawn = [point for stretch in points(chart.line) for point in stretch]
