@@ -6,14 +6,11 @@ monitors ask. `make bench` runs this after its requests, and puts the tables on 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import dataclasses
 import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +22,7 @@ import psycopg
 from ruamel.yaml import YAML
 
 from bench import alerts, checks, detection, stored
+from bench.alone import alone
 from bench.detection import INTERVAL, WITHIN_SECONDS
 from bench.report import table
 from bench.run import UNLIMITED, Say, checked_settings
@@ -375,31 +373,7 @@ def _accepted(found: Sequence[alerts.Accepted]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.monitoring", description=__doc__)
-    parser.set_defaults(scale=WHOLE)
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--short", dest="scale", action="store_const", const=SHORT, help="four minutes")
-    chosen.add_argument("--smoke", dest="scale", action="store_const", const=SMOKE, help="does it work?")
-    parser.add_argument(
-        "--var-dir", type=Path, help="an empty folder for the servers' data; removed at the end"
-    )
-    parser.add_argument("--only", choices=sorted(PARTS), help="one of the three")
-    options = parser.parse_args()
-    scale = options.scale
-    if options.only:
-        scale = dataclasses.replace(scale, parts=frozenset((options.only,)))
-    var_dir = options.var_dir or Path(tempfile.mkdtemp(prefix="firebreak-bench-"))
-
-    def say(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
-    try:
-        found = run(scale, var_dir, say)
-    finally:
-        shutil.rmtree(var_dir, ignore_errors=True)
-    sys.stdout.write(f"\n{write(found)}")
-    return 1 if found.failed else 0
+    return alone("python -m bench.monitoring", __doc__, (WHOLE, SHORT, SMOKE), PARTS, run, write)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from core.services.tokens import DEFAULT_DAYS, LONGEST_DAYS
 from core.strict_json import NotStrictJson, loads
 from core.texts import is_blank, tidy, what_is_wrong
 
+LARGEST_ID = 2**63 - 1  # of a row
+
 
 class Text(forms.CharField):
     """Several lines; see core.texts."""

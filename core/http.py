@@ -118,6 +118,12 @@ def is_allowed(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def asked_to_wait(retry_after: str) -> float | None:
+    """The seconds that a `Retry-After` asks for; None without one. A date is not read: callers have waits."""
+    readable = retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 8
+    return float(retry_after) if readable else None
+
+
 def what_is_wrong_with_address(url: object) -> str | None:
     """Why nothing may be sent there, for whoever enters it; whatever happens to its name, sending asks again.
 

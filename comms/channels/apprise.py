@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from comms.facts import Channel, Connection, NotSent, Outgoing, Sent
 from comms.rules.forms import cut, defused
+from core.http import asked_to_wait
 from core.playbook.schema import Key
 from core.sockets import CONNECT_SECONDS, guarded
 
@@ -159,9 +160,8 @@ class _Direct:
         except Exception as error:
             heard.status, heard.failure = 0, error
             raise
-        after = answer.headers.get("retry-after", "")
         heard.status, heard.failure = answer.status_code, None
-        heard.retry_after = float(after) if after.isdecimal() and len(after) < 8 else None
+        heard.retry_after = asked_to_wait(answer.headers.get("retry-after", ""))
         if answer.status_code == 429:
             raise requests.RequestException("told to wait")
         return answer

@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from comms.facts import Channel, Connection, NotSent, Outgoing, Sent
 from comms.rules.forms import cut, slack_escaped
 from comms.states import Means
-from core.http import trusted
+from core.http import asked_to_wait, trusted
 from core.playbook.schema import Key
 from core.sockets import guarded
 
@@ -149,8 +149,7 @@ def _refusal(error: SlackApiError) -> NotSent:
 
 def _retry_after(error: SlackApiError) -> float | None:
     headers = {str(k).lower(): str(v) for k, v in dict(getattr(error.response, "headers", {}) or {}).items()}
-    after = headers.get("retry-after", "")
-    return float(after) if after.isdecimal() and len(after) < 8 else None
+    return asked_to_wait(headers.get("retry-after", ""))
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -18,7 +18,7 @@ from comms.facts import Channel, Connection, NotSent, Outgoing, Sent
 from comms.rules.forms import as_sms, cut, spoken
 from comms.rules.numbers import e164
 from comms.states import Means
-from core.http import Answer, Blocked, fetch
+from core.http import Answer, Blocked, asked_to_wait, fetch
 from core.playbook.schema import Key
 
 DEADLINE_SECONDS = 10.0
@@ -147,15 +147,12 @@ def _outcome(answer: Answer) -> Sent:
     code = said.get("code")
     number = code if isinstance(code, int) and not isinstance(code, bool) else None
     retry = answer.status >= 500 or answer.status in (408, 425, 429) or number in PASSING
-    after = answer.headers.get("retry-after", "")
     reason = REASONS.get(number or 0) or (
         f"Twilio refused it with error {number} (twilio.com/docs/api/errors/{number})"
         if number
         else f"Twilio answered {answer.status}"
     )
-    raise NotSent(
-        reason, retry=retry, retry_after=float(after) if after.isdecimal() and len(after) < 8 else None
-    )
+    raise NotSent(reason, retry=retry, retry_after=asked_to_wait(answer.headers.get("retry-after", "")))
 
 
 def _said(body: bytes) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ from comms.states import DUE_STATES, DeliveryState
 from core import live
 from core.clock import utcnow
 from core.encryption import NoEncryptionKey, Undecipherable, decrypt
-from core.http import NO_ANSWER, Answer, GuardedClient
+from core.http import NO_ANSWER, Answer, GuardedClient, asked_to_wait
 from core.logs import about
 from core.texts import made_harmless
 
@@ -160,12 +160,11 @@ def _post(delivery: WebhookDelivery) -> _Outcome:
         return _Outcome(None, _since(began), "the address is none")
     except NO_ANSWER as error:
         return _Outcome(None, _since(began), f"{type(error).__name__}: {error}"[:500])
-    after = answer.headers.get("retry-after", "")
     return _Outcome(
         answer.status,
         _since(began),
         answer=made_harmless(answer.body[:KEPT_BYTES].decode("utf-8", "replace")),
-        retry_after=float(after) if after.isascii() and after.isdigit() and len(after) < 8 else None,
+        retry_after=asked_to_wait(answer.headers.get("retry-after", "")),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django import forms as django_forms
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -20,15 +19,15 @@ from comms.services.deliveries import retry_delivery
 from comms.states import EXTERNAL_TEMPLATES, ComponentState, MessageState, Template, Visibility
 from core.actors import Actor
 from core.clock import utcnow
-from core.errors import FirebreakError, Invalid, NotFound
-from core.views.commands import CommandView
+from core.errors import FirebreakError, NotFound
+from core.forms import LARGEST_ID
+from core.views.commands import CommandView, add_errors
 from core.views.reading import Live, page_query, reading, render_page
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.views.incidents import IncidentCommand
 
 STATES = (("All", ""), *((str(state.label), state.value) for state in MessageState))
-LARGEST_ID = 2**63 - 1
 
 
 @reading
@@ -127,7 +126,7 @@ class Compose(IncidentCommand):
             try:
                 self.preview = self._preview(form.cleaned_data)
             except FirebreakError as error:
-                _add_errors(form, error)
+                add_errors(form, error)
         return self._show(form, status=422 if form.errors else 200)
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
@@ -287,9 +286,3 @@ def _number(text: str | int) -> int:
     if number > LARGEST_ID:
         raise NotFound("No such message.")
     return number
-
-
-def _add_errors(form: django_forms.Form, error: FirebreakError) -> None:
-    fields = error.fields if isinstance(error, Invalid) else {"": error.message}
-    for name, text in fields.items():
-        form.add_error(name if name in form.fields else None, text)

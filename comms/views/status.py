@@ -164,9 +164,8 @@ def _act(
 
 def _cached(request: HttpRequest, file: PageFile, kind: str) -> HttpResponse:
     """With an ETag and for how long it is fresh; 304 where the reader has it."""
-    request.session.accessed = (
-        False  # the answer is everybody's: no Vary: Cookie, whoever looked at the session
-    )
+    # The answer is everybody's: no `Vary: Cookie`, whoever looked at the session.
+    request.session.accessed = False
     answer = HttpResponse(file.content, content_type=TYPES[kind])
     answer["ETag"] = file.etag
     answer["Cache-Control"] = f"public, max-age={FRESH_SECONDS}"

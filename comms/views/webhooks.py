@@ -16,10 +16,10 @@ from comms.selectors.webhooks import get_webhook, list_log, list_webhooks, webho
 from comms.services import webhooks as services
 from core.access import require
 from core.actors import Actor
+from core.forms import LARGEST_ID
 from core.views.commands import CommandView
 from core.views.reading import Live, reading, render_page
 
-LARGEST_ID = 2**63 - 1
 TOPICS = services.TOPIC
 
 

@@ -87,14 +87,12 @@ class CommandView(View):
         try:
             said = self.run(form.cleaned_data, utcnow())
         except Invalid as error:
-            for name, text in error.fields.items():
-                field = name.replace("/", "_")
-                form.add_error(field if field in form.fields else None, text)
+            add_errors(form, error)
             return self._refused(form, REFUSED_FORM, error.code)
         except (SecondFactorRequired, ReauthenticationRequired) as doubt:
             return prove_first(request, doubt)
         except FirebreakError as error:
-            form.add_error(None, error.message)
+            add_errors(form, error)
             return self._refused(form, error.status, error.code)
         return self.done(said)
 
@@ -123,3 +121,11 @@ class CommandView(View):
             **self.extra_context(),
         }
         return render(self.request, self.template_name, context, status=status)
+
+
+def add_errors(form: forms.Form, error: FirebreakError) -> None:
+    """Say what was refused beside the field it names, else above the form."""
+    fields = error.fields if isinstance(error, Invalid) else {"": error.message}
+    for name, text in fields.items():
+        field = name.replace("/", "_")
+        form.add_error(field if field in form.fields else None, text)

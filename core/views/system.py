@@ -13,14 +13,13 @@ from django.urls import reverse
 from core.actors import Actor
 from core.clock import utcnow
 from core.errors import NotFound
+from core.forms import LARGEST_ID
 from core.operation.forget import forget_process
 from core.operation.gather import list_processes
 from core.operation.page import get_system_page
 from core.operation.parked import retry_parked
 from core.views.commands import CommandView
 from core.views.reading import Live, reading, render_page
-
-LARGEST_ID = 2**63 - 1
 
 
 @reading

@@ -13,6 +13,7 @@ from django.urls import reverse
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
+from core.forms import LARGEST_ID
 from core.views.commands import CommandView
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import quiet_forms
@@ -24,7 +25,6 @@ from incidents.services.inbound import retry_deliveries
 from incidents.states import AlertStatus
 
 STATES = (("Not over", "open"), ("All", "all"), *((str(s.label), s.value) for s in AlertStatus))
-LARGEST_ID = 2**63 - 1
 
 
 @reading
