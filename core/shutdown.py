@@ -1,5 +1,6 @@
 """Whether this process has been asked to stop, for work that can stop between two of its steps."""
 
+import _thread
 import threading
 
 # How long whoever stops a process waits for a step of a rollback that has begun: `make run`, and the
@@ -10,8 +11,12 @@ _requested = threading.Event()
 
 
 def request() -> None:
-    """Called by the process's signal handling."""
-    _requested.set()
+    """Called by the process's signal handling.
+
+    Not set right here: a handler runs between two steps of the main thread, which may just then hold the
+    event's own lock in `wait`, and would wait for itself forever.
+    """
+    _thread.start_new_thread(_requested.set, ())
 
 
 def requested() -> bool:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from demo.storefront.json_http import LoopbackServer, send_json
 from demo.storefront.sessions import Session, SessionForged
 from demo.storefront.shop import Request, Response, Shop
+from demo.storefront.signals import set_on
 from demo.storefront.site import Site, write_json
 
 SECURITY_EVENT_HEADER = "X-Security-Event"
@@ -139,7 +140,7 @@ def _end_on_term(server: AppServer) -> None:
         server.shutdown()
 
     threading.Thread(target=end, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    set_on(asked, signal.SIGTERM)
 
 
 def _log_to(path: Path) -> None:

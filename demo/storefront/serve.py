@@ -16,6 +16,7 @@ from demo.storefront import configuration
 from demo.storefront.balancer import LoadBalancer
 from demo.storefront.releases import FIRST_VERSION, install_release
 from demo.storefront.shop import SHOPPER
+from demo.storefront.signals import set_on
 from demo.storefront.site import SLOTS, Site, StorefrontError, read_json, write_json
 from demo.storefront.supervisor import Supervisor
 from demo.storefront.traffic import Traffic
@@ -45,8 +46,7 @@ def serve(
     The first start makes the site, with a good release live; a later one finds it as it was left.
     """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    set_on(stop, signal.SIGTERM, signal.SIGINT)
     site.make_folders()
     with ExitStack() as running:
         running.enter_context(_sole_server(site))
