@@ -126,7 +126,14 @@ def _fill_outbox(event: Event, now: dt.datetime) -> None:
         if event.kind.startswith(kinds) and _is_interested(name, event.kind)
     ]
     PendingEvent.objects.bulk_create(
-        PendingEvent(event=event, consumer=name, stream=event.stream, seq=event.seq, due_at=now)
+        PendingEvent(
+            event=event,
+            consumer=name,
+            stream=event.stream,
+            seq=event.seq,
+            due_at=now,
+            patient=name in settings.PATIENT_CONSUMERS,
+        )
         for name in consumers
     )
     if consumers:

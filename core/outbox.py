@@ -28,7 +28,7 @@ SELECT p.id FROM core_pendingevent p
    AND NOT EXISTS (SELECT 1 FROM core_pendingevent q
                     WHERE q.consumer = p.consumer AND q.stream_id = p.stream_id
                       AND q.seq < p.seq AND q.parked_at IS NULL)
- ORDER BY p.due_at, p.id LIMIT 1 FOR UPDATE OF p SKIP LOCKED
+ ORDER BY p.patient, p.due_at, p.id LIMIT 1 FOR UPDATE OF p SKIP LOCKED
 """
 
 
@@ -36,7 +36,8 @@ def deliver_pending(*, now: dt.datetime) -> int:
     """Handle due pending events until none is left (at most 500); returns how many were handled.
 
     Any number of processes may run this at once. A consumer that fails is retried with back-off up
-    to eight times, then its row is parked with an alarm; rows of other streams are not held up.
+    to eight times, then its row is parked with an alarm; rows of other streams are not held up. What
+    people are told by goes before what patient consumers wait for, however much of that there is.
     """
     handled = 0
     while handled < BATCH and _deliver_one(now):

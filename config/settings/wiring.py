@@ -45,6 +45,9 @@ EVENT_CONSUMERS = (
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 
+# Consumers whose rows wait until none of the others is due: programs are told after people.
+PATIENT_CONSUMERS = ("comms.webhooks",)
+
 # What a consumer makes of a kind of event depends on the playbook: function(kind) -> whether it is anything.
 # No row is written where it is nothing, so that a storm of alerts holds up nobody's page.
 EVENT_INTERESTS = {

@@ -71,13 +71,19 @@ class PendingEvent(models.Model):
     due_at = models.DateTimeField()
     parked_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True)
+    # Handled when nothing else is due: settings.PATIENT_CONSUMERS.
+    patient = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["event", "consumer"], name="one_pending_row_per_consumer")
         ]
         indexes: ClassVar = [
-            models.Index(fields=["due_at"], condition=Q(parked_at__isnull=True), name="pending_events_due"),
+            models.Index(
+                fields=["patient", "due_at", "id"],
+                condition=Q(parked_at__isnull=True),
+                name="pending_events_by_turn",
+            ),
             models.Index(
                 fields=["consumer", "stream", "seq"],
                 condition=Q(parked_at__isnull=True),

@@ -27,6 +27,7 @@ def consume(event: Event, now: dt.datetime) -> None:
 def _one_consumer(settings: Any) -> None:
     settings.EVENT_CONSUMERS = (("tests", f"{__name__}.consume", ("test.",)),)
     settings.EVENT_INTERESTS = {}
+    settings.PATIENT_CONSUMERS = ()
     SEEN.clear()
     POISON.clear()
 
@@ -99,3 +100,24 @@ def test_no_row_is_written_for_who_wants_nothing(
     settings.EVENT_INTERESTS = {"tests": f"{__name__}.{asked}"}
     _record("a", 1, now)
     assert PendingEvent.objects.count() == rows
+
+
+def consume_patiently(event: Event, now: dt.datetime) -> None:
+    SEEN.append((f"patient {event.stream.name}", event.seq))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_are_told_before_programs_however_long_those_wait(now: dt.datetime, settings: Any) -> None:
+    settings.EVENT_CONSUMERS += (("programs", f"{__name__}.consume_patiently", ("test.",)),)
+    settings.PATIENT_CONSUMERS = ("programs",)
+    _record("storm", 2, now - dt.timedelta(minutes=5))
+    _record("page", 1, now)
+    assert outbox.deliver_pending(now=now) == 6
+    assert SEEN == [
+        ("storm", 1),
+        ("storm", 2),
+        ("page", 1),
+        ("patient storm", 1),
+        ("patient storm", 2),
+        ("patient page", 1),
+    ]
