@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 from tests.flows.stack import Firebreak
 
 
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Callable[..., Firebreak]]:
-    """`launch(NAME=value…)` starts a Firebreak of the test's own; it is stopped at the end."""
+@contextlib.contextmanager
+def launching(folder: Path) -> Iterator[Callable[..., Firebreak]]:
+    """`launch(NAME=value…)` starts a Firebreak in this folder; it is stopped at the end, the folder gone."""
     started: list[Firebreak] = []
 
     def start(**environment: str) -> Firebreak:
-        firebreak = Firebreak(tmp_path / f"var{len(started)}", **environment)
+        firebreak = Firebreak(folder / f"var{len(started)}", **environment)
         started.append(firebreak)
         firebreak.start()
         return firebreak
@@ -31,4 +32,11 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Firebreak]]:
             finally:
                 if firebreak.process.poll() is None:
                     firebreak.process.kill()
-    shutil.rmtree(tmp_path, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Firebreak]]:
+    """`launch(NAME=value…)` starts a Firebreak of the test's own; it is stopped at the end."""
+    with launching(tmp_path) as start:
+        yield start

@@ -1,4 +1,7 @@
-"""The main job, as a user sees it: a bad release is deployed, and nobody has to do anything."""
+"""The main job, as a user sees it: a bad release is deployed, and nobody has to do anything.
+
+It happens once, with a page open where there is a Chromium; the tests look at what it left.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ import hashlib
 import hmac
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.flows.conftest import launching
 from tests.flows.stack import Firebreak, json_body, wait_for
 
 pytestmark = pytest.mark.story
@@ -20,21 +27,110 @@ STORY = [
     "incident.declared", "incident.breached", "rollback.requested", "rollback.started",
     "rollback.breach_confirmed", "rollback.phase_entered", "rollback.succeeded",
 ]  # fmt: skip
+CHROMIUM = shutil.which("chromium")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
-def test_a_bad_release_is_seen_rolled_back_and_told(launch: Callable[..., Firebreak], tmp_path: Path) -> None:
-    firebreak = launch(PLAYBOOK_DIR=str(_with_a_short_cooldown(tmp_path / "playbook")))
-    assert firebreak.storefront()["version"] == "1.4.2"
+@dataclass
+class Told:
+    """What happened: who ran, the incident after it, and what was wrong with the page that was open."""
 
-    firebreak.break_demo()
-    assert firebreak.storefront()["version"] == "1.5.0"
-    incident = firebreak.incident("monitoring")
+    firebreak: Firebreak
+    incident: dict[str, Any] = field(default_factory=dict)
+    complaints: list[str] | None = None
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    with launching(tmp_path_factory.mktemp("story")) as launch:
+        story = Told(launch())
+        assert story.firebreak.storefront()["version"] == "1.4.2"
+        if CHROMIUM is None:
+            story.firebreak.break_demo()
+        else:
+            story.complaints = _break_it_before_an_open_page(story.firebreak)
+        story.incident = story.firebreak.incident("monitoring")
+        yield story
+
+
+def _break_it_before_an_open_page(firebreak: Firebreak) -> list[str]:
+    """The page is not reloaded: the card arrives by itself, and so does every state after it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        complaints: list[str] = []
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        _sign_in(page, firebreak)
+        expect(page.get_by_role("heading", name="Storefront")).to_be_visible()
+
+        firebreak.break_demo()
+        card = page.get_by_role("link", name="Storefront: error_rate is critical").first
+        expect(card).to_be_visible(timeout=60_000)
+        card.click()
+        expect(page.get_by_text("RB-").first).to_be_visible(timeout=60_000)
+        # Steps succeed one by one before the rollback does: wait for its end, not for the first of them.
+        end = page.get_by_text("is back on 1.4.2").locator("visible=true").first
+        expect(end).to_be_visible(timeout=120_000)
+        expect(page.get_by_text("Succeeded").first).to_be_visible()
+
+        # As a commander would: acknowledge, and be the commander from then on.
+        page.get_by_role("button", name="Acknowledge").click()
+        expect(page.get_by_text("admin acknowledged").first).to_be_visible(timeout=30_000)
+        browser.close()
+    return complaints
+
+
+def _sign_in(page: Page, firebreak: Firebreak) -> None:
+    page.goto(f"{firebreak.url}/accounts/login/")
+    page.fill("input[name=login]", "admin")
+    page.fill("input[name=password]", firebreak.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{firebreak.url}/")
+
+
+def test_a_bad_release_is_seen_rolled_back_and_told(told: Told) -> None:
+    firebreak, incident = told.firebreak, told.incident
     _the_incident_and_its_rollback(firebreak, incident)
     _the_timeline_tells_it_in_order(firebreak, incident["ref"])
     _people_were_told(firebreak, incident["ref"])
     healthy = wait_for(lambda: _healthy(firebreak), "the storefront to be well", 30)
     assert healthy["version"] == "1.4.2"
     assert "intact" in firebreak.manage("verify_timeline", incident["ref"])
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+def test_an_open_page_told_it_live(told: Told) -> None:
+    assert told.complaints == []
+    assert told.incident["roles"]["incident_commander"] == "admin"
+
+
+def test_ctrl_c_leaves_no_process_and_the_next_start_finds_everything(told: Told) -> None:
+    firebreak = told.firebreak
+    processes = firebreak.children("")
+    assert firebreak.stop() == 0
+    assert [process for process in processes if process.is_running()] == []
+    firebreak.start()
+    assert firebreak.get(f"/incidents/{told.incident['ref']}/")["status"] == "monitoring"
+
+
+@pytest.mark.faults
+def test_a_second_one_is_rolled_back_too_and_kill_9_of_everything_loses_nothing(
+    launch: Callable[..., Firebreak], tmp_path: Path
+) -> None:
+    firebreak = launch(PLAYBOOK_DIR=str(_with_a_short_cooldown(tmp_path / "playbook")))
+    firebreak.break_demo()
+    incident = firebreak.incident("monitoring")
 
     # A second bad release joins the same incident: it relapses and is rolled back again.
     firebreak.break_demo()
@@ -43,15 +139,8 @@ def test_a_bad_release_is_seen_rolled_back_and_told(launch: Callable[..., Firebr
     assert again["ref"] == incident["ref"]
     assert firebreak.storefront()["version"] == "1.4.2"
 
-    # Ctrl-C leaves no process; the next start finds everything again.
-    processes = firebreak.children("")
-    assert firebreak.stop() == 0
-    assert [process for process in processes if process.is_running()] == []
-    firebreak.start()
-    assert firebreak.get(f"/incidents/{incident['ref']}/")["status"] == "monitoring"
-
-    # kill -9 of everything: it starts again, with its data.
-    for process in [*firebreak.children(""), _supervisor(firebreak)]:
+    assert firebreak.process is not None
+    for process in [*firebreak.children(""), firebreak.process]:
         process.kill()
     firebreak.start()
     assert firebreak.get(f"/incidents/{incident['ref']}/")["status"] == "monitoring"
@@ -64,11 +153,6 @@ def _with_a_short_cooldown(folder: Path) -> Path:
     automation = folder / "automation.yaml"
     automation.write_text(automation.read_text().replace("cooldown: 30m", "cooldown: 1s"))
     return folder
-
-
-def _supervisor(firebreak: Firebreak):  # type: ignore[no-untyped-def]
-    assert firebreak.process is not None
-    return firebreak.process
 
 
 def _the_incident_and_its_rollback(firebreak: Firebreak, incident: dict[str, object]) -> None:
