@@ -143,6 +143,7 @@ def test_a_guarded_cell_is_read_as_it_was(text: str) -> None:
     assert sheets.unguarded(sheets.guarded(text)) == text
 
 
+@pytest.mark.faults
 def test_ten_thousand_rows_are_taken_at_once(now: dt.datetime, django_assert_max_num_queries: Any) -> None:
     data = "name,email\n" + "".join(f"N{n},n{n}@example.test\n" for n in range(10_000))
     with django_assert_max_num_queries(30):

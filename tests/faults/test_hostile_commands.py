@@ -29,6 +29,7 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.faults
 def test_one_that_hangs_and_ignores_term_is_killed_with_its_tree(
     world: World, incident: Incident, commander: Actor, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_procedure_edited_while_its_worker_dies_is_for_a_person(
     assert world.workshop.ran == ["switch_version"]
 
 
+@pytest.mark.faults
 def test_a_target_that_vanishes_between_its_check_and_the_switch_changes_nothing(
     world: World, incident: Incident, commander: Actor
 ) -> None:

@@ -186,6 +186,7 @@ def _of_the_rollback() -> list[str]:
     return list(told.values_list("summary", flat=True))
 
 
+@pytest.mark.faults
 def test_a_worker_that_sleeps_through_its_lease_wakes_and_writes_nothing(
     world: World, incident: Incident, commander: Actor
 ) -> None:

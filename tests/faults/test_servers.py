@@ -85,6 +85,7 @@ def test_postgresql_restarted_again_and_again(
     assert world.workshop.ran == ["switch_version"]
 
 
+@pytest.mark.faults
 def test_the_same_message_a_hundred_times_runs_it_once(
     broker: EmbeddedValkey, world: World, incident: Incident, commander: Actor
 ) -> None:

@@ -43,6 +43,7 @@ def _run(workshop: Workshop, rollback: Rollback, *words: str, broker: str = NOWH
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.faults
 def test_it_finishes_an_approved_rollback_through_waits_and_soak_whatever_its_queue(
     workshop: Workshop, incident: Incident, commander: Actor
 ) -> None:

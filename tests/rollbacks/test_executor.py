@@ -345,6 +345,7 @@ def test_a_worker_that_wakes_late_writes_nothing(incident: Incident, commander: 
         move_rollback(sleeper, RollbackState.VALIDATING)
 
 
+@pytest.mark.faults
 def test_eight_workers_run_it_once(workshop: Workshop, incident: Incident, commander: Actor) -> None:
     with workshop.open():
         rollback = ask(incident, commander)

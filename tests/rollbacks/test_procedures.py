@@ -144,6 +144,7 @@ def _deployed() -> str:
     return page.read_text().partition("<h1>")[2].partition("</h1>")[0] if page.exists() else ""
 
 
+@pytest.mark.faults
 @needs_npm
 def test_frontend(
     frontend: Program, tmp_path: Path, shop: Service, incident: Incident, commander: Actor
@@ -183,6 +184,7 @@ def test_a_frontend_whose_deployment_is_not_read_back_is_put_back(
     assert (step(rollback, "deploy").state, _deployed()) == ("compensated", "undefined")
 
 
+@pytest.mark.faults
 def test_configuration(
     storefront: Storefront, tmp_path: Path, shop: Service, incident: Incident, commander: Actor
 ) -> None:

@@ -373,6 +373,7 @@ def test_a_target_that_fails_is_quarantined_and_the_way_back_runs_like_any_rollb
     assert not incident.holds.exists()
 
 
+@pytest.mark.faults
 @pytest.mark.django_db(transaction=True)
 def test_after_a_failure_between_switch_and_verification_the_ledger_follows_first(
     workshop: Workshop, shop: Service, incident: Incident, commander: Actor, second: Actor
