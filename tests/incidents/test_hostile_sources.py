@@ -107,6 +107,7 @@ def test_what_is_said_how_soon_and_at_what_price(
     source: HostileSource, kind: str, manner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_probe, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # of a name server that does not answer
     if manner in SLOW:
         for module in (http_json, http_probe, prometheus):
             monkeypatch.setattr(module, "DEADLINE_SECONDS", PATIENCE_SECONDS)
