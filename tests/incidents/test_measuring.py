@@ -78,7 +78,10 @@ class TestABatch:
         """Each takes a place in every reader's queue of 200: a batch must not fill it."""
         slugs = [f"{n:03}-{'x' * 56}" for n in range(130)]
         with transaction.atomic():
-            made = [make_monitor(Service.objects.create(slug=slug, name=slug, created_at=now), now) for slug in slugs]
+            made = [
+                make_monitor(Service.objects.create(slug=slug, name=slug, created_at=now), now)
+                for slug in slugs
+            ]
         with psycopg.connect(**connection.get_connection_params() | {"autocommit": True}) as link:
             link.execute(f"LISTEN {CHANNEL}")
             observe_all({one.pk: Reading.of(0.001) for one in made}, now=now)
