@@ -27,7 +27,7 @@ from incidents.playbook import Limits
 from incidents.rules.levels import counted_before, is_catastrophic, is_clear, not_raised, rank
 from incidents.services import monitors as commands
 from incidents.services.measuring import observe, observe_all, push_samples
-from incidents.services.services import record_release, switch_back
+from incidents.services.services import create_service, record_release, switch_back
 from incidents.states import FailureKind, MonitorLevel, SampleOutcome
 from tests.conftest import make_service
 
@@ -78,10 +78,8 @@ class TestABatch:
         """Each takes a place in every reader's queue of 200: a batch must not fill it."""
         slugs = [f"{n:03}-{'x' * 56}" for n in range(130)]
         with transaction.atomic():
-            made = [
-                make_monitor(Service.objects.create(slug=slug, name=slug, created_at=now), now)
-                for slug in slugs
-            ]
+            services = [create_service(actor=SYSTEM, now=now, slug=slug, name=slug) for slug in slugs]
+            made = [make_monitor(service, now) for service in services]
         with psycopg.connect(**connection.get_connection_params() | {"autocommit": True}) as link:
             link.execute(f"LISTEN {CHANNEL}")
             observe_all({one.pk: Reading.of(0.001) for one in made}, now=now)
