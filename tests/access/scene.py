@@ -325,6 +325,7 @@ def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
 
 def _contact(subject: Subject, now: dt.datetime) -> None:
     Contact.objects.create(id=subject.monitor.pk, name="Ann")
+    _advance(Contact, subject.monitor.pk)
 
 
 def _webhook(subject: Subject, now: dt.datetime) -> None:
@@ -341,6 +342,7 @@ def _webhook(subject: Subject, now: dt.datetime) -> None:
         due_at=now,
         finished_at=now,
     )
+    _advance(WebhookEndpoint, subject.monitor.pk)
     _advance(WebhookDelivery, 1)
 
 
@@ -365,6 +367,8 @@ def _drafted(subject: Subject, now: dt.datetime) -> None:
         id=1, message=message, event=event, channel="status_page", lane="status_page",
         recipient="status_page", state="dead", due_at=now,
     )  # fmt: skip
+    _advance(Message, pk)
+    _advance(Delivery, 1)
 
 
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
