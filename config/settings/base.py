@@ -111,7 +111,7 @@ TEMPLATES = [
                 "core.views.context.page",
             ],
             "builtins": [
-                "heroicons.templatetags.heroicons",
+                "core.templatetags.page",  # icons among them
                 "template_partials.templatetags.partials",
             ],
         },
