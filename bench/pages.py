@@ -178,7 +178,9 @@ def _act(ref: str) -> str:
     for incident in Incident.objects.open():
         answer_event(event=Event.objects.get(stream=incident.stream_id, seq=1), now=now)
     found = Incident.objects.get(ref=ref)
-    rollback = request_rollback(incident_id=found.pk, service="service-1", reason="errors", actor=SYSTEM, now=now)
+    rollback = request_rollback(
+        incident_id=found.pk, service="service-1", reason="errors", actor=SYSTEM, now=now
+    )
     steps = list(rollback.steps.all())
     for number, step in enumerate(steps):
         half = len(steps) // 2

@@ -115,7 +115,9 @@ def state_icon(state: str) -> str:
 def state_badge(state: str, label: Any) -> SafeString:
     """A state as icon, word and colour."""
     running = " running" if state in _RUNNING else ""
-    return format_html('<span class="badge{}" data-tone="{}">{}{}</span>', running, state, state_icon(state), label)
+    return format_html(
+        '<span class="badge{}" data-tone="{}">{}{}</span>', running, state, state_icon(state), label
+    )
 
 
 @register.simple_tag
@@ -123,7 +125,9 @@ def severity_badge(severity: str, name: str = "") -> SafeString:
     """A severity as icon, word and colour."""
     drawn = icon("micro", _SEVERITY_ICONS.get(severity, "information-circle"), ("aria_hidden", "true"))
     words = f"{severity} {name}" if name else severity
-    return format_html('<span class="badge solid severity" data-tone="{}">{}{}</span>', severity, drawn, words)
+    return format_html(
+        '<span class="badge solid severity" data-tone="{}">{}{}</span>', severity, drawn, words
+    )
 
 
 @register.simple_tag
@@ -136,7 +140,8 @@ def spark(line: Any) -> SafeString:
         else ""
     )
     return format_html(
-        '<svg class="spark" data-tone="{}" viewBox="0 0 120 32" preserveAspectRatio="none" role="img" aria-label="{}: {}">'
+        '<svg class="spark" data-tone="{}" viewBox="0 0 120 32" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}: {}">'
         '{}{}<path d="{}"/></svg>',
         line.level, line.label, line.value_text, SafeString(marks), SafeString(limit), line.spark,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from incidents.playbook import Limits
 from incidents.selectors.axes import day_text, time_ticks, value_ticks
 from incidents.selectors.durations import duration_text
-from incidents.selectors.series import Slot, gap_after
+from incidents.selectors.series import Recent, Slot, gap_after
 from incidents.states import Metric
 from incidents.values import describe_value
 
@@ -163,6 +163,27 @@ def line_path(slots: Sequence[Slot], scale: Scale, gap: dt.timedelta) -> str:
         points = [f"{scale.x(slot.at):g},{scale.y(slot.mean or 0.0):g}" for slot in run]
         parts.append("M" + " L".join(points) + ("h0" if len(points) == 1 else ""))
     return " ".join(parts)
+
+
+def spark_path(recent: Recent, scale: Scale, gap: dt.timedelta) -> str:
+    """As `line_path`, of the last hour."""
+    parts: list[str] = []
+    width, start = scale.box[0], scale.start.timestamp()
+    span = scale.end.timestamp() - start
+    longest, before, alone = gap.total_seconds(), None, False
+    for at, value in zip(recent.at, recent.values, strict=True):
+        if value is None:
+            before = None
+            continue
+        joined = before is not None and at - before <= longest
+        if alone and not joined:
+            parts.append("h0")
+        share = min(max((at - start) / span, 0.0), 1.0) if span > 0 else 1.0
+        parts.append(f"{' L' if joined else ' M'}{round(share * width, 1):g},{scale.y(value):g}")
+        before, alone = at, not joined
+    if alone:
+        parts.append("h0")
+    return "".join(parts).strip()
 
 
 def limit_lines(limits: Limits | None) -> list[tuple[str, float]]:

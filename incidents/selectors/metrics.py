@@ -11,10 +11,12 @@ from django.urls import reverse
 
 from incidents import policy
 from incidents.models import Monitor, Release
-from incidents.selectors.charts import SPARK_BOX, limit_lines, line_path, scale_for
-from incidents.selectors.series import SPARK_SLOTS, Slot, gap_after, recent_series
+from incidents.selectors.charts import SPARK_BOX, Scale, limit_lines, spark_path
+from incidents.selectors.series import SPARK_SLOTS, Recent, gap_after, recent_series
 from incidents.states import Metric, MonitorLevel
 from incidents.values import describe_value
+
+NOTHING = Recent((), ())
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,18 @@ def metric_lines(
     service loaded.
     """
     slots = recent_series([monitor.pk for monitor in monitors], now=now)
-    oldest = min((seen[0].at for seen in slots.values()), default=now)
+    oldest = min((_began(seen) for seen in slots.values()), default=now)
     releases = releases_by_service({monitor.service_id for monitor in monitors}, since=oldest)
     return {
-        monitor.pk: _line(monitor, slots.get(monitor.pk, []), releases, now=now, name_service=name_service)
+        monitor.pk: _line(
+            monitor, slots.get(monitor.pk, NOTHING), releases, now=now, name_service=name_service
+        )
         for monitor in monitors
     }
+
+
+def _began(recent: Recent) -> dt.datetime:
+    return dt.datetime.fromtimestamp(recent.at[0], dt.UTC)
 
 
 def metric_label(metric: str) -> str:
@@ -69,7 +77,7 @@ def metric_label(metric: str) -> str:
 
 def _line(
     monitor: Monitor,
-    slots: Sequence[Slot],
+    recent: Recent,
     releases: Mapping[int, Sequence[Release]],
     *,
     now: dt.datetime,
@@ -78,8 +86,9 @@ def _line(
     limits = policy.limits_for(monitor.metric, monitor.policy, monitor.thresholds)
     lines = limit_lines(limits)
     sign = "<" if limits and limits.direction == "below" else ">"
-    start = slots[0].at if slots else now
-    scale = scale_for(slots, [value for _name, value in lines[:1]], start=start, end=now, box=SPARK_BOX)
+    start = _began(recent) if recent.at else now
+    seen = [value for value in (*recent.values, *(limit for _name, limit in lines[:1])) if value is not None]
+    scale = Scale(start, now, min([0.0, *seen]), max(seen, default=1.0) or 1.0, SPARK_BOX)
     gap = gap_after(monitor.interval_seconds, (now - start) / SPARK_SLOTS)
     deployed = [release.deployed_at for release in releases.get(monitor.service_id, [])]
     level = MonitorLevel(monitor.level)
@@ -91,9 +100,9 @@ def _line(
         value_text=describe_value(monitor.metric, monitor.last_value),
         level=level.value if monitor.checked_at else MonitorLevel.UNKNOWN.value,
         level_label=str(level.label) if monitor.checked_at else "Not checked yet",
-        spark=line_path(slots, scale, gap),
+        spark=spark_path(recent, scale, gap),
         threshold_y=scale.y(lines[0][1]) if lines else None,
-        release_marks=tuple(scale.x(at) for at in deployed if slots and scale.covers(at)),
+        release_marks=tuple(scale.x(at) for at in deployed if recent.at and scale.covers(at)),
         checked_at=monitor.checked_at,
         thresholds_text=", ".join(
             f"{name} {sign} {describe_value(monitor.metric, value)}" for name, value in lines

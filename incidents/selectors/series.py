@@ -53,17 +53,19 @@ SELECT wanted.id, max(found.at), sum(found.samples)::int, sum(found.measured)::i
  GROUP BY wanted.id, date_bin(%(step)s, found.at, 'epoch')
  ORDER BY 1, 2
 """
+# One row a monitor, of numbers: what a page of tiles needs are thousands of them, and times are dear to read.
 _SPARKS = """
-SELECT wanted.id, max(thin.at), sum(thin.low), count(thin.low)
-  FROM unnest(%(monitors)s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
-       SELECT at, CASE WHEN value IS NOT NULL THEN greatest(least(value, 1e290), -1e290) END AS low,
-              floor(%(slots)s * extract(epoch FROM at - min(at) OVER ())
-                    / greatest(extract(epoch FROM %(end)s - min(at) OVER ()), 1)) AS slot
-         FROM (SELECT at, value FROM incidents_sample
-                WHERE monitor_id = wanted.id AND at BETWEEN %(start)s AND %(end)s
-                ORDER BY at DESC LIMIT %(limit)s) newest) thin
- GROUP BY wanted.id, thin.slot
- ORDER BY 1, 2
+SELECT id, array_agg(at ORDER BY at), array_agg(mean ORDER BY at)
+  FROM (SELECT wanted.id, max(thin.at) AS at, sum(thin.low) / nullif(count(thin.low), 0) AS mean
+          FROM unnest(%(monitors)s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
+               SELECT at, CASE WHEN value IS NOT NULL THEN greatest(least(value, 1e290), -1e290) END AS low,
+                      floor(%(slots)s * (at - min(at) OVER ())
+                            / greatest(%(end)s - min(at) OVER (), 1)) AS slot
+                 FROM (SELECT extract(epoch FROM at)::float8 AS at, value FROM incidents_sample
+                        WHERE monitor_id = wanted.id AND at BETWEEN %(from)s AND %(to)s
+                        ORDER BY incidents_sample.at DESC LIMIT %(limit)s) newest) thin
+         GROUP BY wanted.id, thin.slot) slots
+ GROUP BY id
 """
 
 
@@ -81,10 +83,13 @@ class Slot:
     samples: int = 1
     unanswered: int = 0
 
-    @classmethod
-    def of(cls, at: dt.datetime, value: float | None) -> Slot:
-        """A single sample."""
-        return cls(at, value, value, value)
+
+@dataclass(frozen=True)
+class Recent:
+    """The last hour of one monitor: moments in seconds since 1970, and what was measured then, if it was."""
+
+    at: Sequence[float]
+    values: Sequence[float | None]
 
 
 @dataclass(frozen=True)
@@ -130,23 +135,19 @@ def series_of(
     return Series(start, end, step, slots)
 
 
-def recent_series(monitor_ids: Sequence[int], *, now: dt.datetime) -> dict[int, list[Slot]]:
+def recent_series(monitor_ids: Sequence[int], *, now: dt.datetime) -> dict[int, Recent]:
     """The last hour of each monitor in at most 60 slots, for a line as wide as a thumb (one query)."""
-    slots: dict[int, list[Slot]] = defaultdict(list)
+    asked = {
+        "monitors": list(monitor_ids),
+        "from": now - HOUR,
+        "to": now,
+        "end": now.timestamp(),
+        "slots": SPARK_SLOTS,
+        "limit": SPARK_SAMPLES,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _SPARKS,
-            {
-                "monitors": list(monitor_ids),
-                "start": now - HOUR,
-                "end": now,
-                "slots": SPARK_SLOTS,
-                "limit": SPARK_SAMPLES,
-            },
-        )
-        for monitor_id, at, total, measured in cursor.fetchall():
-            slots[monitor_id].append(Slot.of(at, total / measured if measured else None))
-    return slots
+        cursor.execute(_SPARKS, asked)
+        return {monitor_id: Recent(at, values) for monitor_id, at, values in cursor.fetchall()}
 
 
 def gap_after(interval_seconds: float, step: dt.timedelta) -> dt.timedelta:

@@ -16,9 +16,19 @@ from hypothesis import strategies as st
 
 from incidents.playbook import Limits
 from incidents.selectors.axes import TICKS, time_ticks, value_ticks
-from incidents.selectors.charts import CHART_BOX, HINTS, ROWS, Chart, Moment, draw_chart
+from incidents.selectors.charts import (
+    CHART_BOX,
+    HINTS,
+    ROWS,
+    Chart,
+    Moment,
+    Scale,
+    draw_chart,
+    line_path,
+    spark_path,
+)
 from incidents.selectors.durations import duration_text
-from incidents.selectors.series import STEPS, Slot, gap_after
+from incidents.selectors.series import STEPS, Recent, Slot, gap_after
 
 START = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 LIMITS = Limits(high=0.02, critical=0.05)
@@ -104,10 +114,24 @@ def test_a_hole_is_drawn_as_a_hole_and_a_lone_value_as_a_dot() -> None:
 
 
 def test_a_check_that_is_late_makes_no_hole() -> None:
-    late = [Slot.of(START + dt.timedelta(seconds=s), 1.0) for s in (0, 60, 130, 180, 283)]
+    late = [Slot(START + dt.timedelta(seconds=s), 1.0, 1.0, 1.0) for s in (0, 60, 130, 180, 283)]
     assert [len(stretch) for stretch in points(draw(late).line)] == [5]
     rare = slots_of([1.0] * 5, every=dt.timedelta(hours=1))
     assert len(points(draw(rare, end=START + dt.timedelta(hours=6), interval_seconds=3600).line)) == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 3, 9]), st.one_of(st.none(), FLOATS)), max_size=30))
+def test_a_small_line_is_the_large_one_made_smaller(seen: list[tuple[int, float | None]]) -> None:
+    times = [START + n * MINUTE for n in itertools.accumulate(after for after, _value in seen)]
+    values = [value for _after, value in seen]
+    end = (times or [START])[-1] + MINUTE
+    known = [value for value in values if value is not None]
+    scale = Scale(
+        (times or [START])[0], end, min([0.0, *known]), max(known, default=1.0) or 1.0, (120.0, 32.0)
+    )
+    slots = [Slot(at, value, value, value) for at, value in zip(times, values, strict=True)]
+    recent = Recent([at.timestamp() for at in times], values)
+    assert spark_path(recent, scale, 2 * MINUTE) == line_path(slots, scale, 2 * MINUTE)
 
 
 def test_slots_of_many_samples_are_joined_unless_a_whole_one_is_missing() -> None:
