@@ -19,10 +19,10 @@ from rollbacks.rules.targets import Targets
 from rollbacks.selectors.breaches import confirming_text
 from rollbacks.selectors.decision_lines import decision_lines
 from rollbacks.selectors.decisions import decision_records
-from rollbacks.selectors.plans import request_url, why_no_request
+from rollbacks.selectors.plans import request_url, why_no_requests
 from rollbacks.selectors.readiness import last_rehearsals, rehearsal_text
 from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
-from rollbacks.selectors.targets import targets_of
+from rollbacks.selectors.targets import targets_of_each
 from rollbacks.selectors.trust import distrusted_monitors
 from rollbacks.services.automation import current_switch
 from rollbacks.states import LIVE_STATES, RollbackState
@@ -88,13 +88,18 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
     )
     releases = list(recent.select_related("service")[:SUSPECTS])
     services = {release.service_id: release.service for release in releases}
-    targets = {pk: targets_of(service, kind=incident.kind) for pk, service in services.items()}
+    targets = targets_of_each(list(services.values()), kind=incident.kind)
+    why_not = why_no_requests(actor, incident, list(services.values()), targets)
     return Panel(
         key="suspect_releases",
         template="rollbacks/panel_releases.html",
         topics=f"incident:{incident.ref} now",
         url=incident_url(incident.ref),
-        context={"releases": tuple(_suspect(actor, incident, r, targets[r.service_id]) for r in releases)},
+        context={
+            "releases": tuple(
+                _suspect(incident, r, targets[r.service_id], why_not[r.service_id]) for r in releases
+            )
+        },
     )
 
 
@@ -162,12 +167,13 @@ def _waiting_text(rollback: Rollback) -> str:
 
 
 def _why_no_rollback(actor: Actor, incident: Incident) -> str:
-    services: list[Service] = list(incident.services.all())
+    services: list[Service] = list(incident.services.all())[:SUSPECTS]
     if refusal := why_not_allowed(actor, "request_rollback"):
         return refusal
     if not services:
         return f"{incident.ref} names no service."
-    refusals = [why_no_request(actor, incident, service) for service in services[:SUSPECTS]]
+    targets = targets_of_each(services, kind=incident.kind)
+    refusals = list(why_no_requests(actor, incident, services, targets).values())
     return "" if "" in refusals else refusals[0]
 
 
@@ -184,10 +190,11 @@ def _roll_back(incident: Incident, why_not: str) -> Action:
     )
 
 
-def _suspect(actor: Actor, incident: Incident, release: Release, targets: Targets) -> SuspectRelease:
+def _suspect(incident: Incident, release: Release, targets: Targets, why_not: str) -> SuspectRelease:
+    """`why_not` is of the service: why it cannot be rolled back."""
     state = ReleaseState(release.state)
     live = state is ReleaseState.LIVE
-    why_not = why_no_request(actor, incident, release.service) if live else ""
+    why_not = why_not if live else ""
     may_be_left = live and not why_not
     return SuspectRelease(
         version=release.version,

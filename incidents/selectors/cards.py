@@ -16,7 +16,7 @@ from incidents.models import Incident, IncidentHold, Responder
 from incidents.models.incidents import IncidentQuerySet
 from incidents.states import OPEN_STATUSES, IncidentStatus, Role, Severity
 
-OPEN_CARDS = 100
+OPEN_CARDS = 25  # on one page; more are counted and a link leads to them
 PAGE_SIZE = 30
 
 
@@ -67,6 +67,11 @@ def open_cards(actor: Actor, *, now: dt.datetime) -> tuple[IncidentCard, ...]:
     due = Case(When(acknowledged_at__isnull=True, then="response_due_at"), default="next_update_due_at")
     rows = Incident.objects.visible_to(actor).open().alias(due=due)
     return _cards(rows.order_by(F("due").asc(nulls_last=True), "severity", "pk")[:OPEN_CARDS], now=now)
+
+
+def count_open(actor: Actor) -> int:
+    """How many incidents are open that the actor may see (one query)."""
+    return Incident.objects.visible_to(actor).open().count()
 
 
 def list_cards(

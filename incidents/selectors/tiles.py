@@ -15,7 +15,7 @@ from incidents.rules.levels import WORST_FIRST, worst_of
 from incidents.selectors.metrics import MetricLine, metric_lines
 from incidents.states import MonitorLevel, ReleaseState
 
-NOW_TILES = 24
+NOW_TILES = 12
 PAGE_SIZE = 24
 WORDS = 5  # of a search; more are left out
 UNMEASURED = "unmeasured"

@@ -12,7 +12,7 @@ from django.db.models import Q
 from core.models import Event
 from incidents.models import Incident
 
-LENGTH = 200
+LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class EventLine:
 def list_events(
     incident: Incident, *, group: str = "", before: int | None = None, links: Mapping[str, str] | None = None
 ) -> tuple[EventLine, ...]:
-    """The newest events first, at most 200 (one query); an unknown group shows all.
+    """The newest events first, at most 100 (one query); an unknown group shows all.
 
     `before` is a `seq`: only what was recorded earlier. `links` gives the address of each reference
     that an event may name, such as RB-….

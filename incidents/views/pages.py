@@ -16,7 +16,7 @@ from core.clock import utcnow
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
-from incidents.selectors.cards import IncidentPage, list_cards, open_cards
+from incidents.selectors.cards import IncidentPage, count_open, list_cards, open_cards
 from incidents.selectors.incident_page import get_incident, view_incident
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
@@ -40,7 +40,9 @@ def now(request: HttpRequest, actor: Actor) -> HttpResponse:
     found = now_tiles(now=moment)
     context = {
         "live": Live(reverse("incidents:now"), "now", _topics(found.tiles)),
-        "cards": open_cards(actor, now=moment),
+        "cards": (cards := open_cards(actor, now=moment)),
+        "open_count": (count := count_open(actor)),
+        "more_open": max(count - len(cards), 0),
         "tiles": found.tiles,
         "total": found.total,
         "counts": [_count(state, number) for state, number in found.counts.items() if number],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.urls import reverse
@@ -19,7 +20,7 @@ from rollbacks.playbook import Procedure
 from rollbacks.rules.authority import Case, describe, judge_plan
 from rollbacks.rules.targets import Judged, Targets
 from rollbacks.selectors.authority import demands_on, person_on_incident
-from rollbacks.selectors.targets import no_target_text, targets_of
+from rollbacks.selectors.targets import no_target_text, targets_of, targets_of_each
 from rollbacks.states import Phase
 
 
@@ -109,7 +110,8 @@ def service_to_roll_back(incident: Incident, slug: str) -> Service:
         raise NotFound(f"{incident.ref} names no such service.")
     if len(services) == 1:
         return services[0]
-    return next((service for service in services if not _why_no_way(incident, service)), services[0])
+    targets = targets_of_each(services, kind=incident.kind)
+    return next((s for s in services if not _why_no_way(incident, s, targets[s.pk])), services[0])
 
 
 def _others(incident: Incident, service: Service, key: str) -> tuple[OtherProcedure, ...]:
@@ -128,22 +130,34 @@ def request_url(incident: Incident, service: Service | None = None) -> str:
 
 def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
     """Why a rollback of the service cannot be requested now; empty when it can (two queries)."""
-    if refusal := why_not_allowed(actor, "request_rollback"):
-        return refusal
-    if not incident.is_open:
-        return f"{incident.ref} is {incident.get_status_display().lower()}; reopen it first."
-    running = Rollback.objects.live().filter(service=service, drill=incident.drill).first()
-    if running is not None:
-        return f"{running.ref} of {service.name} is under way: one at a time."
-    return _why_no_way(incident, service)
+    targets = targets_of_each([service], kind=incident.kind)
+    return why_no_requests(actor, incident, [service], targets)[service.pk]
 
 
-def _why_no_way(incident: Incident, service: Service) -> str:
-    """Why nothing of the service could go back by its procedure (one query)."""
+def why_no_requests(
+    actor: Actor, incident: Incident, services: Sequence[Service], targets: Mapping[int, Targets]
+) -> dict[int, str]:
+    """`why_no_request` of each service by its id; `targets` are theirs (one query, however many they are)."""
+    refusal = why_not_allowed(actor, "request_rollback")
+    if not refusal and not incident.is_open:
+        refusal = f"{incident.ref} is {incident.get_status_display().lower()}; reopen it first."
+    if refusal:
+        return {service.pk: refusal for service in services}
+    live = Rollback.objects.live().filter(service__in=services, drill=incident.drill)
+    running = dict(live.values_list("service", "ref"))
+    return {
+        service.pk: f"{running[service.pk]} of {service.name} is under way: one at a time."
+        if service.pk in running
+        else _why_no_way(incident, service, targets[service.pk])
+        for service in services
+    }
+
+
+def _why_no_way(incident: Incident, service: Service, targets: Targets) -> str:
+    """Why nothing of the service could go back by its procedure."""
     if service.procedure not in get_playbook()["procedures"]:
         return f"{service.name} has no rollback procedure; set one in the admin."
     of_a_version = policy.procedure(service.procedure).returns == "version"
-    targets = targets_of(service, kind=incident.kind)
     return _why_no_target(incident, service, targets, of_a_version=of_a_version)
 
 
