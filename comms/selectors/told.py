@@ -14,8 +14,8 @@ from comms.selectors.subscribers import USER_EMAIL
 from comms.states import DeliveryState, MessageState, Template
 from incidents.models import Incident
 
-MESSAGES = 10
-DELIVERIES = 20
+MESSAGES = 6
+DELIVERIES = 8  # of each; the message's own page has them all
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DeliveryLine:
 
 @dataclass(frozen=True)
 class MessageLine:
-    """One message with its recipients; `visibility` is who may read it."""
+    """One message with its first recipients and how many more; `visibility` is who may read it."""
 
     subject: str
     template_label: str
@@ -40,6 +40,7 @@ class MessageLine:
     url: str
     is_draft: bool
     deliveries: tuple[DeliveryLine, ...]
+    more: int
 
 
 def list_told(incident: Incident) -> tuple[MessageLine, ...]:
@@ -47,31 +48,35 @@ def list_told(incident: Incident) -> tuple[MessageLine, ...]:
 
     Subscribers of the status page are counted: there may be ten thousand, and nobody needs their names.
     """
-    few = Delivery.objects.exclude(lane=USER_EMAIL).order_by("pk")[:DELIVERIES]
-    rows = Message.objects.filter(incident=incident).prefetch_related(
-        Prefetch("deliveries", queryset=few, to_attr="few")
-    )
-    messages = list(rows[:MESSAGES])
-    subscribers = _subscribers([message.pk for message in messages])
-    return tuple(_message(message, subscribers[message.pk]) for message in messages)
+    shown = Delivery.objects.exclude(lane=USER_EMAIL).order_by("pk")
+    few = shown.only("message", "channel", "recipient", "state", "sent_at")[:DELIVERIES]
+    rows = Message.objects.filter(incident=incident).defer("body", "forms")
+    messages = list(rows.prefetch_related(Prefetch("deliveries", queryset=few, to_attr="few"))[:MESSAGES])
+    counts = _counts([message.pk for message in messages])
+    return tuple(_message(message, counts[message.pk]) for message in messages)
 
 
-def _subscribers(messages: list[int]) -> dict[int, list[DeliveryLine]]:
-    found: defaultdict[int, list[DeliveryLine]] = defaultdict(list)
+def _counts(messages: list[int]) -> dict[int, list[tuple[str, str, str, int]]]:
+    """Of each message how many deliveries by lane, channel and state."""
+    found: defaultdict[int, list[tuple[str, str, str, int]]] = defaultdict(list)
     counts = (
-        Delivery.objects.filter(message__in=messages, lane=USER_EMAIL)
-        .values_list("message", "channel", "state")
+        Delivery.objects.filter(message__in=messages)
+        .values_list("message", "lane", "channel", "state")
         .order_by("message", "channel", "state")
         .annotate(count=Count("pk"))
     )
-    for message, channel, state, count in counts:
-        label = str(DeliveryState(state).label)
-        found[message].append(DeliveryLine(channel, f"{count} subscribers", state, label, None))
+    for message, *counted in counts:
+        found[message].append(tuple(counted))
     return found
 
 
-def _message(message: Message, subscribers: list[DeliveryLine]) -> MessageLine:
+def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> MessageLine:
     few: list[Delivery] = message.few  # type: ignore[attr-defined]
+    subscribers = [
+        DeliveryLine(channel, f"{count} subscribers", state, str(DeliveryState(state).label), None)
+        for lane, channel, state, count in counts
+        if lane == USER_EMAIL
+    ]
     return MessageLine(
         subject=message.subject,
         template_label=str(Template(message.template).label),
@@ -80,6 +85,7 @@ def _message(message: Message, subscribers: list[DeliveryLine]) -> MessageLine:
         url=reverse("comms:message", args=[message.pk]),
         is_draft=message.state == MessageState.DRAFT,
         deliveries=(*(_delivery(delivery) for delivery in few), *subscribers),
+        more=sum(count for lane, *_rest, count in counts if lane != USER_EMAIL) - len(few),
     )
 
 

@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "core.operation.requests.MeasureMiddleware",
     "core.logs.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "core.middleware.CompressMiddleware",
     "core.static_files.StaticFilesMiddleware",
     "core.middleware.TlsForProgramsMiddleware",
     "core.middleware.CleanInputMiddleware",
