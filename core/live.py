@@ -1,6 +1,10 @@
 """Telling open pages that something changed: PostgreSQL NOTIFY, delivered at commit or never."""
 
+from __future__ import annotations
+
 import json
+import re
+from dataclasses import dataclass
 
 from django.db import connection
 
@@ -8,16 +12,53 @@ CHANNEL = "firebreak_live"
 # PostgreSQL refuses a payload of 8,000 bytes.
 MOST_BYTES = 7_500
 
+_SNAPSHOT = re.compile(r"(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19}){0,999})?)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a reading has seen of all changes: PostgreSQL's own snapshot, as `xmin:xmax:xip`.
+
+    A change is known by the number of its transaction, which its notification carries. Numbers are given
+    out in another order than changes are committed in, so that one number alone could not say it.
+    """
+
+    xmin: int
+    xmax: int
+    running: frozenset[int]
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """None where the text is no snapshot."""
+        found = _SNAPSHOT.fullmatch(text)
+        if found is None:
+            return None
+        running = frozenset(int(number) for number in found[3].split(",") if number)
+        return cls(int(found[1]), int(found[2]), running)
+
+    def sees(self, change: int) -> bool:
+        """Whether the reading was made after that transaction was committed."""
+        return change < self.xmin or (change < self.xmax and change not in self.running)
+
+
+def position() -> str:
+    """What a reading that begins now will have seen at the least (one query); for Position.parse."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_snapshot()::text")
+        return str(cursor.fetchone()[0])
+
 
 def poke(*topics: str) -> None:
     """Say that what these topics name has changed. Ids only: every reader fetches with its own rights.
 
     Call it inside the transaction of the change. PostgreSQL drops duplicates within a transaction.
     """
-    payloads = [json.dumps({"topics": part}, separators=(",", ":")) for part in _parts(sorted(set(topics)))]
+    parts = [json.dumps(part, separators=(",", ":")) for part in _parts(sorted(set(topics)))]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload", [CHANNEL, payloads]
+            """SELECT pg_notify(%s, '{"change":' || pg_current_xact_id()::text || ',"topics":' || part || '}')
+                 FROM unnest(%s::text[]) AS part""",
+            [CHANNEL, parts],
         )
 
 

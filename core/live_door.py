@@ -12,12 +12,18 @@ from django.utils.crypto import constant_time_compare
 
 from core.access import may
 from core.accounts.sessions import actor_of_session
+from core.actors import Actor
 from core.clock import utcnow
 from core.models import User
 
 
 def welcome(session_keys: Collection[str]) -> set[str]:
-    """Those of the sessions that belong to an account that may read, as Django would see them at this moment.
+    """Those of the sessions that belong to an account that may read at this moment."""
+    return set(actors_of(session_keys))
+
+
+def actors_of(session_keys: Collection[str]) -> dict[str, Actor]:
+    """By session who it is, as Django would see them at this moment; only accounts that may read.
 
     Three queries however many they are.
     """
@@ -25,16 +31,17 @@ def welcome(session_keys: Collection[str]) -> set[str]:
     sessions = {session.session_key: session.get_decoded() for session in found}
     ids = {str(data[SESSION_KEY]) for data in sessions.values() if SESSION_KEY in data}
     users = {str(user.pk): user for user in User.objects.filter(pk__in=ids).prefetch_related("groups")}
-    return {key for key, data in sessions.items() if _may_read(data, users.get(data.get(SESSION_KEY, "")))}
+    actors = {key: _actor(data, users.get(data.get(SESSION_KEY, ""))) for key, data in sessions.items()}
+    return {key: actor for key, actor in actors.items() if actor is not None and may(actor, "read")}
 
 
-def _may_read(data: dict[str, object], user: User | None) -> bool:
+def _actor(data: dict[str, object], user: User | None) -> Actor | None:
     if user is None or not user.is_active:
-        return False
+        return None
     if data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-        return False
+        return None
     if not constant_time_compare(str(data.get(HASH_SESSION_KEY, "")), user.get_session_auth_hash()):
-        return False
+        return None
     request = HttpRequest()
     request.user, request.session = user, data  # type: ignore[assignment]
-    return may(actor_of_session(request), "read")
+    return actor_of_session(request)

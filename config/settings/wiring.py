@@ -72,6 +72,9 @@ SERVICE_NOTES = (
 # Fragments of right-hand apps on a service's page: function(actor, service) -> Panel or None.
 SERVICE_PANELS = ("rollbacks.panels.service_decisions",)
 
+# Who sees the same panels: function([(actor, path)]) -> [text or None]; see core.live_panels.
+LIVE_AUDIENCES = "incidents.audiences.audiences_of"
+
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (
     "core.health.banners",

@@ -9,17 +9,20 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
+from core import live
 from core.accounts.sessions import actor_of_session
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`actor` and `banners`, evaluated only by templates that show them; nothing when signed out."""
+    """`actor`, `banners`, `live_since`, evaluated only where a template shows them; nothing when signed out."""
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {}
     return {
         "OIDC_NAME": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "actor": SimpleLazyObject(lambda: actor_of_session(request)),
         "banners": SimpleLazyObject(_banners),
+        # What the page has seen of all changes; a page without panels but the banners says it here.
+        "live_since": SimpleLazyObject(lambda: getattr(request, "live_since", "") or live.position()),
     }
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 
 from core.actors import Actor
@@ -33,7 +32,7 @@ def system(request: HttpRequest, actor: Actor) -> HttpResponse:
 @reading
 def banners(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The banners of every page, by themselves."""
-    return render(request, "parts/banners.html")
+    return render_page(request, "parts/banners.html", {})
 
 
 class RetryForm(forms.Form):

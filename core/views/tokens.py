@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
+from core import live
 from core.access import may
 from core.accounts.sessions import actor_of_session
 from core.actors import Actor
@@ -23,6 +24,7 @@ from core.forms import TokenForm
 from core.models import User
 from core.selectors.tokens import get_token, list_tokens
 from core.services.tokens import issue_token, revoke_token
+from core.views.reading import answer_panels, render_page
 
 
 @never_cache
@@ -98,6 +100,7 @@ def _issue(form: TokenForm, user: User, actor: Actor) -> str | None:
 def _show(
     request: HttpRequest, user: User, form: TokenForm, *, status: int, issued: dict[str, str] | None
 ) -> HttpResponse:
+    request.live_since = live.position()  # type: ignore[attr-defined]
     lines = list_tokens(user, utcnow())
     usable = sum(line.usable for line in lines)
     context: dict[str, Any] = {
@@ -111,8 +114,13 @@ def _show(
         "may_issue": may(actor_of_session(request), "read"),
         "api_url": f"{settings.PUBLIC_URL}/api/v1/incidents/",
     }
-    only = "#list" if request.method == "GET" and request.GET.get("panel") == "list" else ""
-    return render(request, f"core/tokens.html{only}", context, status=status)
+    if request.method == "GET" and {"panel", "panels"} & set(request.GET):
+        actor = actor_of_session(request)
+        try:
+            return answer_panels(request, actor, lambda: render_page(request, "core/tokens.html", context))
+        except NotFound as error:
+            raise Http404(error.message) from error
+    return render(request, "core/tokens.html", context, status=status)
 
 
 def _user(request: HttpRequest) -> User:

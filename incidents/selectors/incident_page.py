@@ -150,6 +150,11 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
     )
 
 
+def list_checks(incident: Incident, *, now: dt.datetime) -> tuple[MetricLine, ...]:
+    """What is measured on the incident's services, the worst first."""
+    return _checks(list(incident.services.all()), now)
+
+
 def _edit_url(actor: Actor, incident: Incident) -> str | None:
     editable = incident.status != IncidentStatus.CLOSED and may(actor, "respond")
     return reverse("incidents:edit", args=[incident.ref]) if editable else None

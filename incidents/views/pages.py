@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
-from core.views.reading import Live, page_query, reading, render_page
+from core.views.reading import Later, Live, asked_panels, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
-from incidents.selectors.cards import IncidentPage, count_open, list_cards, open_cards
-from incidents.selectors.incident_page import get_incident, view_incident
-from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service, get_service_page
+from incidents.selectors.cards import IncidentPage, count_open, incident_url, list_cards, open_cards
+from incidents.selectors.incident_page import IncidentView, get_incident, list_checks, view_incident
+from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
@@ -37,17 +37,26 @@ _OTHERS = {
 def now(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What is wrong, how long there is, what is being done."""
     moment = utcnow()
-    found = now_tiles(now=moment)
+    found = Later(lambda: now_tiles(now=moment))
     context = {
-        "live": Live(reverse("incidents:now"), "now", _topics(found.tiles)),
-        "cards": (cards := open_cards(actor, now=moment)),
-        "open_count": (count := count_open(actor)),
-        "more_open": max(count - len(cards), 0),
-        "tiles": found.tiles,
-        "total": found.total,
-        "counts": [_count(state, number) for state, number in found.counts.items() if number],
-        "others": [(number, _OTHERS[state]) for state, number in found.others.items()],
-        "panels": panels.now_panels(actor),
+        # The open incidents by themselves say nothing of what is measured.
+        "live": Later(
+            lambda: Live(
+                reverse("incidents:now"),
+                "now",
+                "" if asked_panels(request) == ("incidents",) else _topics(found().tiles),
+            )
+        ),
+        "cards": (cards := Later(lambda: open_cards(actor, now=moment))),
+        "open_count": (count := Later(lambda: count_open(actor))),
+        "more_open": Later(lambda: max(count() - len(cards()), 0)),
+        "tiles": Later(lambda: found().tiles),
+        "total": Later(lambda: found().total),
+        "counts": Later(
+            lambda: [_count(state, number) for state, number in found().counts.items() if number]
+        ),
+        "others": Later(lambda: [(number, _OTHERS[state]) for state, number in found().others.items()]),
+        "panels": Later(lambda: panels.now_panels(actor)),
     }
     return render_page(request, "incidents/now.html", context)
 
@@ -71,11 +80,11 @@ def incidents(request: HttpRequest, actor: Actor) -> HttpResponse:
 def incident(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
     """One incident."""
     found = get_incident(actor, ref)
-    asked = request.GET.get("panel", "")
-    if panels.is_incident_panel(asked):
-        panel = panels.incident_panel(actor, found, asked)
-        return render(request, panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)})
-    return render_page(request, "incidents/incident.html", _incident_context(request, actor, found))
+
+    def added(key: str) -> tuple[str, dict[str, Any]] | None:
+        return _added(panels.incident_panel(actor, found, key)) if panels.is_incident_panel(key) else None
+
+    return render_page(request, "incidents/incident.html", _incident_context(request, actor, found), added)
 
 
 @reading
@@ -116,19 +125,21 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
 @reading
 def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """One service: its metrics, releases, monitors and incidents."""
-    panel_asked = request.GET.get("panel", "")
-    if panels.is_service_panel(panel_asked):
-        panel = panels.service_panel(actor, get_service(slug), panel_asked)
-        return render(request, panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)})
     asked = page_query(request).get("range", "")
     chosen = asked if asked in RANGES else DEFAULT_RANGE
-    page = get_service_page(actor, slug, now=utcnow(), range_key=chosen)
+    page = Later(lambda: get_service_page(actor, slug, now=utcnow(), range_key=chosen))
+
+    def added(key: str) -> tuple[str, dict[str, Any]] | None:
+        if not panels.is_service_panel(key):
+            return None
+        return _added(panels.service_panel(actor, get_service(slug), key))
+
     context = {
         "live": Live(reverse("incidents:service", args=[slug]), f"service:{slug}"),
         "ranges": [(key, f"?range={key}", key == chosen) for key in RANGES],
-        **vars(page),
+        **_parts_of(page, ServicePage),
     }
-    return render_page(request, "incidents/service.html", context)
+    return render_page(request, "incidents/service.html", context, added)
 
 
 def _topics(tiles: Sequence[ServiceTile]) -> str:
@@ -141,27 +152,46 @@ def _count(state: str, number: int) -> dict[str, Any]:
     return {"state": state, "label": STATES[state], "number": number, "url": url}
 
 
+def _added(panel: panels.Panel) -> tuple[str, dict[str, Any]]:
+    """Template and context of a panel of another app."""
+    return panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)}
+
+
+def _parts_of(page: Later, shape: type[Any]) -> dict[str, Any]:
+    """The fields of a dataclass that is read when the first of them is shown."""
+
+    def part(name: str) -> Later:
+        return Later(lambda: getattr(page(), name))
+
+    return {each.name: part(each.name) for each in fields(shape)}
+
+
 def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> dict[str, Any]:
-    view = view_incident(actor, found, now=utcnow())
-    added = panels.incident_panels(actor, found)
+    moment = utcnow()
+    view = Later(lambda: view_incident(actor, found, now=moment))
+    added = Later(lambda: panels.incident_panels(actor, found))
     query = page_query(request)
     before = query.get("before", "")
-    events = list_events(
-        found,
-        group=query.get("kind", ""),
-        before=int(before) if before.isdecimal() and len(before) < 16 else None,
-        links=panels.panel_links(added),
+    events = Later(
+        lambda: list_events(
+            found,
+            group=query.get("kind", ""),
+            before=int(before) if before.isdecimal() and len(before) < 16 else None,
+            links=panels.panel_links(added()),
+        )
     )
-    slugs = [service.slug for service in view.incident.services]
-    return {
-        **vars(view),
+    slugs = [service.slug for service in found.services.all()]
+    context = _parts_of(view, IncidentView)
+    if set(asked_panels(request)) == {"checks"}:  # measurements come all the time, and alone
+        context["checks"] = Later(lambda: list_checks(found, now=moment))
+    return context | {
         "live": Live(
-            view.incident.url, f"incident:{found.ref}", " ".join(f"service:{slug}" for slug in slugs)
+            incident_url(found.ref), f"incident:{found.ref}", " ".join(f"service:{slug}" for slug in slugs)
         ),
-        "actions": (*view.actions, *panels.panel_actions(added)),
+        "actions": Later(lambda: (*view().actions, *panels.panel_actions(added()))),
         "panels": added,
         "events": events,
-        "older_url": _older_url(events),
+        "older_url": Later(lambda: _older_url(events())),
         "note_url": reverse("incidents:note", args=[found.ref]),
     }
 

@@ -63,12 +63,25 @@ function drawSkew(within = document) {
   for (const item of all("[data-browser-skew]", within)) item.textContent = text;
 }
 
-/* --- panels: a section that the server renders again when one of its topics changes -------------- */
+/* --- panels: sections that the server renders again when one of their topics changes --------------
+   All of a page that changed are asked for in one request, and never twice at a time. */
 
-const busy = new Set();
-const stale = new Set();
+const FRESH = null; // instead of a change's number: show everything up to the moment of the request
+const GATHER = 40; // ms in which more news may come before they are asked for
+const wanted = new Map(); // panel id → the changes that it has to show
+const positions = new Map(); // panel id → what its rendering has seen
+const digests = new Map(); // panel id → its rendering, so that the same is not sent again
 const postponed = new Set();
 const panels = () => all("[data-live-topics]");
+let gathering = null;
+let underWay = false;
+
+/* Whether a rendering has seen a change: PostgreSQL's snapshot "xmin:xmax:running,…" and a transaction's number. */
+function sees(position, change) {
+  const [xmin, xmax, running] = (position ?? "").split(":");
+  if (!xmax || change === FRESH) return false;
+  return change < Number(xmin) || (change < Number(xmax) && !running.split(",").includes(String(change)));
+}
 
 const isDirty = (input) =>
   input.type === "checkbox" || input.type === "radio" ? input.checked !== input.defaultChecked
@@ -93,23 +106,87 @@ function postpone(panel) {
   panel.append(hint);
 }
 
-function refresh(panel) {
-  if (busy.has(panel.id)) return void stale.add(panel.id);
-  if (isInUse(panel)) return postpone(panel);
-  postponed.delete(panel.id);
-  busy.add(panel.id);
-  htmx.trigger(panel, "refresh");
+function want(panel, change, spread = 0) {
+  if (sees(positions.get(panel.id) ?? root.dataset.since, change)) return;
+  wanted.set(panel.id, (wanted.get(panel.id) ?? new Set()).add(change));
+  gather(spread);
+}
+
+function gather(spread = 0) {
+  if (gathering === null && !underWay) gathering = setTimeout(fetchPanels, GATHER + Math.random() * spread);
 }
 
 let refreshedAt = Date.now();
-function refreshAll() {
+function refreshAll(spread) {
   refreshedAt = Date.now();
-  panels().forEach(refresh);
+  panels().forEach((panel) => want(panel, FRESH, spread));
 }
 
-function refreshTopics(topics) {
-  if (topics.includes("resync")) return refreshAll();
-  panels().filter((panel) => panel.dataset.liveTopics.split(/\s+/).some((topic) => topics.includes(topic))).forEach(refresh);
+function refreshTopics({ topics, change = FRESH, spread }) {
+  if (topics.includes("resync")) return refreshAll(spread);
+  for (const panel of panels()) {
+    if (panel.dataset.liveTopics.split(/\s+/).some((topic) => topics.includes(topic))) want(panel, change, spread);
+  }
+}
+
+async function fetchPanels() {
+  gathering = null;
+  const asked = panels().filter((panel) => wanted.has(panel.id) && !(isInUse(panel) && (postpone(panel), true)));
+  if (!asked.length) return;
+  const changes = new Set(asked.flatMap((panel) => [...wanted.get(panel.id)]));
+  asked.forEach((panel) => wanted.delete(panel.id));
+  const address = new URL(root.dataset.panels, location.href);
+  address.searchParams.set("panels", asked.map((panel) => panel.id.slice(6)).join(","));
+  const have = asked.map((panel) => digests.get(panel.id)).filter(Boolean);
+  if (have.length) address.searchParams.set("have", have.join(","));
+  if (!changes.has(FRESH) && changes.size < 40) address.searchParams.set("seen", [...changes].join(","));
+  underWay = true;
+  let failed = true;
+  try {
+    const answer = await fetch(address, { redirect: "manual", headers: { Accept: "application/json" }, signal: AbortSignal.timeout(10_000) });
+    heardFrom(answer.headers.get("Date"));
+    if (answer.type === "opaqueredirect") setState("signed-out");
+    else if (answer.ok) asked.forEach(showing((await answer.json()).panels));
+    failed = answer.status >= 500;
+    if (state === "offline" && !failed) setState("polling");
+  } catch {
+    if (state !== "live") setState("offline");
+  }
+  underWay = false;
+  // What failed by a passing trouble is asked for again, unless the polling does that.
+  if (failed && state === "live") setTimeout(() => asked.forEach((panel) => want(panel, FRESH)), 1000 + Math.random() * 2000);
+  if (wanted.size) gather();
+}
+
+/* Put the answered panels in their places; a panel that somebody began to use meanwhile waits. */
+const showing = (answered) => (panel) => {
+  const { html, digest, position } = answered[panel.id.slice(6)] ?? {};
+  if (!panel.isConnected || !digest) return;
+  if (html !== undefined && isInUse(panel)) {
+    wanted.set(panel.id, new Set([FRESH]));
+    return postpone(panel);
+  }
+  postponed.delete(panel.id);
+  positions.set(panel.id, position);
+  digests.set(panel.id, digest);
+  if (html === undefined) return one(".newer", panel)?.remove();
+  const memory = remember(panel);
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  const fresh = holder.content.querySelector("[data-live-topics]");
+  panel.replaceWith(fresh);
+  sealForms(fresh);
+  htmx.process(fresh);
+  restore(fresh, memory);
+};
+
+/* What is rendered once for many holds nobody's token: each page puts its own in. */
+function sealForms(panel) {
+  const token = one("[name=csrfmiddlewaretoken]:not([value='']):not([value=NOTPROVIDED])");
+  for (const form of all("form[method=post]", panel)) {
+    if (!token || form.elements.csrfmiddlewaretoken) continue;
+    form.prepend(Object.assign(document.createElement("input"), { type: "hidden", name: "csrfmiddlewaretoken", value: token.value }));
+  }
 }
 
 /* What a reader had in a panel before it was replaced, to be put back after. */
@@ -139,39 +216,14 @@ function restore(panel, memory) {
 
 const scrollToEnds = (within = document) => all('[data-scroll="end"]', within).forEach((box) => (box.scrollTop = box.scrollHeight));
 
-const memories = new Map();
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const panel = detail.target;
-  if (!panel.matches?.("[data-live-topics]")) return;
-  const { responsePath, requestPath } = detail.pathInfo;
-  if (responsePath && responsePath.split("?")[0] !== requestPath.split("?")[0]) {
-    detail.shouldSwap = false; // sent elsewhere, as to the sign-in page
-    setState("signed-out");
-  } else if (detail.shouldSwap && isInUse(panel)) {
-    detail.shouldSwap = false; // someone began to type while the answer was under way
-    postpone(panel);
-  } else {
-    memories.set(panel.id, remember(panel));
-  }
-});
+function heardFrom(date) {
+  const served = Date.parse(date ?? "");
+  if (served && Math.abs(served - now()) > 2000) skew = served - Date.now();
+}
 
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  const { elt, verb } = detail.requestConfig;
-  const served = Date.parse(detail.xhr.getResponseHeader("Date") ?? "");
-  if (served && Math.abs(served - now()) > 2000) skew = served - Date.now();
-  if (verb === "post") return afterPost(detail);
-  if (!busy.has(elt.id)) return;
-  const panel = document.getElementById(elt.id);
-  if (panel && memories.has(elt.id)) restore(panel, memories.get(elt.id));
-  memories.delete(elt.id);
-  if (detail.xhr.status === 0 && state !== "live") setState("offline");
-  if (detail.successful && state === "offline") setState("polling");
-  // Not before htmx has settled (20 ms): until then the new panel does not listen, and the run would be lost.
-  setTimeout(() => {
-    busy.delete(elt.id);
-    const settled = document.getElementById(elt.id);
-    if (stale.delete(elt.id) && settled) refresh(settled);
-  }, 100);
+  heardFrom(detail.xhr.getResponseHeader("Date"));
+  if (detail.requestConfig.verb === "post") afterPost(detail);
 });
 
 /* --- the live connection: one per browser, because browsers allow six per server ------------------ */
@@ -189,6 +241,9 @@ let state = null;
 let stateSince = Date.now();
 let stream = null; // the EventSource of the one tab that leads
 let leaderHeardAt = Date.now();
+const me = Math.random().toString(36).slice(2);
+const heard = []; // notifications, for pages that open later
+let forgotten = 0;
 
 function setState(next) {
   if (state === next || (state === "signed-out" && next !== "live")) return;
@@ -205,8 +260,21 @@ function share(message) {
 
 function hear(message) {
   leaderHeardAt = Date.now();
+  if (message.to && message.to !== me) return;
   if (message.state) setState(message.state);
-  if (message.topics) refreshTopics(message.topics);
+  for (const said of message.missed ?? []) refreshTopics(said);
+  if (message.topics) {
+    heard.push(message);
+    if (heard.length > 500) forgotten = Math.max(forgotten, heard.shift().change ?? Infinity);
+    refreshTopics(message);
+  }
+}
+
+/* A page that opened after this one asks what it missed between its rendering and now. */
+function tellFollower({ from: to, since }) {
+  const from = Number((since ?? "").split(":")[0]);
+  const missed = from > forgotten && from >= Number(root.dataset.since.split(":")[1]) ? heard.filter(({ change = FRESH }) => !sees(since, change)) : [{ topics: ["resync"] }];
+  bus.postMessage({ to, state, missed });
 }
 
 function lead() {
@@ -214,10 +282,10 @@ function lead() {
     let wait = 1000;
     let timer;
     const open = () => {
-      stream = new EventSource(root.dataset.live);
+      stream = new EventSource(`${root.dataset.live}?since=${root.dataset.since}`);
       stream.onopen = () => {
         wait = 1000;
-        share({ state: "live", topics: ["resync"] });
+        share({ state: "live" }); // what was missed comes as events
       };
       stream.onmessage = (event) => share(JSON.parse(event.data));
       stream.onerror = () => {
@@ -252,8 +320,8 @@ function connect() {
   if (!root.dataset.live) return;
   if (!shareable) return setState("polling");
   setState("reconnecting");
-  bus.onmessage = ({ data }) => (data.ask ? stream && bus.postMessage({ state }) : hear(data));
-  bus.postMessage({ ask: true });
+  bus.onmessage = ({ data }) => (data.ask ? stream && tellFollower(data) : hear(data));
+  bus.postMessage({ ask: true, from: me, since: root.dataset.since });
   campaign();
   addEventListener("pagehide", () => resign());
   addEventListener("pageshow", (event) => event.persisted && campaign());
@@ -265,7 +333,8 @@ function watchLeader() {
   if (Date.now() - leaderHeardAt > 20_000) {
     leaderHeardAt = Date.now();
     campaign({ steal: true });
-  } else if (Date.now() - leaderHeardAt > 10_000) bus.postMessage({ ask: true });
+    share({ topics: ["resync"] }); // nobody knows what the silent one did not pass on
+  } else if (Date.now() - leaderHeardAt > 10_000) bus.postMessage({ ask: true, from: me, since: root.dataset.since });
 }
 
 setInterval(() => {
@@ -275,7 +344,7 @@ setInterval(() => {
     if (item.dataset.seconds > 8) item.remove();
   }
   if (!root.dataset.live) return;
-  for (const panel of panels()) if (postponed.has(panel.id) && !isInUse(panel)) refresh(panel);
+  if (postponed.size && panels().some((panel) => postponed.has(panel.id) && !isInUse(panel))) gather();
   watchLeader();
   if (state === "reconnecting" && Date.now() - stateSince > 5000) setState("polling");
   const alone = state === "polling" || state === "offline";

@@ -52,7 +52,9 @@ def test_each_range_is_chosen_by_a_link_and_a_panel_keeps_it(ida: Client, monito
         assert chart.line.startswith("M")
         headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{ADDRESS}?range={key}"}
         panel = ida.get(f"{ADDRESS}?panel=charts", headers=headers)
-        assert panel.context["range"] == key
+        assert panel.context["range"]() == key
+        together = ida.get(f"{ADDRESS}?range={key}&panels=charts").json()["panels"]["charts"]["html"]
+        assert f'href="?range={key}" aria-current="true"' in together
         assert f'href="?range={key}" aria-current="true"' in panel.content.decode()
 
 

@@ -78,16 +78,17 @@ def test_every_panel_renders_again_by_itself_and_says_what_it_listens_to(
         f"/rollbacks/{afternoon.rollback.ref}/",
     ):
         page = ida.get(address).content.decode()
-        panels = re.findall(r'id="panel-(\w+)" data-live-topics="([^"]*)" hx-get="([^"]*)"', page)
-        assert panels, address
-        for key, topics, again in panels:
-            assert topics, (address, key)
-            answer = ida.get(html.unescape(again), headers={"HX-Request": "true"})
-            assert answer.status_code == 200, again
-            fragment = answer.content.decode().strip()
-            assert fragment.startswith(("<section", "<div")), (again, fragment[:80])
-            assert f'id="panel-{key}"' in fragment
-            assert "<html" not in fragment
+        assert f'data-panels="{address}"' in page
+        panels = dict(re.findall(r'id="panel-(\w+)" data-live-topics="([^"]*)"', page))
+        assert len(panels) > 1, address
+        assert all(panels.values()), address
+        together = ida.get(address, {"panels": ",".join(panels)}).json()["panels"]
+        assert set(together) == set(panels), address
+        for key in panels:
+            for fragment in (together[key]["html"], ida.get(address, {"panel": key}).content.decode()):
+                assert fragment.strip().startswith(("<section", "<div")), (key, fragment[:80])
+                assert f'id="panel-{key}"' in fragment
+                assert "<html" not in fragment
 
 
 def test_the_incident_listens_to_its_own_topic(ida: Client, incident: Incident) -> None:

@@ -1,0 +1,124 @@
+"""Requests for panels that come together are let in together, and answered from what was rendered already.
+
+A change makes every page that shows it ask within the same tenth of a second. Whoever asks is looked at
+for each request (session, account, level, what they may see), but for all that wait in one go, by a constant
+number of queries; one of those who see the same goes on to Django, the others get what it rendered. What is
+not in `core.live_panels` for exactly their audience is Django's to answer, as if this module were not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+
+from core import schema
+from core.live_door import actors_of
+from core.live_panels import Asked, answer, audiences, shared_panels
+from core.live_stream import Receive, Scope, Send, session_key
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 200
+WAIT_SECONDS = 5.0  # for who renders the same; then everybody goes to Django alone
+
+Onward = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    session: str
+    path: str
+    audience: asyncio.Future[str | None]
+
+
+class PanelDoor:
+    """Wraps the way to Django for `GET <page>?panels=…`."""
+
+    def __init__(self, onward: Onward) -> None:
+        self._onward = onward
+        self._waiting: list[_Waiting] = []
+        self._rounds: asyncio.Task[None] | None = None
+        self._rendering: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._thread = ThreadPoolExecutor(1, "live-panels")  # keeps its database connection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _asked(scope)
+        session = session_key(scope) if asked else ""
+        audience = await self._audience(session, scope["path"]) if session else None
+        if asked is None or audience is None:
+            await self._onward(scope, receive, send)
+            return
+        key = (asked.page, audience)
+        for _try in range(3):
+            found = shared_panels.find(audience, asked)
+            if found is not None:
+                await _send(send, answer(asked, found))
+                return
+            if key not in self._rendering:
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._rendering[key]), WAIT_SECONDS)
+        await self._render(key, scope, receive, send)
+
+    async def _render(self, key: tuple[str, str], scope: Scope, receive: Receive, send: Send) -> None:
+        """Go on to Django; those who see the same wait for it, unless they wait for another one already."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rendering.setdefault(key, done)
+        try:
+            await self._onward(scope, receive, send)
+        finally:
+            if self._rendering.get(key) is done:
+                del self._rendering[key]
+            done.set_result(None)
+
+    async def _audience(self, session: str, path: str) -> str | None:
+        waiting = _Waiting(session, path, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._rounds is None or self._rounds.done():
+            self._rounds = asyncio.create_task(self._go_round())
+        return await waiting.audience
+
+    async def _go_round(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            try:
+                found = await loop.run_in_executor(self._thread, _look, [(w.session, w.path) for w in batch])
+            except Exception as error:  # Django finds the same trouble and says it properly
+                if not isinstance(error, DatabaseError):
+                    logger.exception("live panels cannot look at who asks")
+                found = [None] * len(batch)
+            for waiting, audience in zip(batch, found, strict=True):
+                if not waiting.audience.done():  # else whoever asked has left
+                    waiting.audience.set_result(audience)
+
+
+def _look(asked: Sequence[tuple[str, str]]) -> list[str | None]:
+    """The audience of each session on that page, as everything stands at this moment."""
+    close_old_connections()
+    if not schema.is_current():
+        return [None] * len(asked)
+    actors = actors_of({session for session, _path in asked})
+    known = [(actors[session], path) for session, path in asked if session in actors]
+    decided = iter(audiences(known))
+    return [next(decided) if session in actors else None for session, _path in asked]
+
+
+def _asked(scope: Scope) -> Asked | None:
+    query = bytes(scope["query_string"]).decode("latin-1")
+    if scope["method"] != "GET" or "panels=" not in query or "%00" in query:
+        return None
+    return Asked.read(scope["path"], query)
+
+
+async def _send(send: Send, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
