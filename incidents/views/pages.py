@@ -16,7 +16,7 @@ from core.clock import utcnow
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
-from incidents.selectors.cards import IncidentPage, list_cards, open_cards
+from incidents.selectors.cards import IncidentPage, list_cards, open_cards, veiled_cards
 from incidents.selectors.incident_page import get_incident, view_incident
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
@@ -41,6 +41,7 @@ def now(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "live": Live(reverse("incidents:now"), "now", _topics(found.tiles)),
         "cards": open_cards(actor, now=moment),
+        "veiled": veiled_cards(actor),
         "tiles": found.tiles,
         "total": found.total,
         "counts": [_count(state, number) for state, number in found.counts.items() if number],
@@ -59,6 +60,7 @@ def incidents(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "live": Live(reverse("incidents:incidents"), "now"),
         "incidents": page.cards,
+        "veiled": () if before else veiled_cards(actor, severity=severity),
         "filtered": bool(state or severity or before),
         **_paging(page, state, severity, before),
     }

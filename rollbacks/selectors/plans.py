@@ -132,9 +132,11 @@ def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
         return refusal
     if not incident.is_open:
         return f"{incident.ref} is {incident.get_status_display().lower()}; reopen it first."
-    running = Rollback.objects.live().filter(service=service, drill=incident.drill).first()
+    live = Rollback.objects.live().filter(service=service, drill=incident.drill)
+    running = live.select_related("incident").first()
     if running is not None:
-        return f"{running.ref} of {service.name} is under way: one at a time."
+        name = running.ref if running.incident_id == incident.pk else running.told_name
+        return f"{name} of {service.name} is under way: one at a time."
     return _why_no_way(incident, service)
 
 
