@@ -86,7 +86,8 @@ def get_alert(alert_id: int, actor: Actor) -> Alert:
 def get_sent_alert(alert_id: int, actor: Actor) -> Alert:
     """What a sender is answered: the alert that they sent, without an incident that they may not see."""
     alert = Alert.objects.select_related("service", "incident").get(pk=alert_id)
-    if alert.incident and not Incident.objects.visible_to(actor).filter(pk=alert.incident_id).exists():
+    incident = alert.incident
+    if incident and not Incident.objects.visible_to(actor).filter(pk=incident.pk).exists():
         alert.incident = None
     return alert
 
