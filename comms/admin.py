@@ -6,12 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from comms.models import Component, Contact, Delivery, Message
 from comms.models.contacts import time_zones
 from comms.rules.contact_sheets import COLUMNS
+from comms.selectors.outbox import visible_messages
 from comms.states import Means
+from core.accounts.sessions import actor_of_session
 from core.admin import ConfigurationAdmin, ReadOnlyAdmin, ReadOnlyInline
 from incidents.states import AUDIENCES, audience_label
 
@@ -84,15 +87,29 @@ class DeliveryInline(ReadOnlyInline):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
+    """None of an incident that the account may not see."""
+
     list_display = ("created_at", "template", "subject", "state", "finished_at")
     list_filter = ("template", "state")
     search_fields = ("subject", "incident__ref")
     inlines = (DeliveryInline,)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        return super().get_queryset(request).filter(pk__in=_seen(request))
+
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
+    """None of an incident that the account may not see."""
+
     list_display = ("message", "channel", "recipient", "state", "attempts", "due_at", "sent_at", "last_error")
     list_filter = ("state", "channel")
     list_select_related = ("message",)
     search_fields = ("recipient", "message__subject")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        return super().get_queryset(request).filter(message__in=_seen(request))
+
+
+def _seen(request: HttpRequest) -> QuerySet[Message, int]:
+    return visible_messages(actor_of_session(request)).values_list("pk", flat=True)

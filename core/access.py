@@ -9,9 +9,9 @@ REQUIRED = {
     "read": Level.VIEWER,
     "respond": Level.RESPONDER,  # declare, note, update, resolve, take a granted role
     "acknowledge": Level.RESPONDER,
-    "command": Level.COMMANDER,  # assign roles to others, restrict an incident
+    "command": Level.COMMANDER,  # assign roles to others, restrict an incident they see
     "record_release": Level.RESPONDER,
-    "see_restricted": Level.COMMANDER,  # need to know; who works on an incident sees it too
+    "see_restricted": Level.ADMINISTRATOR,  # need to know; who works on one and security leads see it too
     "measure": Level.RESPONDER,  # push samples
     "configure": Level.COMMANDER,  # services, monitors
     "request_rollback": Level.RESPONDER,

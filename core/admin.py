@@ -203,6 +203,9 @@ class TokenAdmin(ConfigurationAdmin):
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
+    """Of every stream, also of what is restricted."""
+
+    see_action = "see_restricted"
     list_display = ("recorded_at", "stream", "seq", "kind", "actor", "summary")
     list_filter = ("stream__kind",)
     list_select_related = ("stream",)
@@ -212,6 +215,9 @@ class EventAdmin(ReadOnlyAdmin):
 
 @admin.register(PendingEvent)
 class PendingEventAdmin(ReadOnlyAdmin):
+    """Of every stream, also of what is restricted."""
+
+    see_action = "see_restricted"
     list_display = ("event", "consumer", "attempts", "due_at", "parked_at", "last_error")
     list_filter = ("consumer", ("parked_at", admin.EmptyFieldListFilter))
     list_select_related = ("event",)

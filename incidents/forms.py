@@ -14,8 +14,9 @@ from core.forms import Line, Text
 from incidents import policy
 from incidents.models import Incident, RoleGrant, Service
 from incidents.rules.criteria import MOST_DEGRADED
+from incidents.selectors.audience import list_who_may_join
 from incidents.selectors.changes import last_changed_by
-from incidents.selectors.declaration import told_audiences
+from incidents.selectors.declaration import security_level_cards, told_audiences
 from incidents.services.escalation import DEFAULT_AUDIENCE
 from incidents.services.notes import KINDS
 from incidents.states import AUDIENCES, MOVES, IncidentKind, IncidentStatus, Severity, Tier, audience_label
@@ -31,6 +32,14 @@ def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
 def service_choices() -> list[tuple[str, str]]:
     services = Service.objects.values_list("slug", "name", "environment")
     return [(slug, f"{name} ({environment})") for slug, name, environment in services]
+
+
+def security_level_choices() -> list[tuple[int, str]]:
+    """`1 Critical Security Incident: Active data breach, …; respond within 15 min`."""
+    return [
+        (card.level, f"{card.level} {card.name}: {card.examples_text}; respond within {card.response_text}")
+        for card in security_level_cards()
+    ]
 
 
 def criteria_choices() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -59,20 +68,23 @@ class DeclareForm(forms.Form):
     description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
     kind = forms.ChoiceField(choices=IncidentKind.choices, required=False, initial=IncidentKind.OPERATIONAL)
     security_level = forms.TypedChoiceField(
-        choices=[("", "Not set"), (1, "1 Critical"), (2, "2 High"), (3, "3 Medium")],
         coerce=int,
         empty_value=None,
         required=False,
         help_text="Of a security incident; where stricter, it replaces the severity's rules.",
     )
     restricted = forms.BooleanField(
-        required=False, help_text="Only commanders and those who work on it see it."
+        required=False,
+        help_text="Seen only by who works on it, the Security Lead and administrators; others read a code"
+        " name. A security incident always is.",
     )
     drill = forms.BooleanField(required=False, help_text="An exercise: everything is marked DRILL.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["services"].choices = service_choices()  # type: ignore[attr-defined]
+        levels = [("", "Not set"), *security_level_choices()]
+        self.fields["security_level"].choices = levels  # type: ignore[attr-defined]
 
     def clean_kind(self) -> str:
         return self.cleaned_data["kind"] or IncidentKind.OPERATIONAL
@@ -268,6 +280,29 @@ class OptionalReasonForm(forms.Form):
         widget=text_area(2, autofocus=True),
         label="Anything to add?",
     )
+
+
+class SecurityLevelForm(forms.Form):
+    """How bad it is as a security incident, and why."""
+
+    level = forms.TypedChoiceField(coerce=int, widget=forms.RadioSelect, label="Level")
+    reason = Text(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
+
+    def __init__(self, *args: Any, level: int | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [choice for choice in security_level_choices() if choice[0] != level]
+        self.fields["level"].choices = choices  # type: ignore[attr-defined]
+
+
+class ResponderForm(forms.Form):
+    """Who joins: every account that may do something and is not on it."""
+
+    username = forms.ChoiceField(label="Who?")
+
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [("", "Choose…"), *((name, name) for name in list_who_may_join(incident))]
+        self.fields["username"].choices = names  # type: ignore[attr-defined]
 
 
 class NoteForm(forms.Form):

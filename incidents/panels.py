@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 
 from core.actors import Actor
 from core.errors import NotFound
+from core.live import spoken_all
 from incidents.models import Incident, Service
 from incidents.selectors.actions import Action
 
@@ -34,6 +35,9 @@ class Panel:
     context: Mapping[str, Any]
     actions: tuple[Action, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "topics", spoken_all(self.topics))  # as they are sent
 
 
 @dataclass(frozen=True)

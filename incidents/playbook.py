@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, RootModel, StringConstraints, field_
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, Text
 from incidents.rules import matchers
-from incidents.states import INCIDENT_ROLES, Metric, MonitorLevel, Role, Severity, Tier
+from incidents.states import INCIDENT_ROLES, IncidentKind, Metric, MonitorLevel, Role, Severity, Tier
 
 Audience = Literal["everyone", "technical_team", "management", "development_team", "security_team"]
 
@@ -95,7 +95,8 @@ class SecurityLevel(Section):
         description="The response clock of such an incident, where it is shorter than the severity's."
     )
     rollback_authority: Authority = Field(
-        description="Who may decide a rollback of such an incident, instead of the severity's."
+        description="Who may decide a rollback of such an incident, instead of the severity's roles; an"
+        " approval is asked for where either of the two asks for one."
     )
     actions: tuple[Text, ...] = Field(description="What the policy asks for, one line each.")
 
@@ -346,6 +347,19 @@ class ChecklistEntry(Section):
     )
 
 
+class Window(Section):
+    """A window of time."""
+
+    starts: Seconds = Field(description="When it opens, counted as `opens` says.")
+    ends: PositiveSeconds = Field(description="When it ends: what is not ticked then is overdue.")
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Window:
+        if self.starts >= self.ends:
+            raise ValueError("ends must be later than starts")
+        return self
+
+
 class ChecklistPhase(Section):
     """What is to be done in one window of time."""
 
@@ -353,6 +367,10 @@ class ChecklistPhase(Section):
     name: Line = Field(description="Its name for people.")
     starts: Seconds = Field(description="When the window opens, counted as `opens` says.")
     ends: PositiveSeconds = Field(description="When the window ends: what is not ticked then is overdue.")
+    by_security_level: Mapping[Literal[1, 2, 3], Window] = Field(
+        default_factory=dict,
+        description="Another window for a security incident of that level.",
+    )
     items: tuple[ChecklistEntry, ...] = Field(min_length=1, description="What is to be done.")
 
     @model_validator(mode="after")
@@ -361,6 +379,11 @@ class ChecklistPhase(Section):
             raise ValueError("ends must be later than starts")
         return self
 
+    def window(self, security_level: int | None) -> Window:
+        """The window of an incident of that level; without one, that of every incident."""
+        known = {int(level): window for level, window in self.by_security_level.items()}
+        return known.get(security_level or 0) or Window(starts=self.starts, ends=self.ends)
+
 
 class Checklist(Section):
     """A list of things to do, in phases with windows of time."""
@@ -368,10 +391,13 @@ class Checklist(Section):
     name: Line = Field(description="Its name for people.")
     opens: Literal["declaration", "rollback_end"] = Field(
         description="When an incident gets it and from when its windows count. `declaration`: when it is"
-        " declared, or raised to one of the severities; it ends with the resolution. `rollback_end`: when"
-        " a rollback has ended, else when the incident is resolved; it ends when the incident is closed."
+        " declared, or becomes one of the severities or kinds; it ends with the resolution. `rollback_end`:"
+        " when a rollback has ended, else when the incident is resolved; it ends when the incident is closed."
     )
     severities: tuple[Severity, ...] = Field(min_length=1, description="Incidents of which severity get it.")
+    kinds: tuple[IncidentKind, ...] = Field(
+        default=tuple(IncidentKind), min_length=1, description="Incidents of which kind get it."
+    )
     phases: tuple[ChecklistPhase, ...] = Field(min_length=1, description="Its phases in order.")
 
     @model_validator(mode="after")

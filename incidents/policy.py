@@ -58,9 +58,14 @@ def response_target_seconds(severity: str, level: int | None) -> float:
 
 
 def rollback_authority(severity: str, level: int | None) -> Authority:
-    """Who may decide a rollback: the security level's authority replaces the severity's."""
-    security = security_level(level)
-    return security.rollback_authority if security else severity_level(severity).rollback_authority
+    """Who may decide a rollback: the roles that the security level names instead of the severity's, and
+    with an approval where either of the two asks for one. Source: rulings, "where stricter".
+    """
+    own, security = severity_level(severity).rollback_authority, security_level(level)
+    if security is None:
+        return own
+    named = security.rollback_authority
+    return Authority(roles=named.roles, approval=named.approval or own.approval)
 
 
 def limits_for(metric: str, policy: str, own: dict[str, Any] | None) -> Limits | None:

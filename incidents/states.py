@@ -89,6 +89,9 @@ class Role(models.TextChoices):
 
 INCIDENT_ROLES = tuple(role for role in Role if role is not Role.ENGINEERING_MANAGER)
 
+# 1 is the most urgent. Source: seed, Security Incident Classification.
+SECURITY_LEVELS = (1, 2, 3)
+
 # Contact groups that messages go to. Source: seed, Severity Levels; rulings, People and authority.
 AUDIENCES = ("everyone", "technical_team", "management", "development_team", "security_team")
 

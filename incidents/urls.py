@@ -38,6 +38,14 @@ urlpatterns = [
     path("incidents/<slug:ref>/resolve/", incidents.Resolve.as_view(), name="resolve"),
     path("incidents/<slug:ref>/reopen/", incidents.Reopen.as_view(), name="reopen"),
     path("incidents/<slug:ref>/close/", incidents.Close.as_view(), name="close"),
+    path(
+        "incidents/<slug:ref>/security-level/",
+        incidents.SetSecurityLevel.as_view(),
+        name="security_level",
+    ),
+    path("incidents/<slug:ref>/restrict/", incidents.Restrict.as_view(), name="restrict"),
+    path("incidents/<slug:ref>/unrestrict/", incidents.Unrestrict.as_view(), name="unrestrict"),
+    path("incidents/<slug:ref>/responders/add/", incidents.AddResponder.as_view(), name="add_responder"),
     path("incidents/<slug:ref>/note/", incidents.AddNote.as_view(), name="note"),
     path("incidents/<slug:ref>/criteria/", incidents.CheckCriteria.as_view(), name="criteria"),
     path(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
+from core.accounts.sessions import actor_of_session
 from core.admin import ReadOnlyAdmin, ReadOnlyInline
 from rollbacks.models import Approval, Rollback, RollbackStep
 
@@ -30,6 +33,8 @@ class ApprovalInline(ReadOnlyInline):
 
 @admin.register(Rollback)
 class RollbackAdmin(ReadOnlyAdmin):
+    """None of an incident that the account may not see."""
+
     list_display = (
         "ref",
         "service",
@@ -44,3 +49,7 @@ class RollbackAdmin(ReadOnlyAdmin):
     list_select_related = ("service",)
     search_fields = ("ref", "incident__ref")
     inlines = (StepInline, ApprovalInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rollback]:
+        seen = Rollback.objects.visible_to(actor_of_session(request))
+        return super().get_queryset(request).filter(pk__in=seen.values("pk"))

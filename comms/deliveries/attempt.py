@@ -22,7 +22,7 @@ from comms.rules.retries import next_wait
 from comms.rules.routing import is_stale
 from comms.selectors.connections import open_connection
 from comms.selectors.escalation import escalation, last_active_at
-from comms.selectors.need_to_know import code_name, is_veiled
+from comms.selectors.need_to_know import is_veiled
 from comms.selectors.subscribers import USER_EMAIL, mail_of, unsubscribe_url
 from comms.states import ASKING, PAGED, WAITING_STATES, DeliveryState, Template, Visibility
 from comms.wording import Wording, render_veiled
@@ -191,7 +191,7 @@ def _words(delivery: Delivery, *, veiled: bool) -> Wording:
     if not veiled or incident is None:
         return Wording(message.subject, message.body, message.forms)
     address = f"{settings.PUBLIC_URL}/incidents/{incident.ref}/"
-    return render_veiled(Template(message.template), code_name(incident), url=address, drill=incident.drill)
+    return render_veiled(Template(message.template), incident.code_name, url=address, drill=incident.drill)
 
 
 def _link(delivery: Delivery) -> tuple[str, str]:

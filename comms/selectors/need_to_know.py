@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.utils.crypto import salted_hmac
-
 from comms.models import Delivery
 from core.actors import actor_for_user
 from core.models import User
 from incidents.models import Incident
-
-
-def code_name(incident: Incident) -> str:
-    """What a restricted incident is called before those who may not see it: always the same, and no more."""
-    return f"RESTRICTED-{salted_hmac('comms.code_name', incident.ref).hexdigest()[:8].upper()}"
 
 
 def may_see(user: User | None, incident: Incident) -> bool:

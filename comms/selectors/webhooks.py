@@ -13,7 +13,6 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 
 from comms.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from comms.rules.webhooks import GROUPS, TEST_KIND
-from comms.selectors.need_to_know import code_name
 from comms.states import DUE_STATES, DeliveryState
 from core.access import require
 from core.actors import Actor
@@ -77,7 +76,7 @@ def _event(event: Event, *, sees_restricted: bool) -> dict[str, Any]:
     }
     if restricted is None or sees_restricted:
         return said
-    name = code_name(restricted)
+    name = restricted.code_name
     return said | {
         "stream": f"{event.stream.kind}:{name if event.stream.kind == StreamKind.INCIDENT else '-'}",
         "actor": {"kind": event.actor_kind, "id": None},

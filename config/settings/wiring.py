@@ -35,6 +35,7 @@ EVENT_CONSUMERS = (
         (
             "incident.declared",
             "incident.severity_changed",
+            "incident.security_level_changed",
             "incident.acknowledged",
             "incident.updated",
             "incident.reopened",

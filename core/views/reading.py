@@ -20,6 +20,7 @@ from core.access import require
 from core.accounts.sessions import actor_of_session
 from core.actors import Actor
 from core.errors import NotAllowed, NotFound
+from core.live import spoken_all
 from core.live_panels import Asked, Rendering, answer, audiences, render_all, shared_panels
 from core.views.context import page as page_context
 
@@ -28,11 +29,18 @@ _P = ParamSpec("_P")
 
 @dataclass(frozen=True)
 class Live:
-    """Where a page's panels render again, and the topics that make them; numbers change more often."""
+    """Where a page's panels render again, and the topics that make them; numbers change more often.
+
+    Named plainly; kept as they are sent (core.live.spoken_all).
+    """
 
     url: str
     topics: str
     metric_topics: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "topics", spoken_all(self.topics))
+        object.__setattr__(self, "metric_topics", spoken_all(self.metric_topics))
 
 
 def reading(

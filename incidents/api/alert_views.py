@@ -11,7 +11,7 @@ from core.api.views import ApiViewSet, command
 from incidents.api import alert_serializers as shapes
 from incidents.api.filters import AlertFilters, QuietFilters
 from incidents.models import Alert, MaintenanceWindow, Silence
-from incidents.selectors.alerts import alert_records, get_alert
+from incidents.selectors.alerts import alert_records, get_alert, get_sent_alert
 from incidents.selectors.quiet import get_silence, get_window
 from incidents.services import alerts, quiet
 
@@ -33,7 +33,7 @@ class AlertViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         """Report an alert by hand or from a script; the same one again counts as a repeat."""
         alert = alerts.report_alert(**self.body(shapes.ReportAlertSerializer), **self.by())
-        return Response(shapes.AlertSerializer(get_alert(alert.pk, self.actor)).data, status=201)
+        return Response(shapes.AlertSerializer(get_sent_alert(alert.pk, self.actor)).data, status=201)
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """One alert."""

@@ -61,8 +61,8 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "ref", "title", "description", "impact", "kind", "severity", "security_level",
             "status", "services", "drill", "declared_at", "declared_by", "source", "started_at",
             "response_due_at", "acknowledged_at", "response_breached", "next_update_due_at",
-            "resolved_at", "closed_at", "duration_seconds", "escalated_at", "escalated_to", "roles",
-            "active_rollback", "url",
+            "resolved_at", "closed_at", "duration_seconds", "escalated_at", "escalated_to", "restricted",
+            "roles", "active_rollback", "url",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -114,6 +114,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "duration_seconds": self.get_duration_seconds(incident),
             "escalated_at": moment_text(incident.escalated_at),
             "escalated_to": self.get_escalated_to(incident),
+            "restricted": incident.restricted,
             "roles": self.get_roles(incident),
             "active_rollback": incident.rollback_hold,
             "url": self.get_url(incident),
@@ -131,6 +132,7 @@ class DeclareIncidentSerializer(StrictSerializer):
     security_level = WholeNumber(min_value=1, max_value=3, required=False, allow_null=True)
     services = serializers.ListField(child=Line(max_length=60), max_length=100, required=False)
     started_at = Moment(required=False, allow_null=True)
+    restricted = Flag(required=False)
     drill = Flag(required=False)
 
 
@@ -147,6 +149,13 @@ class ChangeSeveritySerializer(StrictSerializer):
     """Another severity, and why."""
 
     severity = Choice(choices=Severity.choices)
+    reason = Text()
+
+
+class SecurityLevelSerializer(StrictSerializer):
+    """Level 1, 2 or 3, and why."""
+
+    level = WholeNumber(min_value=1, max_value=3)
     reason = Text()
 
 

@@ -24,7 +24,7 @@ from incidents.selectors.records import (
     list_events,
     list_responders,
 )
-from incidents.services import escalation, incidents, notes, people
+from incidents.services import escalation, incidents, notes, people, secrecy
 from incidents.states import INCIDENT_ROLES
 
 
@@ -87,6 +87,21 @@ class IncidentViewSet(ApiViewSet):
     def resolve(self, request: Request, ref: str) -> Response:
         """It is over; 409 while a rollback runs."""
         return self._do(incidents.resolve_incident, ref, shapes.ResolveSerializer)
+
+    @command(takes=shapes.SecurityLevelSerializer, answers=shapes.IncidentSerializer)
+    def set_security_level(self, request: Request, ref: str) -> Response:
+        """Classify as a security incident, or raise or lower its level; it becomes restricted."""
+        return self._do(secrecy.set_security_level, ref, shapes.SecurityLevelSerializer)
+
+    @command(takes=ReasonSerializer, answers=shapes.IncidentSerializer)
+    def restrict(self, request: Request, ref: str) -> Response:
+        """From now on it is need-to-know: a code name to everybody who does not work on it."""
+        return self._do(secrecy.restrict_incident, ref, ReasonSerializer)
+
+    @command(takes=ReasonSerializer, answers=shapes.IncidentSerializer)
+    def unrestrict(self, request: Request, ref: str) -> Response:
+        """Open it up to everybody: by a person who may be security lead, or an administrator."""
+        return self._do(secrecy.unrestrict_incident, ref, ReasonSerializer)
 
     @command(takes=ReasonSerializer, answers=shapes.IncidentSerializer)
     def reopen(self, request: Request, ref: str) -> Response:

@@ -7,10 +7,12 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.utils.crypto import salted_hmac
 
 from core.access import may
 from core.actors import Actor
 from core.models import Stream
+from incidents.models.grants import RoleGrant
 from incidents.models.services import Service
 from incidents.states import (
     OPEN_STATUSES,
@@ -26,17 +28,26 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
     """Verbs of reading incidents; every selector starts with `visible_to`."""
 
     def visible_to(self, actor: Actor) -> IncidentQuerySet:
-        """Need to know: restricted incidents only for commanders and those who work on them."""
+        """Need to know: a restricted incident exists for those who work on it now, for accounts that may
+        be security lead, and for administrators; no other level makes a difference.
+        """
         if may(actor, "see_restricted"):
             return self
         if not may(actor, "read"):
             return self.none()
         if actor.user_id is None:
             return self.filter(restricted=False)
-        involved = Responder.objects.filter(
-            incident=OuterRef("pk"), user_id=actor.user_id, until__isnull=True
-        )
-        return self.filter(Q(restricted=False) | Exists(involved))
+        return self.filter(Q(restricted=False) | _needs_to_know(actor.user_id))
+
+    def veiled_to(self, actor: Actor) -> IncidentQuerySet:
+        """The restricted ones that the actor may not see, of whom they may read that they are there.
+
+        Nothing of these is shown but the code name, the severity and the state.
+        """
+        if may(actor, "see_restricted") or not may(actor, "read"):
+            return self.none()
+        hidden = self.filter(restricted=True)
+        return hidden if actor.user_id is None else hidden.exclude(_needs_to_know(actor.user_id))
 
     def open(self) -> IncidentQuerySet:
         return self.filter(status__in=OPEN_STATUSES)
@@ -141,6 +152,12 @@ class Incident(models.Model):
     def is_open(self) -> bool:
         return self.status in OPEN_STATUSES
 
+    @property
+    def code_name(self) -> str:
+        """What a restricted incident is called before who may not see it: always the same, and no more."""
+        # The salt is older than this property: the name of an incident that was told must not change.
+        return f"RESTRICTED-{salted_hmac('comms.code_name', self.ref).hexdigest()[:8].upper()}"
+
 
 class Responder(models.Model):
     """A person on an incident, in a role or without one; handing over ends one row and starts the next."""
@@ -170,6 +187,13 @@ class Responder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} on {self.incident_id}"
+
+
+def _needs_to_know(user_id: int) -> Q:
+    """Whether the account works on an incident now, or may be security lead of any."""
+    involved = Responder.objects.filter(incident=OuterRef("pk"), user_id=user_id, until__isnull=True)
+    granted = RoleGrant.objects.filter(user_id=user_id, role=Role.SECURITY_LEAD)
+    return Q(Exists(involved)) | Q(Exists(granted))
 
 
 class IncidentHold(models.Model):

@@ -11,16 +11,18 @@ from incidents.states import OPEN_STATUSES, IncidentStatus
 # A rollback that failed has changed nothing, and one that was handed over goes on as its child: in neither
 # is there anything to analyse yet.
 ROLLBACK_ENDS = ("rollback.succeeded", "rollback.resolved_by_hand")
+LEVEL_CHANGED = "incident.security_level_changed"
 _OPENED_BY = {
-    "declaration": ("incident.declared", "incident.severity_changed"),
+    "declaration": ("incident.declared", "incident.severity_changed", LEVEL_CHANGED),
     "rollback_end": (*ROLLBACK_ENDS, "incident.resolved"),
 }
 OPENING_KINDS = tuple(kind for kinds in _OPENED_BY.values() for kind in kinds)
 
 
-def is_opened_by(checklist: Checklist, *, kind: str, severity: str) -> bool:
-    """Whether an event of `kind` gives an incident of `severity` this checklist."""
-    return kind in _OPENED_BY[checklist.opens] and severity in checklist.severities
+def is_opened_by(checklist: Checklist, *, kind: str, severity: str, incident_kind: str) -> bool:
+    """Whether an event of `kind` gives an incident of `severity` and `incident_kind` this checklist."""
+    meant = severity in checklist.severities and incident_kind in checklist.kinds
+    return meant and kind in _OPENED_BY[checklist.opens]
 
 
 def restarts_windows(checklist: Checklist, kind: str) -> bool:
@@ -29,6 +31,11 @@ def restarts_windows(checklist: Checklist, kind: str) -> bool:
     A relapse may need a second rollback: the analysis counts from the end of the last one.
     """
     return checklist.opens == "rollback_end" and kind in ROLLBACK_ENDS
+
+
+def moves_windows(checklist: Checklist, kind: str) -> bool:
+    """Whether an event gives the windows of a checklist that is there already to another level."""
+    return kind == LEVEL_CHANGED and any(phase.by_security_level for phase in checklist.phases)
 
 
 def is_ticked_by(trigger: TickedBy | None, *, kind: str, data: Mapping[str, Any]) -> bool:

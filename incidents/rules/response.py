@@ -20,8 +20,13 @@ def response_due_after_change(
     *, due: dt.datetime, changed_at: dt.datetime, old: Severity, new: Severity, new_seconds: float
 ) -> dt.datetime:
     """Raised: the earlier of the old due time and change + new target; lowered: the later of them."""
+    return moved_due(due=due, changed_at=changed_at, raised=new.rank < old.rank, new_seconds=new_seconds)
+
+
+def moved_due(*, due: dt.datetime, changed_at: dt.datetime, raised: bool, new_seconds: float) -> dt.datetime:
+    """The same for any scale: more urgent never gives more time, less urgent never less."""
     fresh = response_due(changed_at, new_seconds)
-    return min(due, fresh) if new.rank < old.rank else max(due, fresh)
+    return min(due, fresh) if raised else max(due, fresh)
 
 
 def is_breached(*, due: dt.datetime, acknowledged_at: dt.datetime | None, now: dt.datetime) -> bool:

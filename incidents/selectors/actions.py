@@ -9,6 +9,7 @@ from django.urls import reverse
 from core.access import REQUIRED, may
 from core.actors import Actor
 from incidents.models import Incident
+from incidents.selectors.audience import may_open_up, may_restrict
 from incidents.states import IncidentStatus
 
 
@@ -55,6 +56,20 @@ def incident_actions(actor: Actor, incident: Incident, *, hold_reason: str = "")
             direct=True,
         )
         actions.insert(0, acknowledge)
+    return tuple(actions)
+
+
+def security_actions(actor: Actor, incident: Incident) -> tuple[Action, ...]:
+    """What makes it more or less of a secret: its security level, restricting it, opening it up."""
+    actions = []
+    if incident.is_open:
+        actions.append(_action(actor, incident, "security_level", "Security level…", "shield-exclamation"))
+    if incident.restricted:
+        why_not = "" if may_open_up(actor) else "For who may be security lead, and administrators."
+        actions.append(_action(actor, incident, "unrestrict", "Open up…", "lock-open", why_not=why_not))
+    else:
+        why_not = "" if may_restrict(actor, incident) else "For commanders, and who holds a role on it."
+        actions.append(_action(actor, incident, "restrict", "Restrict…", "lock-closed", why_not=why_not))
     return tuple(actions)
 
 

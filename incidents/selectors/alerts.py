@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 
 from core.access import may
@@ -69,9 +69,10 @@ class AlertPage:
 
 
 def alert_records(actor: Actor) -> QuerySet[Alert]:
-    """Alerts with their service, and their incident where the actor may see it (two queries)."""
-    seen = Incident.objects.visible_to(actor).only("ref")
-    return Alert.objects.select_related("service").prefetch_related(Prefetch("incident", seen))
+    """Alerts with their service and incident, but those of an incident that the actor may not see."""
+    seen = Incident.objects.visible_to(actor).filter(pk=OuterRef("incident_id"))
+    rows = Alert.objects.filter(Q(incident__isnull=True) | Exists(seen))
+    return rows.select_related("service", "incident")
 
 
 def get_alert(alert_id: int, actor: Actor) -> Alert:
@@ -80,6 +81,15 @@ def get_alert(alert_id: int, actor: Actor) -> Alert:
     if found is None:
         raise NotFound(f"There is no alert {alert_id}.")
     return found
+
+
+def get_sent_alert(alert_id: int, actor: Actor) -> Alert:
+    """What a sender is answered: the alert that they sent, without an incident that they may not see."""
+    alert = Alert.objects.select_related("service", "incident").get(pk=alert_id)
+    incident = alert.incident
+    if incident and not Incident.objects.visible_to(actor).filter(pk=incident.pk).exists():
+        alert.incident = None
+    return alert
 
 
 def get_delivery(delivery_id: int) -> InboundDelivery:
@@ -106,9 +116,9 @@ def list_alerts(actor: Actor, *, status: str = "open", service: str = "", before
     return AlertPage(tuple(map(_line, found[:PAGE_SIZE])), str(found[PAGE_SIZE - 1].pk) if more else "")
 
 
-def alert_services() -> list[tuple[str, str]]:
+def alert_services(actor: Actor) -> list[tuple[str, str]]:
     """Slug and name of the services that alerts which are not over are about (one query)."""
-    firing = Alert.objects.exclude(status=AlertStatus.RESOLVED).values("service")
+    firing = alert_records(actor).exclude(status=AlertStatus.RESOLVED).values("service")
     return list(Service.objects.filter(pk__in=firing).order_by("name").values_list("slug", "name")[:20])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from incidents import policy
 from incidents.playbook import Authority
 from incidents.selectors.durations import duration_text
-from incidents.states import Severity, audience_label
+from incidents.states import SECURITY_LEVELS, Severity, audience_label
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,39 @@ class SeverityCard:
     response_text: str
     told_text: str
     authority_text: str
+
+
+@dataclass(frozen=True)
+class SecurityLevelCard:
+    """A security level as the playbook defines it, in words; `actions` are what the policy asks for."""
+
+    level: int
+    name: str
+    examples_text: str
+    response_text: str
+    authority_text: str
+    actions: tuple[str, ...]
+
+
+def security_level_card(level: int | None) -> SecurityLevelCard | None:
+    """One of 1 to 3 of the playbook; None where no level is set."""
+    found = policy.security_level(level)
+    if level is None or found is None:
+        return None
+    return SecurityLevelCard(
+        level=level,
+        name=found.name,
+        examples_text=", ".join(found.examples),
+        response_text=duration_text(found.response_time),
+        authority_text=_authority_text(found.rollback_authority),
+        actions=found.actions,
+    )
+
+
+def security_level_cards() -> tuple[SecurityLevelCard, ...]:
+    """All of them, the most urgent first."""
+    cards = (security_level_card(level) for level in SECURITY_LEVELS)
+    return tuple(card for card in cards if card is not None)
 
 
 def severity_cards() -> tuple[SeverityCard, ...]:

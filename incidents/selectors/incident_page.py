@@ -14,10 +14,12 @@ from core.errors import NotFound
 from incidents import policy
 from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGrant, Service
 from incidents.rules.levels import rank
-from incidents.selectors.actions import Action, incident_actions, why_not_allowed
+from incidents.selectors.actions import Action, incident_actions, security_actions, why_not_allowed
 from incidents.selectors.alerts import AlertLine, alerts_of_incident
+from incidents.selectors.audience import Reader, list_readers
 from incidents.selectors.cards import incident_url, is_response_breached
 from incidents.selectors.checklists import Guidance, guidance_for
+from incidents.selectors.declaration import SecurityLevelCard, security_level_card
 from incidents.selectors.metrics import MetricLine, metric_lines
 from incidents.states import (
     INCIDENT_ROLES,
@@ -83,6 +85,9 @@ class IncidentFacts:
     kind_label: str
     drill: bool
     restricted: bool
+    code_name: str
+    readers: tuple[Reader, ...]
+    level: SecurityLevelCard | None
     is_open: bool
     commander: str | None
     declared_at: dt.datetime
@@ -112,6 +117,7 @@ class IncidentView:
 
     incident: IncidentFacts
     actions: tuple[Action, ...]
+    security: tuple[Action, ...]
     roles: tuple[RoleSlot, ...]
     responders: tuple[ResponderLine, ...]
     checks: tuple[MetricLine, ...]
@@ -119,6 +125,7 @@ class IncidentView:
     guidance: Guidance
     can_note: bool
     edit_url: str | None
+    join_url: str | None
 
 
 def get_incident(actor: Actor, ref: str) -> Incident:
@@ -140,6 +147,7 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
     return IncidentView(
         incident=_facts(incident, services, commander.user.get_username() if commander else None, now),
         actions=incident_actions(actor, incident, hold_reason=hold.reason if hold else ""),
+        security=security_actions(actor, incident),
         roles=_roles(actor, incident, holders),
         responders=_responders(incident, people),
         checks=_checks(services, now),
@@ -147,6 +155,7 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         guidance=guidance_for(actor, incident, now=now),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),
+        join_url=reverse("incidents:add_responder", args=[incident.ref]) if may(actor, "respond") else None,
     )
 
 
@@ -176,6 +185,9 @@ def _facts(
         kind_label=str(IncidentKind(incident.kind).label),
         drill=incident.drill,
         restricted=incident.restricted,
+        code_name=incident.code_name if incident.restricted else "",
+        readers=list_readers(incident) if incident.restricted else (),
+        level=security_level_card(incident.security_level),
         is_open=incident.is_open,
         commander=commander,
         declared_at=incident.declared_at,

@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Least
 
 from core import events, live
 from core.access import require
@@ -20,6 +22,7 @@ from incidents.rules.checklists import (
     is_opened_by,
     is_still_asked_for,
     is_ticked_by,
+    moves_windows,
     restarts_windows,
 )
 from incidents.selectors.checklists import get_item
@@ -105,10 +108,15 @@ def _answer(event: Event, lists: Mapping[str, Checklist], now: dt.datetime) -> N
     rows = {(row.checklist, row.key): row for row in incident.checklist_items.all()}
     there = {checklist for checklist, _key in rows}
     for key, checklist in lists.items():
-        opened = is_opened_by(checklist, kind=event.kind, severity=incident.severity)
+        opened = is_opened_by(
+            checklist, kind=event.kind, severity=incident.severity, incident_kind=incident.kind
+        )
         if key in there:
             if opened and restarts_windows(checklist, event.kind):
                 _restart(incident, key, checklist, event=event)
+                live.poke(f"incident:{incident.ref}")
+            if moves_windows(checklist, event.kind):
+                _move(incident, key, checklist, event=event)
                 live.poke(f"incident:{incident.ref}")
             _tick_by_machine(incident, key, checklist, [event], rows, now=now)
         elif opened:
@@ -164,6 +172,7 @@ def _open(incident: Incident, key: str, checklist: Checklist, *, event: Event, n
     """Its rows, and ticked at once what happened before it was opened."""
     start = _start(incident, event)
     entries = [(phase, entry) for phase in checklist.phases for entry in phase.items]
+    windows = {phase.key: phase.window(incident.security_level) for phase in checklist.phases}
     rows = ChecklistItem.objects.bulk_create(
         ChecklistItem(
             incident=incident,
@@ -174,8 +183,8 @@ def _open(incident: Incident, key: str, checklist: Checklist, *, event: Event, n
             phase_name=phase.name,
             name=entry.name,
             text=entry.text,
-            starts_at=start + dt.timedelta(seconds=phase.starts),
-            due_at=start + dt.timedelta(seconds=phase.ends),
+            starts_at=start + dt.timedelta(seconds=windows[phase.key].starts),
+            due_at=start + dt.timedelta(seconds=windows[phase.key].ends),
         )
         for position, (phase, entry) in enumerate(entries)
     )
@@ -198,6 +207,22 @@ def _restart(incident: Incident, key: str, checklist: Checklist, *, event: Event
         rows.filter(ticked_at__isnull=True).update(
             starts_at=event.occurred_at + dt.timedelta(seconds=phase.starts), due_at=due, lapsed_at=None
         )
+
+
+def _move(incident: Incident, key: str, checklist: Checklist, *, event: Event) -> None:
+    """What is not ticked gets the windows of the new level, by the rule of the clocks; the same event
+    changes nothing, for it is about one moment.
+    """
+    rows = incident.checklist_items.filter(checklist=key, ticked_at__isnull=True)
+    for phase in checklist.phases:
+        window, at = phase.window(event.data["to"]), event.occurred_at
+        due = at + dt.timedelta(seconds=window.ends)
+        starts = at + dt.timedelta(seconds=window.starts)
+        of_phase = rows.filter(phase=phase.key)
+        if event.data["raised"]:
+            of_phase.filter(due_at__gt=due).update(starts_at=Least(F("starts_at"), starts), due_at=due)
+        else:
+            of_phase.filter(due_at__lt=due).update(starts_at=starts, due_at=due, lapsed_at=None)
 
 
 def _ticks(checklist: Checklist, event: Event) -> bool:

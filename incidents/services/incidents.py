@@ -51,7 +51,7 @@ def declare_incident(
     services: Sequence[str] = (),
     started_at: dt.datetime | None = None,
     drill: bool = False,
-    restricted: bool = False,
+    restricted: bool | None = None,
     origin: Service | None = None,
     cause: str = "",
     source: IncidentSource | None = None,
@@ -59,12 +59,15 @@ def declare_incident(
     """Open an incident with its reference, response clock and timeline.
 
     `services` are slugs; `origin` is the service whose monitor or alert opened it and `cause` what it saw.
+    A security incident is always `restricted`, any other only when asked for; then whoever declares it is
+    on it, for nobody else but a security lead or an administrator would see it.
     Raises Invalid for a security level without a security incident, an unknown service or a start
     in the future; NotAllowed below the level responder.
     """
     if not actor.is_machine:
         require(actor, "respond")
     _check_declaration(title, kind, security_level, started_at, now)
+    restricted = bool(restricted) or kind == IncidentKind.SECURITY
     found = _services_by_slug(services)
     ref = next_reference("INC", now)
     target = policy.response_target_seconds(severity, security_level)
@@ -89,6 +92,8 @@ def declare_incident(
     )
     names = Incident.services.through  # a new incident names none yet: no need to look first
     names.objects.bulk_create(names(incident=incident, service=service) for service in found)
+    if restricted:
+        people.join_quietly(incident, actor=actor, now=now)
     record_on_incident(
         incident,
         "incident.declared",
@@ -100,6 +105,7 @@ def declare_incident(
             "kind": kind,
             "services": [service.slug for service in found],
             "origin": origin.slug if origin else None,
+            "restricted": restricted,
             "response_due_at": events.rfc3339(incident.response_due_at),
         },
     )
@@ -215,13 +221,13 @@ def post_update(
     """
     require(actor, "respond")
     incident = lock_incident(incident_id, actor)
-    _must_be_open(incident)
+    must_be_open(incident)
     if not message.strip():
         raise Invalid({"message": "An update needs a message."})
     if severity and severity != incident.severity:
         _apply_severity(incident, severity, message, actor, now)
     if status and status != incident.status:
-        _refuse_while_held(incident, f"become {status}")
+        refuse_while_held(incident, f"become {status}")
         move_incident(incident, IncidentStatus(status))
         _record_status(incident, actor, now, message)
     incident.next_update_due_at = _next_update(incident.severity, now)
@@ -248,7 +254,7 @@ def resolve_incident(
     incident = lock_incident(incident_id, actor)
     if not resolution.strip():
         raise Invalid({"resolution": "Say how it was resolved."})
-    _refuse_while_held(incident, "be resolved")
+    refuse_while_held(incident, "be resolved")
     move_incident(
         incident,
         IncidentStatus.RESOLVED,
@@ -374,7 +380,7 @@ def _next_update(severity: str, now: dt.datetime) -> dt.datetime:
 
 
 def _apply_severity(incident: Incident, severity: str, reason: str, actor: Actor, now: dt.datetime) -> None:
-    _must_be_open(incident)
+    must_be_open(incident)
     if not reason.strip():
         raise Invalid({"reason": "Say why the severity changes."})
     old, new = Severity(incident.severity), Severity(severity)
@@ -397,12 +403,14 @@ def _apply_severity(incident: Incident, severity: str, reason: str, actor: Actor
     )
 
 
-def _must_be_open(incident: Incident) -> None:
+def must_be_open(incident: Incident) -> None:
+    """Raise Conflict unless it is open."""
     if not incident.is_open:
         raise Conflict(f"{incident.ref} is {incident.status}; reopen it first.", state=incident.status)
 
 
-def _refuse_while_held(incident: Incident, what: str) -> None:
+def refuse_while_held(incident: Incident, what: str) -> None:
+    """Raise IncidentHeld while something holds it; `what` it cannot do meanwhile."""
     hold = incident.holds.first()
     if hold is not None:
         raise IncidentHeld(f"{incident.ref} cannot {what}: {hold.reason}.", state=incident.status)

@@ -61,7 +61,7 @@ def release_role(*, incident_id: int, role: str, actor: Actor, now: dt.datetime)
 
 @transaction.atomic
 def add_responder(*, incident_id: int, username: str, actor: Actor, now: dt.datetime) -> Responder:
-    """Bring somebody onto the incident without a role."""
+    """Bring somebody onto the incident without a role; a restricted one they see from now on."""
     require(actor, "respond")
     incident = incident_commands.lock_incident(incident_id, actor)
     user = _account(username)
@@ -71,10 +71,10 @@ def add_responder(*, incident_id: int, username: str, actor: Actor, now: dt.date
     record_on_incident(
         incident,
         "responder.added",
-        f"{user} joined",
+        f"{user} joined" + (", and sees this restricted incident from now on" if incident.restricted else ""),
         actor=actor,
         now=now,
-        data={"user": user.get_username()},
+        data={"user": user.get_username(), "restricted": incident.restricted},
     )
     return row
 
@@ -90,6 +90,14 @@ def welcome_responder(incident: Incident, *, actor: Actor, now: dt.datetime) -> 
     role = Role.INCIDENT_COMMANDER
     if _holding(incident, role) is None and has_grant(user.pk, role):
         _hand_over(incident, role, user, actor=actor, now=now)
+
+
+def join_quietly(incident: Incident, *, actor: Actor, now: dt.datetime) -> None:
+    """Whoever declares or restricts what only few may see is on it; the command's own event says who."""
+    if actor.is_machine or actor.user_id is None:
+        return
+    if not incident.responders.filter(user=actor.user_id, until__isnull=True).exists():
+        incident.responders.create(user_id=actor.user_id, since=now, added_by=actor.label)
 
 
 def has_grant(user_id: int, role: str) -> bool:

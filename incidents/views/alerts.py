@@ -33,7 +33,7 @@ def alerts(request: HttpRequest, actor: Actor) -> HttpResponse:
     query = page_query(request)
     status = query.get("status", "open")
     status = status if status in [key for _label, key in STATES] else "open"
-    services = selectors.alert_services()
+    services = selectors.alert_services(actor)
     service = query.get("service", "")
     service = service if service in dict(services) else ""
     before = query.get("before", "")

@@ -15,15 +15,18 @@ from incidents import forms
 from incidents.models import ChecklistItem, Incident
 from incidents.selectors.cards import incident_url
 from incidents.selectors.checklists import get_item
-from incidents.selectors.declaration import severity_cards, told_text
+from incidents.selectors.declaration import security_level_cards, severity_cards, told_text
 from incidents.selectors.incident_page import get_incident
 from incidents.services import incidents as commands
 from incidents.services.checklists import tick_item, untick_item
 from incidents.services.criteria import check_criteria
 from incidents.services.escalation import escalate_incident
 from incidents.services.notes import add_note
-from incidents.services.people import assign_role, release_role
-from incidents.states import INCIDENT_ROLES, Role, audience_label
+from incidents.services.people import add_responder, assign_role, release_role
+from incidents.services.secrecy import restrict_incident, set_security_level, unrestrict_incident
+from incidents.states import INCIDENT_ROLES, IncidentKind, Role, audience_label
+
+WHO_SEES = "Seen only by who works on it, by who may be security lead, and by administrators."
 
 
 class Declare(CommandView):
@@ -251,6 +254,76 @@ class Untick(ChecklistCommand):
         return f"{self.item.name} is open again."
 
 
+class SetSecurityLevel(IncidentCommand):
+    form_class = forms.SecurityLevelForm
+    title = "Set the security level"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        set_security_level(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is a security incident of level {data['level']}."
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"level": self.incident.security_level}
+
+    def extra_context(self) -> dict[str, Any]:
+        consequences = [
+            f"Level {card.level}: {card.authority_text} may roll back; {', '.join(card.actions)}."
+            for card in security_level_cards()
+        ]
+        if self.incident.kind != IncidentKind.SECURITY:
+            consequences.insert(0, f"It becomes a security incident. {WHO_SEES}")
+        intro = "Raised, the response is due at the earlier of the old and the new time; lowered, the later."
+        return {"intro": intro, "consequences": consequences}
+
+
+class Restrict(IncidentCommand):
+    form_class = forms.ReasonForm
+    title = "Restrict"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        restrict_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is restricted: others read {self.incident.code_name}."
+
+    def extra_context(self) -> dict[str, Any]:
+        undone = "Only who may be security lead, or an administrator, opens it up again."
+        return {"consequences": [WHO_SEES, undone]}
+
+
+class Unrestrict(IncidentCommand):
+    form_class = forms.ReasonForm
+    title = "Open up"
+    danger = True
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        unrestrict_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{self.incident.ref} is open to everybody who reads incidents."
+
+    def extra_context(self) -> dict[str, Any]:
+        return {
+            "consequences": [
+                "Everybody who reads incidents reads all of it, with what was written while it was secret.",
+                "Programs and rooms are told by its name from then on. What they read cannot be taken back.",
+            ]
+        }
+
+
+class AddResponder(IncidentCommand):
+    form_class = forms.ResponderForm
+    title = "Add a responder"
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        add_responder(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        return f"{data['username']} is on {self.incident.ref}."
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"incident": self.incident}
+
+    def extra_context(self) -> dict[str, Any]:
+        if not self.incident.restricted:
+            return {}
+        return {"consequences": ["They see this restricted incident from then on; the timeline says so."]}
+
+
 class RoleCommand(IncidentCommand):
     """A command on one role of the incident."""
 
@@ -293,7 +366,13 @@ class AssignRole(RoleCommand):
 
 class ReleaseRole(RoleCommand):
     title = "Release the role"
+    is_left = False
+
+    def back_url(self) -> str:
+        return reverse("incidents:now") if self.is_left else super().back_url()
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         release_role(incident_id=self.incident.pk, role=self.role, actor=self.actor, now=now)
+        # Whoever held nothing else on a restricted incident has just left it.
+        self.is_left = not Incident.objects.visible_to(self.actor).filter(pk=self.incident.pk).exists()
         return f"{self.role.label} of {self.incident.ref} is free."

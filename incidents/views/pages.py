@@ -16,7 +16,14 @@ from core.clock import utcnow
 from core.views.reading import Later, Live, asked_panels, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
-from incidents.selectors.cards import IncidentPage, count_open, incident_url, list_cards, open_cards
+from incidents.selectors.cards import (
+    IncidentPage,
+    count_open,
+    incident_url,
+    list_cards,
+    open_cards,
+    veiled_cards,
+)
 from incidents.selectors.incident_page import IncidentView, get_incident, list_checks, view_incident
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
@@ -50,6 +57,7 @@ def now(request: HttpRequest, actor: Actor) -> HttpResponse:
         "cards": (cards := Later(lambda: open_cards(actor, now=moment))),
         "open_count": (count := Later(lambda: count_open(actor))),
         "more_open": Later(lambda: max(count() - len(cards()), 0)),
+        "veiled": Later(lambda: veiled_cards(actor)),
         "tiles": Later(lambda: found().tiles),
         "total": Later(lambda: found().total),
         "counts": Later(
@@ -70,6 +78,7 @@ def incidents(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "live": Live(reverse("incidents:incidents"), "now"),
         "incidents": page.cards,
+        "veiled": () if before else veiled_cards(actor, severity=severity),
         "filtered": bool(state or severity or before),
         **_paging(page, state, severity, before),
     }

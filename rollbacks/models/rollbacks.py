@@ -161,6 +161,11 @@ class Rollback(models.Model):
         return self.ref
 
     @property
+    def told_name(self) -> str:
+        """What it is called where it is not known who reads: the code name of a restricted incident."""
+        return self.incident.code_name if self.incident.restricted else self.ref
+
+    @property
     def way(self) -> str:
         """What goes back, for people: `2.0.0 → 1.9.0`, or `configuration of 2.0.0`."""
         if self.returns == "version":

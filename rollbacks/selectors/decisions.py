@@ -75,13 +75,13 @@ def situation_of(
     key = procedure or service.procedure
     targets = targets_of(service, kind=kind, procedure=procedure)
     target = targets.default
-    running = Rollback.objects.live().filter(service=service, drill=False).first()
+    running = Rollback.objects.live().filter(service=service, drill=False).select_related("incident").first()
     version = live.version if live else None
     # One whose breach was not confirmed has changed nothing, and says nothing about release or target.
     ended = Rollback.objects.filter(service=service, drill=False, state__in=END_STATES).exclude(
         breach_check__in=UNCONFIRMED
     )
-    last = ended.filter(started_at__isnull=False).order_by("-completed_at").first()
+    last = ended.filter(started_at__isnull=False).select_related("incident").order_by("-completed_at").first()
     since = live.recorded_at if live else None
     symptom = Monitor.objects.filter(
         service=service, metric__in=(Metric.ERROR_RATE, Metric.RESPONSE_TIME), enabled=True
@@ -90,7 +90,7 @@ def situation_of(
     situation = Situation(
         armed=True,
         auto_rollback=service.auto_rollback,
-        live_rollback=running.ref if running else None,
+        live_rollback=running.told_name if running else None,
         live_version=version,
         live_deployed_at=live.deployed_at if live else None,
         target_version=target,
@@ -104,7 +104,7 @@ def situation_of(
         target_failed=_failed_to_reach(service, target) if target else None,
         by_itself=by_itself,
         returns=policy.procedure(key).returns if key in get_playbook()["procedures"] else "version",
-        last_rollback=last.ref if last else None,
+        last_rollback=last.told_name if last else None,
         last_ended_at=last.completed_at if last else None,
         started_today=_started(today)
         .filter(service=service)
@@ -188,5 +188,5 @@ def _failed_to_reach(service: Service, version: str) -> str | None:
     """The last rollback to the version, if it did not succeed."""
     tried = (RollbackState.SUCCEEDED, *DID_NOT_SUCCEED)
     rows = Rollback.objects.filter(service=service, drill=False, target_version=version, state__in=tried)
-    last = rows.order_by("-completed_at").first()
-    return last.ref if last is not None and last.state in DID_NOT_SUCCEED else None
+    last = rows.select_related("incident").order_by("-completed_at").first()
+    return last.told_name if last is not None and last.state in DID_NOT_SUCCEED else None

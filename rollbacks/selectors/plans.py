@@ -144,7 +144,10 @@ def why_no_requests(
     if refusal:
         return {service.pk: refusal for service in services}
     live = Rollback.objects.live().filter(service__in=services, drill=incident.drill)
-    running = dict(live.values_list("service", "ref"))
+    running = {
+        one.service_id: one.ref if one.incident_id == incident.pk else one.told_name
+        for one in live.select_related("incident")
+    }
     return {
         service.pk: f"{running[service.pk]} of {service.name} is under way: one at a time."
         if service.pk in running

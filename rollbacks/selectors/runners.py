@@ -19,7 +19,8 @@ SHOWN = 12  # characters of a digest
 
 # In mid-step it is services.recovery's.
 _LEFT_ALONE = """
-SELECT r.id, r.queue, r.ref FROM rollbacks_rollback r
+SELECT r.id, r.queue, CASE WHEN i.restricted THEN '' ELSE r.ref END
+  FROM rollbacks_rollback r JOIN incidents_incident i ON i.id = r.incident_id
  WHERE r.state = ANY(%(runnable)s) AND r.due_at IS NOT NULL
    AND greatest(r.due_at, r.lease_until) <= clock_timestamp() - make_interval(secs => %(grace)s)
    AND NOT EXISTS (SELECT 1 FROM rollbacks_runner w
@@ -41,7 +42,7 @@ SELECT DISTINCT r.queue FROM rollbacks_rollback r
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """A due rollback that no living runner can run."""
+    """A due rollback that no living runner can run; `ref` is empty where not everybody may know of it."""
 
     pk: int
     queue: str
@@ -95,7 +96,7 @@ def missing_runners() -> tuple[Trouble, ...]:
     served = {queue for runner in Runner.objects.alive() for queue in runner.queues}
     waiting: dict[str, list[str]] = {}
     for row in list_left_alone():
-        waiting.setdefault(row.queue, []).append(row.ref)
+        waiting.setdefault(row.queue, []).append(row.ref or "A restricted rollback")
     # Of the default queue the runner process itself is missed (core.operation.rules).
     named = {procedure.queue for procedure in get_playbook()["procedures"].values()} - {"default"}
     troubles = []

@@ -29,11 +29,11 @@ def preempt_drill(by: Rollback, *, actor: Actor, now: dt.datetime) -> Rollback |
     drill = lock_rollback(drill_id, SYSTEM)
     if drill.state in END_STATES:
         return None
-    why = f"pre-empted by {by.ref}"
+    why = f"pre-empted by {by.told_name}"
     for step in drill.steps.filter(state__in=(*BUSY_STEPS, StepState.WAITING)):
         move_step(step, StepState.CANCELLED, finished_at=now, note=why)
     Rollback.objects.filter(pk=drill.pk).update(
-        fence=F("fence") + 1, cancel_requested_at=now, cancel_requested_by=by.ref
+        fence=F("fence") + 1, cancel_requested_at=now, cancel_requested_by=by.told_name
     )
     drill.refresh_from_db()
     end_rollback(drill, RollbackState.CANCELLED, why, actor=actor, now=now, kind="rollback.preempted")

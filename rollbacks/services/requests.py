@@ -267,9 +267,10 @@ def insert_rollback(*, service: Service, **fields: Any) -> Rollback:
     except IntegrityError as error:
         if "one_live_" not in str(error):
             raise
-        live = Rollback.objects.live().filter(service=service, drill=fields["drill"]).first()
+        rows = Rollback.objects.live().filter(service=service, drill=fields["drill"])
+        live = rows.select_related("incident").first()
         raise RollbackUnderWay(
-            f"{live.ref if live else 'Another rollback'} of {service} is under way: one at a time.",
+            f"{live.told_name if live else 'Another rollback'} of {service} is under way: one at a time.",
             state=live.state if live else None,
         ) from error
 

@@ -22,7 +22,7 @@ def quarantine_after_failed_verification(*, rollback_ref: str, position: int, no
     configuration or a database says nothing about the version, and neither does a check whose failure
     the procedure tolerates, that a person stopped, or whose end nobody knows.
     """
-    rollback = Rollback.objects.select_related("service").get(ref=rollback_ref)
+    rollback = Rollback.objects.select_related("service", "incident").get(ref=rollback_ref)
     step = rollback.steps.get(position=position)
     if rollback.drill or rollback.returns != "version":
         return False
@@ -34,7 +34,7 @@ def quarantine_after_failed_verification(*, rollback_ref: str, position: int, no
         quarantine_release(
             service_id=rollback.service_id,
             version=rollback.target_version,
-            reason=f"{rollback.ref}: “{step.name}” failed",
+            reason=f"{rollback.told_name}: “{step.name}” failed",
             actor=SYSTEM,
             now=now,
         )

@@ -236,11 +236,15 @@ def _what_senders_sent(pk: int, service: Service, restricted: bool, sender: User
 
 
 def _account(username: str, level: str) -> User:
-    """Granted every role on incidents, so that levels alone make the difference."""
+    """Granted the roles on incidents, so that levels alone make the difference; not security lead, who sees
+    what is restricted.
+    """
     user = User.objects.create(username=username)
     if level:
         user.groups.add(Group.objects.get(name=level))
-    RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role) for role in INCIDENT_ROLES)
+    RoleGrant.objects.bulk_create(
+        RoleGrant(user=user, role=role) for role in INCIDENT_ROLES if role is not Role.SECURITY_LEAD
+    )
     return user
 
 
@@ -316,6 +320,10 @@ def _ticked(subject: Subject, now: dt.datetime) -> None:
     subject.incident.checklist_items.update(ticked_at=now, ticked_by="boss")
 
 
+def _restricted(subject: Subject, now: dt.datetime) -> None:
+    Incident.objects.filter(pk=subject.incident.pk).update(restricted=True)
+
+
 def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
     InboundDelivery.objects.create(
         id=subject.monitor.pk, kind="alertmanager", sender=User.objects.get(username="boss"), body="{", size=1,
@@ -384,6 +392,7 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "pushed": _pushed,
     "checklist": _checklist,
     "ticked": _ticked,
+    "restricted": _restricted,
     "parked_delivery": _parked_delivery,
     "webhook": _webhook,
     "contact": _contact,

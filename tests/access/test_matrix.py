@@ -31,7 +31,8 @@ from tests.access.matrix import (
 from tests.access.scene import Scene
 
 MATRIX = read_matrix()
-NEED_TO_KNOW = ("viewer", "responder")  # who does not see a restricted incident of others
+NEED_TO_KNOW = ("viewer", "responder", "commander")  # who sees no restricted incident of others
+OF_AN_INCIDENT = ("/api/v1/alerts/{pk}/",)
 THIRD_PARTY = ("/accounts/", "/admin/")  # their views answer methods that nobody asked for
 SIGN_IN = ("/accounts/login/?next=", "/admin/login/?next=")
 
@@ -91,7 +92,8 @@ def cells(level: str) -> Iterator[tuple[Case, str, Status]]:
         if level not in ("viewer", "responder", "commander"):
             continue  # refused before anything is looked up, or as a commander
         if not has_ref and level in NEED_TO_KNOW and ("{slug}" in case.path or "{pk}" in case.path):
-            yield case, "beside", case.profile.own[level]  # the service of a restricted incident
+            # The service of a restricted incident; an alert of one is as little there as the incident.
+            yield case, "beside", 404 if case.path in OF_AN_INCIDENT else case.profile.own[level]
         if has_ref:
             other = case.profile.other[level]
             if level == "responder" or other != case.profile.own[level]:

@@ -14,7 +14,6 @@ from django.core import mail
 from comms.deliveries import send_due_deliveries
 from comms.models import Contact, Delivery, Message
 from comms.selectors.connections import _TO_FILES
-from comms.selectors.need_to_know import code_name
 from comms.states import ASKING
 from core.actors import SYSTEM, Actor
 from core.models import User
@@ -79,10 +78,10 @@ def test_only_those_who_may_see_it_are_told_more_than_its_code_name(
     for name, texts in letters.items():
         for text in texts:
             assert (CANARY in text) == (name in SEE_IT), f"{name}: {text}"
-            assert (code_name(secret) in text) == (name not in SEE_IT)
+            assert (secret.code_name in text) == (name not in SEE_IT)
             assert f"/incidents/{secret.ref}/" in text
     rooms = (out / "outbox" / "slack.jsonl").read_text()
-    assert code_name(secret) in rooms
+    assert secret.code_name in rooms
     assert CANARY not in rooms, "anybody may be in a room, also in the security team's"
 
 
@@ -100,7 +99,7 @@ def test_what_rings_says_no_more(secret: Incident, out: Path, settings: Any, now
     assert set(seen) == set("01234")
     for number, line in seen.items():
         assert (CANARY in line) == (number in "01")
-        assert (code_name(secret) in line) == (number not in "01")
+        assert (secret.code_name in line) == (number not in "01")
         assert "/a/" in line, "their own link acknowledges"
 
 
@@ -114,7 +113,7 @@ def test_an_incident_that_became_restricted_meanwhile_is_a_code_name(
     send_due_deliveries(now=now)
     (letter,) = mails()["ann"]
     assert CANARY not in letter
-    assert code_name(incident) in letter
+    assert incident.code_name in letter
 
 
 def test_nobody_is_kept_from_what_is_not_restricted(commander: Actor, out: Path, now: dt.datetime) -> None:

@@ -80,6 +80,8 @@ CASES = [
     Case("incident.reopened", "incident_alert", {ROOM, SEC}, {"tech", "sec"}, {"tech", "sec"}, "P2", security=True),
     Case("incident.severity_changed", "incident_alert", {ROOM}, set(PEOPLE), set(PEOPLE), "P0", {"raised": True}),
     Case("incident.severity_changed", "incident_update", {ROOM}, severity="P3", data={"raised": False}),
+    Case("incident.security_level_changed", "incident_alert", {ROOM, SEC}, {"tech", "sec"}, {"tech", "sec"}, "P2", {"raised": True}, security=True),
+    Case("incident.security_level_changed", "incident_update", {ROOM, SEC}, severity="P3", data={"raised": False}, security=True),
     Case("incident.acknowledged", "acknowledgement", {ROOM}),
     Case("incident.acknowledged", "acknowledgement", {ROOM, SEC}, security=True),
     Case("incident.paged", "response_overdue", {ROOM}, {"tech", "boss"}, {"tech", "boss"}, data=RUNG | {"reason": "response"}),
