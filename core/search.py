@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import BooleanField, Func, Value
 from django.utils.module_loading import import_string
 
 from core.actors import Actor
@@ -98,6 +99,16 @@ def search(actor: Actor, text: str, *, limit: int = MOST_OF_A_KIND) -> Findings:
 def words_of(text: str) -> list[str]:
     """What the indexes of words call words: letters and digits in a row; the first MOST_WORDS of them."""
     return _WORD.findall(text)[:MOST_WORDS]
+
+
+def has_words(function: str, *columns: str, words: Sequence[str]) -> Func:
+    """Whether each of `words_of` begins a word that a function of the database makes of the columns.
+
+    Written as the index holds it, `function(columns…)`; in a subquery too, where tables have other names.
+    """
+    asked = Func(Value(as_prefixes(words)), template="to_tsquery('pg_catalog.simple', %(expressions)s)")
+    made = Func(*columns, function=function)
+    return Func(made, asked, template="%(expressions)s", arg_joiner=" @@ ", output_field=BooleanField())
 
 
 def as_prefixes(words: Sequence[str]) -> str:

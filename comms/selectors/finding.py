@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from comms.models import Contact
 from comms.rules.reachability import dialled
 from core.access import may
 from core.actors import Actor
-from core.search import Hit, as_prefixes, words_of
+from core.search import Hit, has_words, words_of
 from incidents.states import Role
 
-# The expression that the index `contacts_search` holds.
-_FOUND = """
-comms_contact_words(comms_contact.name, comms_contact.title, comms_contact.role, comms_contact.email,
-                    comms_contact.phone) @@ to_tsquery('pg_catalog.simple', %s)
-"""
+COLUMNS = ("name", "title", "role", "email", "phone")  # as the index `contacts_search` holds them
 
 
 def search_contacts(rows: QuerySet[Contact], text: str) -> QuerySet[Contact]:
@@ -28,8 +22,7 @@ def search_contacts(rows: QuerySet[Contact], text: str) -> QuerySet[Contact]:
     words = words_of(text)
     if not words:
         return rows.none()
-    found: Any = RawSQL(_FOUND, [as_prefixes(words)], output_field=BooleanField())  # noqa: S611 - a constant
-    return rows.filter(found)
+    return rows.filter(has_words("comms_contact_words", *COLUMNS, words=words))
 
 
 def find_contacts(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:

@@ -111,7 +111,7 @@ def _service(service: Service, level: MonitorLevel | None) -> Hit:
 
 
 def find_releases(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
-    """By the beginning of a version or commit; other words say of which service: `shop 2.1` (one query)."""
+    """By the beginning of a version or commit; other words say of which service: `shop 2.1` (two queries)."""
     parts = words.split()
     versions = [part for part in parts if _VERSION.match(part) and "INC-" not in part and "RB-" not in part]
     if len(versions) != 1 or not may(actor, "read"):
@@ -122,7 +122,7 @@ def find_releases(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
     rows = Release.objects.filter(called)
     if others := " ".join(part for part in parts if part != versions[0]):
         rows = rows.filter(service__in=search_services(Service.objects.order_by(), others).values("pk"))
-    rows = rows.select_related("service").order_by("-deployed_at", "-pk")
+    rows = rows.prefetch_related("service").order_by("-deployed_at", "-pk")
     return tuple(_release(row) for row in rows[:limit])
 
 

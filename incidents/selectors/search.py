@@ -8,19 +8,15 @@ from typing import Any
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
-from core.search import as_prefixes, words_of
+from core.search import as_prefixes, has_words, words_of
 
 # A reference, or its day: found by itself, its numbers are in too many words.
 _REF = re.compile(r"\b(?:INC-)?(\d{4}-\d{2}-\d{2}(?:-\d*)?)(?![\w-])", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
-# The expressions that the indexes `incidents_search` and `services_search` hold.
+# The expression that the index `incidents_search` holds; `services_search` holds that of `search_services`.
 _FOUND = """
 incidents_search_words(incidents_incident.ref, incidents_incident.title, incidents_incident.description,
                        incidents_incident.impact) @@ to_tsquery('pg_catalog.simple', %s)
-"""
-_FOUND_SERVICE = """
-incidents_service_words(incidents_service.slug, incidents_service.name, incidents_service.environment)
- @@ to_tsquery('pg_catalog.simple', %s)
 """
 
 
@@ -46,4 +42,4 @@ def search_services(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
     words = words_of(text)
     if not words:
         return rows.none()
-    return rows.filter(RawSQL(_FOUND_SERVICE, [as_prefixes(words)], output_field=BooleanField()))  # noqa: S611
+    return rows.filter(has_words("incidents_service_words", "slug", "name", "environment", words=words))

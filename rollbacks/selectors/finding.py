@@ -14,6 +14,7 @@ from rollbacks.states import RollbackState
 # A reference as far as it is typed, and one of an incident that is whole.
 _BEGUN = re.compile(r"RB(?:-[\d-]{0,20})?\Z", re.IGNORECASE)
 _WHOLE = re.compile(r"INC-\d{4}-\d{2}-\d{2}-\d+\Z", re.IGNORECASE)
+NEWEST = 200  # of those that begin alike; only these are asked whether the actor may see them
 
 
 def find_rollbacks(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
@@ -22,7 +23,8 @@ def find_rollbacks(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
     if _WHOLE.match(words):
         rows = rows.filter(incident__ref=words.upper())
     elif _BEGUN.match(words):
-        rows = rows.filter(ref__startswith=words.upper())
+        begun = Rollback.objects.filter(ref__startswith=words.upper()).order_by("-pk")
+        rows = rows.filter(pk__in=begun.values("pk")[:NEWEST])
     else:
         return ()
     return tuple(_rollback(row) for row in rows[:limit])
