@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from core.views import changes, system, tokens
+from core.views import changes, search, system, tokens
 
 app_name = "core"
 urlpatterns = [
+    path("search/", search.find, name="search"),
     path("system/", system.system, name="system"),
     path("system/banners/", system.banners, name="banners"),
     path("system/parked/retry/", system.RetryParked.as_view(), name="retry_parked"),

@@ -100,7 +100,7 @@ class Contact(models.Model):
     active = models.BooleanField(default=True)
 
     class Meta:
-        ordering: ClassVar = ["kind", "name"]
+        ordering: ClassVar = ["kind", "name"]  # by migration: the index contacts_search (words)
         constraints: ClassVar = [
             models.UniqueConstraint(
                 Lower("email"),

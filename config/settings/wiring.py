@@ -82,6 +82,15 @@ BANNERS = (
     "rollbacks.panels.automation_banner",
 )
 
+# What the search finds, in this order: (name, function(actor, words, limit) -> Hits that the actor may see).
+SEARCH_PROVIDERS = (
+    ("incidents", "incidents.selectors.finding.find_incidents"),
+    ("services", "incidents.selectors.finding.find_services"),
+    ("rollbacks", "rollbacks.selectors.finding.find_rollbacks"),
+    ("contacts", "comms.selectors.finding.find_contacts"),
+    ("releases", "incidents.selectors.finding.find_releases"),
+)
+
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
 ENCRYPTED_STORES = (
     "core.accounts.mfa.second_factors",

@@ -42,6 +42,7 @@ class Service(models.Model):
 
     class Meta:
         ordering: ClassVar = ["name", "slug"]
+        # By migration: services_search (words).
         indexes: ClassVar = [models.Index(fields=["name", "slug"], name="services_by_name")]
 
     def __str__(self) -> str:
@@ -74,6 +75,15 @@ class Release(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-deployed_at", "-pk"]
+        indexes: ClassVar = [
+            models.Index(fields=["version"], opclasses=["varchar_pattern_ops"], name="releases_by_version"),
+            models.Index(
+                fields=["commit"],
+                opclasses=["varchar_pattern_ops"],
+                condition=~Q(commit=""),
+                name="releases_by_commit",
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["service", "version"], name="one_release_per_service_and_version"

@@ -1,4 +1,4 @@
-"""Finding incidents by words."""
+"""Finding incidents and services by words, with the indexes that hold them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
+from core.search import as_prefixes, has_words, words_of
+
 # A reference, or its day: found by itself, its numbers are in too many words.
 _REF = re.compile(r"\b(?:INC-)?(\d{4}-\d{2}-\d{2}(?:-\d*)?)(?![\w-])", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
-# The expression that the index `incidents_search` holds.
+# The expression that the index `incidents_search` holds; `services_search` holds that of `search_services`.
 _FOUND = """
 incidents_search_words(incidents_incident.ref, incidents_incident.title, incidents_incident.description,
                        incidents_incident.impact) @@ to_tsquery('pg_catalog.simple', %s)
@@ -32,5 +34,12 @@ def search_incidents(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
         rows = rows.filter(ref__startswith=f"INC-{ref}")
     if not words:
         return rows
-    asked = " & ".join(f"'{word}':*" for word in words)
-    return rows.filter(RawSQL(_FOUND, [asked], output_field=BooleanField()))  # noqa: S611 - a constant
+    return rows.filter(RawSQL(_FOUND, [as_prefixes(words)], output_field=BooleanField()))  # noqa: S611 - a constant
+
+
+def search_services(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """The services in whose slug, name or environment every word of `text` begins one; none without words."""
+    words = words_of(text)
+    if not words:
+        return rows.none()
+    return rows.filter(has_words("incidents_service_words", "slug", "name", "environment", words=words))

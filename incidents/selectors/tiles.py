@@ -80,7 +80,7 @@ class TilePage:
 def now_tiles(*, now: dt.datetime) -> NowTiles:
     """Those in trouble, the worst first, then others by name while there is room (eight queries)."""
     counts = count_services()
-    shown = _worst_first()[:NOW_TILES]
+    shown = worst_services(NOW_TILES)
     if len(shown) < NOW_TILES:
         calm = Service.objects.filter(~Exists(_bad_monitors())).order_by("name", "slug")
         shown += calm.values_list("pk", flat=True)[: NOW_TILES - len(shown)]
@@ -163,12 +163,12 @@ def _tiles(ids: Sequence[int], *, now: dt.datetime) -> tuple[ServiceTile, ...]:
     return tuple(tile_of(service, lines) for service in services)
 
 
-def _worst_first() -> list[int]:
-    """The services in trouble; read from the monitors, of which the index holds the bad ones alone."""
+def worst_services(limit: int) -> list[int]:
+    """The ids of services in trouble, the worst first; the index of the monitors holds the bad ones alone."""
     place = Case(*(When(level=level, then=number) for number, level in enumerate(WORST_FIRST)))
     bad = Monitor.objects.filter(_BAD).values("service").annotate(worst=Min(place))
     ordered = bad.order_by("worst", "service__name", "service__slug")
-    return list(ordered.values_list("service", flat=True)[:NOW_TILES])
+    return list(ordered.values_list("service", flat=True)[:limit])
 
 
 def _standing(rows: QuerySet[Service], state: str) -> QuerySet[Service]:
