@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from pydantic import SecretStr
@@ -98,7 +98,7 @@ class ExternalFields(forms.Form):
             )
             self.component_fields[name] = component.public_id
         if update is not None:
-            for name in ExternalFields.base_fields:
+            for name in ExternalFields.base_fields.keys() & self.fields.keys():
                 self.fields[name].initial = getattr(update, name)
 
     def clean(self) -> dict[str, Any]:
@@ -121,6 +121,90 @@ class ComposeForm(ExternalFields):
     template = forms.ChoiceField(
         choices=[(key.value, Template(key).label) for key in EXTERNAL_TEMPLATES], label="Which message?"
     )
+
+
+class ForUsersForm(ExternalFields):
+    """The half for users beside an incident's form: one text, and what may stay as it is proposed.
+
+    Left empty, nothing is said.
+    """
+
+    TEXT: ClassVar[str] = "update_text"  # without it nothing is said
+    MORE: ClassVar[tuple[str, ...]] = ("title", "impact", "impact_text", "expected_duration")
+    started_at = resolved_at = root_cause = None  # type: ignore[assignment]
+    field_order = ("update_text", "status", "approve")
+    status = forms.ChoiceField(
+        choices=[("", "As the incident stands"), *PublicStatus.choices[:-1]],
+        required=False,
+        label="State on the status page",
+    )
+    approve = forms.BooleanField(
+        required=False,
+        label="Approve it: users read it at once",
+        help_text="It cannot be taken back.",
+    )
+
+    def __init__(self, *args: Any, update: PublicUpdate, may_approve: bool, **kwargs: Any) -> None:
+        super().__init__(*args, update=update, **kwargs)
+        for name in ("title", "impact"):  # proposed: nobody needs to look at them
+            self.fields[name].required = False
+        self.initial.setdefault("status", "")
+        self.fields[self.TEXT].initial = ""
+        if not may_approve:
+            del self.fields["approve"]
+
+    @property
+    def first(self) -> list[forms.BoundField]:
+        """What is written each time."""
+        folded = {*self.MORE, *self.component_fields}
+        return [self[name] for name in self.fields if name not in folded]
+
+    @property
+    def more(self) -> list[forms.BoundField]:
+        """What is proposed, and seldom changed."""
+        return [self[name] for name in (*self.MORE, *self.component_fields)]
+
+    @property
+    def has_errors_in_more(self) -> bool:
+        """Whether something is wrong that would stand folded away."""
+        return any(bound.errors for bound in self.more)
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether there is a text, of a form that is valid."""
+        return bool(self.cleaned_data.get(self.TEXT))
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        data.setdefault("approve", False)
+        if data["approve"] and not self.errors and not self.has_something_to_say:
+            self.add_error("update_text", "Write what users are to read, or do not approve it.")
+        return data
+
+    def said(self, status: str) -> dict[str, Any]:
+        """The fields of a draft, with `status` where nobody chose one."""
+        given = {name: value for name, value in self.cleaned_data.items() if name != "approve" and value}
+        return {"status": status, **given} if status else given
+
+
+class EndForUsersForm(ForUsersForm):
+    """That it is over, as users read it."""
+
+    TEXT = "root_cause"
+    MORE: ClassVar[tuple[str, ...]] = ("title", "impact", "impact_text")
+    status = expected_duration = update_text = None  # type: ignore[assignment]
+    field_order = ("root_cause", "approve")  # type: ignore[assignment]
+    root_cause = Text(  # type: ignore[assignment]
+        required=False,
+        max_length=2_000,
+        widget=text_area(3),
+        label="Root cause, briefly and for users",
+        help_text="Approved without one, it says “under investigation”.",
+    )
+
+    @property
+    def has_something_to_say(self) -> bool:
+        return bool(super().has_something_to_say or self.cleaned_data.get("approve"))
 
 
 class EditForm(ExternalFields):

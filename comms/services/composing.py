@@ -13,7 +13,7 @@ from django.db import transaction
 from comms.models import Message
 from comms.playbook import Channels
 from comms.rules.forms import as_sms
-from comms.rules.publishing import page_text
+from comms.rules.publishing import in_words, page_text
 from comms.rules.routing import Group, Planned
 from comms.selectors.content import facts_for
 from comms.selectors.public_facts import public_facts
@@ -80,6 +80,20 @@ def preview_external(
     used = check_channels(channels or default_channels(template))
     wording = render_public(Template(template), public_facts(update))
     return _external_preview(wording, body.strip() or wording.body, used)
+
+
+def count_outside(template: str) -> str:
+    """Where a message for users goes, in words: `the status page, 12 subscribers and 2 more places`."""
+    known = cast(Channels, get_playbook()["channels"]).root
+    kinds = [known[key].kind for key in default_channels(template) if key in known]
+    subscribers = count_subscribers() if USER_EMAIL in kinds else 0
+    others = len([kind for kind in kinds if kind not in (STATUS_PAGE, USER_EMAIL)])
+    parts = ["the status page"] if STATUS_PAGE in kinds else []
+    if USER_EMAIL in kinds:
+        parts.append(f"{subscribers} subscriber{'' if subscribers == 1 else 's'}")
+    if others:
+        parts.append(f"{others} more place{'' if others == 1 else 's'}")
+    return in_words(parts) if parts else "nowhere: the playbook has no channel for it"
 
 
 def preview_draft(message: Message) -> Preview:

@@ -68,15 +68,17 @@ def draft_by_rule(
 ) -> Message | None:
     """The draft that a route asks for; None where there is nothing to say outside.
 
-    "Resolved" follows something that was said, and takes the place of drafts that nobody approved.
+    "Resolved" follows something that was said, and takes the place of drafts that nobody approved; where
+    somebody wrote it with the end itself, theirs stands.
     """
     if incident is None or not may_be_public(incident):
         return None
     if Message.objects.filter(event=event, template=template).exists():
         return None
     if template == Template.ISSUE_RESOLVED:
-        _supersede_drafts(incident, now)
-        if not PublicIncident.objects.filter(incident=incident, resolved_at__isnull=True).exists():
+        by_hand = _ends_by_hand(incident, event)
+        _supersede_drafts(incident, now, but=by_hand)
+        if by_hand or not PublicIncident.objects.filter(incident=incident, resolved_at__isnull=True).exists():
             return None
     ensure_components(now=now)
     components = components_of(incident)
@@ -446,9 +448,17 @@ def _commander(incident: Incident) -> int | None:
     return held.values_list("user_id", flat=True).first()
 
 
-def _supersede_drafts(incident: Incident, now: dt.datetime) -> None:
+def _ends_by_hand(incident: Incident, event: Event) -> list[int]:
+    """What a person wrote of the end since the event, except what was given up."""
+    written = Message.objects.filter(
+        incident=incident, template=Template.ISSUE_RESOLVED, created_at__gte=event.occurred_at
+    )
+    return list(written.exclude(state=MessageState.SUPERSEDED).values_list("pk", flat=True))
+
+
+def _supersede_drafts(incident: Incident, now: dt.datetime, *, but: Sequence[int] = ()) -> None:
     drafts = Message.objects.filter(
         incident=incident, visibility=Visibility.EXTERNAL, state=MessageState.DRAFT
-    )
+    ).exclude(pk__in=but)
     for draft in drafts.select_for_update(no_key=True):
         move_message(draft, MessageState.SUPERSEDED, finished_at=now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from django.db import transaction
@@ -134,6 +135,36 @@ def recipients_for(
         ways=list_ways(),
         usual=routing.reach,
     )
+
+
+@dataclass(frozen=True)
+class Told:
+    """How many an event tells inside: `people`, each once, and `rooms` that many read."""
+
+    people: int
+    rooms: int
+
+    @property
+    def words(self) -> str:
+        """`14 people and 2 rooms`."""
+        rooms = f"{self.rooms} room" + ("" if self.rooms == 1 else "s")
+        people = "1 person" if self.people == 1 else f"{self.people} people"
+        return f"{people} and {rooms}" if self.rooms else people
+
+
+def count_told(kind: str, incident: Incident, *, now: dt.datetime) -> Told:
+    """Whom the routing would tell inside of an event of that kind on the incident."""
+    planned = plan(
+        cast(Routing, get_playbook()["routing"]).routes,
+        kind=kind,
+        facts=_known_of(incident),
+        severity_audiences=policy.severity_level(incident.severity).audiences,
+    )
+    inside = [one for one in planned if one.template not in EXTERNAL_TEMPLATES]
+    told = {recipient for one in inside for recipient in recipients_for(one, incident, now=now)}
+    people = {recipient.contact for recipient in told if recipient.contact is not None}
+    rooms = {recipient.channel for recipient in told if recipient.contact is None}
+    return Told(len(people), len(rooms))
 
 
 def delivery_to(

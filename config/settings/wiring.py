@@ -64,6 +64,11 @@ INCIDENT_PANELS = (
     ("left", "comms.panels.who_was_told"),
 )
 NOW_PANELS = ()
+# What another app adds to a form of an incident: (form, class that fills incidents.companions.Companion).
+FORM_COMPANIONS = (
+    ("update", "comms.companions.UpdateForUsers"),
+    ("resolve", "comms.companions.EndForUsers"),
+)
 # Lines at the head of a service's page: function(actor, service, *, now) -> ServiceNote or None.
 SERVICE_NOTES = (
     "rollbacks.panels.readiness",

@@ -51,6 +51,10 @@ class CommandView(View):
         """Where the person came from, and goes when it is done."""
         raise NotImplementedError
 
+    def action_url(self) -> str:
+        """Where the form is sent."""
+        return self.request.path
+
     def form_arguments(self) -> dict[str, Any]:
         """What the form's constructor needs besides the data."""
         return {}
@@ -114,7 +118,7 @@ class CommandView(View):
         context = {
             "title": self.title,
             "form": form,
-            "action_url": self.request.path,
+            "action_url": self.action_url(),
             "back_url": self.back_url(),
             "submit_label": self.submit_label or self.title,
             "danger": self.danger,

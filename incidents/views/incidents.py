@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms as django_forms
+from django.db import transaction
+from django.forms.utils import ErrorDict
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from core.errors import NotFound
+from core.assurance import ReauthenticationRequired, SecondFactorRequired
+from core.clock import utcnow
+from core.errors import FirebreakError, NotFound
 from core.versions import at_version
 from core.views.commands import CommandView
 from incidents import forms
+from incidents.companions import Companion, CompanionRefused, find_companion
 from incidents.models import ChecklistItem, Incident
 from incidents.selectors.cards import incident_url
 from incidents.selectors.checklists import get_item
@@ -72,6 +79,63 @@ class Acknowledge(IncidentCommand):
         return {"intro": "You take this on: the response clock stops."}
 
 
+class AccompaniedCommand(IncidentCommand):
+    """A command whose form another app may stand beside: both are done in one transaction, or neither."""
+
+    template_name = "incidents/accompanied.html"
+    form_name: ClassVar[str]  # as the wiring's FORM_COMPANIONS has it
+    companion: Companion | None
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        sent = self.request.POST if self.request.method == "POST" else None
+        self.companion = find_companion(self.form_name, self.actor, self.incident, sent)
+
+    def command(self, data: dict[str, Any], now: dt.datetime) -> str:
+        """Call the service; returns what to tell the person."""
+        raise NotImplementedError
+
+    def post(self, request: HttpRequest, **kwargs: str) -> HttpResponse:
+        if self.companion is None or "preview" not in request.POST:
+            return super().post(request, **kwargs)
+        form = self.form_class(request.POST, **self.form_arguments())
+        said = form.cleaned_data if form.is_valid() else {}
+        self.companion.preview(said, utcnow())
+        shown = self.form_class(request.POST, **self.form_arguments())
+        shown._errors = ErrorDict()  # type: ignore[attr-defined]  # a preview complains of nothing that is not written yet
+        return self._show(shown, status=200)
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        if self.companion is None:
+            return self.command(data, now)
+        if not self.companion.is_valid():
+            raise CompanionRefused
+        with transaction.atomic():
+            said = self.command(data, now)
+            try:
+                more = self.companion.run(data, now)
+            except (SecondFactorRequired, ReauthenticationRequired):
+                raise  # the person is led to the proof, and back with both texts
+            except FirebreakError as error:
+                self.companion.blame(error)
+                raise CompanionRefused from error
+        return f"{said} {more}".strip()
+
+    def extra_context(self) -> dict[str, Any]:
+        told = [f"Told: {told_text(self.incident.severity)}."]
+        consequences = list(self.companion.consequences) if self.companion else told
+        return {"companion": self.companion, "consequences": [*consequences, *self.own_consequences()]}
+
+    def own_consequences(self) -> list[str]:
+        """What follows besides that people are told."""
+        return []
+
+    def _show(self, form: django_forms.Form, *, status: int) -> HttpResponse:
+        if self.companion is not None and not form.is_bound:
+            self.companion.recall(form.initial)
+        return super()._show(form, status=status)
+
+
 class CarefulCommand(IncidentCommand):
     """A command whose form says what the person saw: what changed since is not overwritten."""
 
@@ -95,22 +159,18 @@ class Edit(CarefulCommand):
         return f"{self.incident.ref} is saved."
 
 
-class Update(CarefulCommand):
+class Update(AccompaniedCommand, CarefulCommand):
     form_class = forms.UpdateForm
+    form_name = "update"
     title = "Post an update"
 
-    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+    def command(self, data: dict[str, Any], now: dt.datetime) -> str:
         with self.unchanged():
             commands.post_update(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return "The update is posted."
 
-    def extra_context(self) -> dict[str, Any]:
-        return {
-            "consequences": [
-                f"Told: {told_text(self.incident.severity)}.",
-                "The clock of the next update starts again.",
-            ]
-        }
+    def own_consequences(self) -> list[str]:
+        return ["The clock of the next update starts again."]
 
 
 class ChangeSeverity(CarefulCommand):
@@ -153,21 +213,17 @@ class Escalate(IncidentCommand):
         }
 
 
-class Resolve(IncidentCommand):
+class Resolve(AccompaniedCommand):
     form_class = forms.ResolveForm
+    form_name = "resolve"
     title = "Resolve"
 
-    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+    def command(self, data: dict[str, Any], now: dt.datetime) -> str:
         commands.resolve_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return f"{self.incident.ref} is resolved."
 
-    def extra_context(self) -> dict[str, Any]:
-        return {
-            "consequences": [
-                f"Told: {told_text(self.incident.severity)}.",
-                "It can be reopened until it is closed.",
-            ]
-        }
+    def own_consequences(self) -> list[str]:
+        return ["It can be reopened until it is closed."]
 
 
 class Reopen(IncidentCommand):
