@@ -63,14 +63,15 @@ class AnswerHeadersMiddleware:
 class CompressMiddleware(GZipMiddleware):
     """Compress what a browser waits for, where no proxy does it.
 
-    A compressed answer's length would tell a guesser of secrets how well a guess compresses (BREACH): Django adds
-    up to a hundred random bytes to each, and masks its form tokens anew. An answer with an `ETag` stays as it is:
-    compression would make the tag a weak one, which `If-Match` may not be given. So does a part of a file.
+    A compressed answer's length would tell a guesser of secrets how well a guess compresses (BREACH): Django
+    adds up to a hundred random bytes to each, and masks its form tokens anew. An answer with an `ETag` stays
+    as it is: compression would make the tag a weak one, which `If-Match` may not be given. So does a part of
+    a file.
     """
 
     TYPES = (
-        "text/html", "text/css", "text/plain", "text/javascript", "application/javascript", "application/json",
-        "application/problem+json", "application/atom+xml", "image/svg+xml",
+        "text/html", "text/css", "text/plain", "text/javascript", "application/javascript",
+        "application/json", "application/problem+json", "application/atom+xml", "image/svg+xml",
     )  # fmt: skip
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
