@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from incidents.views import alerts, incidents, pages, releases
+from incidents.views import alerts, incidents, pages, presence, releases
 
 app_name = "incidents"
 urlpatterns = [
@@ -30,6 +30,7 @@ urlpatterns = [
     path("incidents/", pages.incidents, name="incidents"),
     path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
     path("incidents/<slug:ref>/", pages.incident, name="incident"),
+    path("incidents/<slug:ref>/here/", presence.here, name="here"),
     path("incidents/<slug:ref>/acknowledge/", incidents.Acknowledge.as_view(), name="acknowledge"),
     path("incidents/<slug:ref>/edit/", incidents.Edit.as_view(), name="edit"),
     path("incidents/<slug:ref>/escalate/", incidents.Escalate.as_view(), name="escalate"),

@@ -14,7 +14,7 @@ from core.accounts.sessions import actor_of_session
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`actor`, `banners`, `live_since`, evaluated only where a template shows them; nothing when signed out."""
+    """`actor`, `banners`, `live_since`, evaluated only where they are shown; nothing when signed out."""
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {}
     return {

@@ -6,6 +6,7 @@ from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
 from incidents.models.outages import MonitoringOutage
+from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
@@ -19,6 +20,7 @@ __all__ = [
     "MaintenanceWindow",
     "Monitor",
     "MonitoringOutage",
+    "Presence",
     "Release",
     "Responder",
     "RoleGrant",

@@ -25,6 +25,7 @@ from incidents.selectors.cards import (
     veiled_cards,
 )
 from incidents.selectors.incident_page import IncidentView, get_incident, list_checks, view_incident
+from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
@@ -200,6 +201,10 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         "actions": Later(lambda: (*view().actions, *panels.panel_actions(added()))),
         "panels": added,
         "events": events,
+        "here": Later(lambda: who_is_here(found, now=moment)),
+        "here_topic": f"presence:{found.ref}",
+        "here_url": reverse("incidents:here", args=[found.ref]),
+        "doings": " ".join(DOING),
         "older_url": Later(lambda: _older_url(events())),
         "note_url": reverse("incidents:note", args=[found.ref]),
     }

@@ -323,6 +323,7 @@ function connect() {
   bus.onmessage = ({ data }) => (data.ask ? stream && tellFollower(data) : hear(data));
   bus.postMessage({ ask: true, from: me, since: root.dataset.since });
   campaign();
+  addEventListener("online", () => refreshAll());
   addEventListener("pagehide", () => resign());
   addEventListener("pageshow", (event) => event.persisted && campaign());
 }

@@ -256,10 +256,9 @@ def test_nothing_in_a_panel_or_a_dialog_does(full: Afternoon, page: Page, compla
     """What htmx and the page's own module put in later: renewed panels, dialogs, the palette, the toasts."""
     write_payloads(PAYLOADS[:AT_ONCE], 0)
     page.goto(f"/incidents/{full.incident.ref}/")
-    page.evaluate(
-        "document.querySelectorAll('[data-live-topics]').forEach((panel) => htmx.trigger(panel, 'refresh'))"
-    )
-    page.wait_for_timeout(800)
+    with page.expect_response(lambda answer: "panels=" in answer.url):
+        page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_timeout(500)
     links = page.evaluate(
         "[...document.querySelectorAll('a[data-dialog]')].map((link) => link.getAttribute('href'))"
     )

@@ -43,7 +43,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The sessions that are good; the door looks every 50 ms."""
     good = {"ida", "rob"}
 
-    async def silence(_hub: Any) -> AsyncIterator[str]:
+    async def silence(_hub: Any, *_asked: Any) -> AsyncIterator[str]:
         while True:
             await asyncio.sleep(3600)
             yield ""
