@@ -506,12 +506,12 @@ def test_the_windows_follow_the_level_and_what_is_done_stays(commander: Actor, n
     act: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "reason": "x"}
     set_security_level(**act, level=1, now=later)
     deliver_pending(now=later)
-    due = {row.key: (row.due_at - now) / MINUTE for row in rows}
+    due = {row.key: (row.due_at - now) / MINUTE for row in rows.all()}
     assert due["disable_accounts"] == 45
     assert due["block_addresses"] == 240
     set_security_level(**act, level=2, now=later + MINUTE)
     deliver_pending(now=later + MINUTE)
-    due = {row.key: (row.due_at - now) / MINUTE for row in rows}
+    due = {row.key: (row.due_at - now) / MINUTE for row in rows.all()}
     assert due["disable_accounts"] == 91
 
 
