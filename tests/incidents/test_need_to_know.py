@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from comms.models import Delivery, Message
+from comms.models import Delivery, Message, StatusSnapshot
 from core.actors import SYSTEM, Actor, actor_for_user
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.live import spoken, spoken_all
@@ -377,6 +377,15 @@ def test_adding_a_responder_lets_them_see_it_and_is_said(
     event = Event.objects.get(kind="responder.added")
     assert event.summary == "rob joined, and sees this restricted incident from now on"
     assert event.data["user"] == "rob"
+
+
+def test_what_becomes_secret_leaves_the_status_page_at_once(commander: Actor, now: dt.datetime) -> None:
+    incident = declare_incident(actor=SYSTEM, now=now, title=CANARY, severity="P2")
+    deliver_pending(now=now)
+    assert not StatusSnapshot.objects.exists()
+    restrict_incident(incident_id=incident.pk, reason="x", actor=commander, now=now)
+    deliver_pending(now=now)
+    assert StatusSnapshot.objects.get().due_at == now
 
 
 # --- levels -------------------------------------------------------------------------------------------------
