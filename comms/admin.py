@@ -95,7 +95,9 @@ class MessageAdmin(ReadOnlyAdmin):
     inlines = (DeliveryInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
-        return super().get_queryset(request).filter(pk__in=_seen(request))
+        rows = super().get_queryset(request)
+        # Who may not look at all is told so, whatever there is.
+        return rows.filter(pk__in=_seen(request)) if self.has_view_permission(request) else rows
 
 
 @admin.register(Delivery)
@@ -108,7 +110,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     search_fields = ("recipient", "message__subject")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        return super().get_queryset(request).filter(message__in=_seen(request))
+        rows = super().get_queryset(request)
+        return rows.filter(message__in=_seen(request)) if self.has_view_permission(request) else rows
 
 
 def _seen(request: HttpRequest) -> QuerySet[Message, int]:

@@ -6,6 +6,7 @@ import datetime as dt
 
 from comms.services.escalation import keep_clocks
 from comms.services.messages import has_route, queue_messages
+from comms.services.snapshot import want_snapshot
 from comms.services.webhooks import queue_webhooks
 from core.models import Event
 
@@ -23,6 +24,11 @@ def is_routed(kind: str) -> bool:
 def keep_escalation(event: Event, now: dt.datetime) -> None:
     """Start, move and end the clocks that page people; idempotent, what the incident says decides."""
     keep_clocks(event=event, now=now)
+
+
+def refresh_status_page(event: Event, now: dt.datetime) -> None:
+    """What became secret leaves the page on disk as well, and at once; idempotent."""
+    want_snapshot(now=now)
 
 
 def tell_webhooks(event: Event, now: dt.datetime) -> None:

@@ -381,8 +381,9 @@ class ChecklistPhase(Section):
 
     def window(self, security_level: int | None) -> Window:
         """The window of an incident of that level; without one, that of every incident."""
-        known = {int(level): window for level, window in self.by_security_level.items()}
-        return known.get(security_level or 0) or Window(starts=self.starts, ends=self.ends)
+        known: Mapping[int, Window] = {**self.by_security_level}
+        usual = Window.model_construct(starts=self.starts, ends=self.ends)
+        return known.get(security_level or 0, usual)
 
 
 class Checklist(Section):

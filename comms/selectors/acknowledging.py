@@ -61,7 +61,7 @@ def look_at_link(link: Link, *, visitor: int | None, now: dt.datetime) -> Asked:
     return Asked(
         state=state,
         name=contact.name,
-        ref=incident.ref,
+        ref=incident.code_name if incident.restricted else incident.ref,
         title="" if incident.restricted else incident.title,
         severity=incident.severity,
         severity_name=policy.severity_level(incident.severity).name,

@@ -43,6 +43,11 @@ EVENT_CONSUMERS = (
             "incident.closed",
         ),
     ),
+    (
+        "comms.status_page",
+        "comms.consumers.refresh_status_page",
+        ("incident.restricted", "incident.unrestricted"),
+    ),
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 

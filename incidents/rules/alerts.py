@@ -33,13 +33,14 @@ class Judged:
 def judge(labels: Mapping[str, str], *, title: str, rules: AlertRules, slugs: frozenset[str]) -> Judged:
     """Read an alert's labels by the playbook; `slugs` are the services that there are."""
     slug = _service(labels, rules, slugs)
+    security = bool(rules.security) and all_fit(_parsed(rules.security), labels)
     ignored = next((rule.reason for rule in rules.ignore if all_fit(_parsed(rule.match), labels)), "")
     return Judged(
         slug=slug,
         severity=_severity(labels, rules),
-        security=bool(rules.security) and all_fit(_parsed(rules.security), labels),
+        security=security,
         ignored=ignored,
-        group_key=_group(slug, labels, title, rules),
+        group_key=_group(slug, labels, title, rules, security=security),
     )
 
 
@@ -151,9 +152,15 @@ def _or_empty(severity: str) -> str:
     return KEPT_ONLY if severity == "none" else severity
 
 
-def _group(slug: str | None, labels: Mapping[str, str], title: str, rules: AlertRules) -> str:
-    """A digest of what alerts of one group share; without a service at least the same name."""
+def _group(
+    slug: str | None, labels: Mapping[str, str], title: str, rules: AlertRules, *, security: bool
+) -> str:
+    """A digest of what alerts of one group share; without a service at least the same name.
+
+    Whether they are about security as well: one incident is restricted, the other not.
+    """
     values = [labels.get(name, "") for name in rules.group_by]
     if slug is None and not values:
         values = [labels.get("alertname") or title]
-    return hashlib.sha256(json.dumps([slug, values]).encode()).hexdigest()
+    shared = [slug, values, *(["security"] if security else [])]
+    return hashlib.sha256(json.dumps(shared).encode()).hexdigest()

@@ -454,7 +454,7 @@ def _join_or_open(
         severity=worst.severity,
         kind=IncidentKind.SECURITY if is_security else IncidentKind.OPERATIONAL,
         services=[service.slug] if service else [],
-        origin=None if policy.alerts().group_by else service,
+        origin=None if policy.alerts().group_by or is_security else service,
         source=IncidentSource.ALERT,
         description=f"Opened by an alert of {AlertSource(worst.source).label}.",
         started_at=min(max(begun, commands.EARLIEST), now),
@@ -464,13 +464,21 @@ def _join_or_open(
 def _open_incident_of(
     key: str, alerts: Sequence[Alert], service: Service | None, *, now: dt.datetime
 ) -> Incident | None:
-    """The open incident that the group belongs to, locked: its own, else that of the service's monitors."""
+    """The open incident that the group belongs to, locked: its own, else that of the service's monitors.
+
+    An attack is restricted: it joins only the open attack on the service that alerts began, and nothing else
+    joins that, or an ordinary outage would be hidden from those who can end it.
+    """
     rule = policy.alerts()
+    is_security = any(alert.security for alert in alerts)
     own = {alert.incident_id for alert in alerts if alert.incident_id}
     since = now - dt.timedelta(seconds=rule.window)
     group = Alert.objects.filter(group_key=key, incident__status__in=OPEN_STATUSES, last_seen_at__gte=since)
     candidates = Q(pk__in=own)
-    if service is not None:
+    if service is not None and is_security:
+        known = service.incidents.filter(kind=IncidentKind.SECURITY, source=IncidentSource.ALERT)
+        candidates |= Q(pk__in=known.open().values("pk"))
+    elif service is not None:
         of_monitors = {} if not rule.group_by else {"source": IncidentSource.MONITOR}
         candidates |= Q(origin=service, **of_monitors)
     if service is None or rule.group_by:

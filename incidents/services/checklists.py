@@ -215,7 +215,7 @@ def _move(incident: Incident, key: str, checklist: Checklist, *, event: Event) -
     """
     rows = incident.checklist_items.filter(checklist=key, ticked_at__isnull=True)
     for phase in checklist.phases:
-        window, at = phase.window(event.data["to"]), event.occurred_at
+        window, at = phase.window(event.data["level"]), event.occurred_at
         due = at + dt.timedelta(seconds=window.ends)
         starts = at + dt.timedelta(seconds=window.starts)
         of_phase = rows.filter(phase=phase.key)

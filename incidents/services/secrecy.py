@@ -70,8 +70,8 @@ def set_security_level(
         actor=actor,
         now=now,
         data={
-            "from": old,
-            "to": level,
+            "level_before": old,
+            "level": level,
             "reason": reason,
             "raised": raised,
             "classified": not was_security,

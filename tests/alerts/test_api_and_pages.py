@@ -14,11 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from core import gate
-from core.actors import Actor
 from core.clock import utcnow
 from core.models import User
 from incidents.models import Alert, Incident, MaintenanceWindow, Service, Silence
-from incidents.services.incidents import declare_incident
 from tests.alerts.conftest import Send, alert, token_of, webhook
 from tests.hostile.test_the_gate import SCOPE
 from tests.signing_in import sign_in
@@ -183,7 +181,7 @@ def test_pages_teach_and_cost_the_same_however_much_there_is(
 
 
 def test_a_restricted_incident_is_no_ones_to_read_in_the_list_of_alerts(
-    shop: Service, post: Send, drain: Drain, commander: Actor, sender: User, now: dt.datetime
+    shop: Service, post: Send, drain: Drain, sender: User
 ) -> None:
     post(webhook(alert()))
     drain()
@@ -194,8 +192,26 @@ def test_a_restricted_incident_is_no_ones_to_read_in_the_list_of_alerts(
     assert ref not in client.get("/alerts/").content.decode()
     api = APIClient()
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {token_of(sender, 'read')}")
-    assert api.get("/api/v1/alerts/").json()["results"][0]["incident"] is None
-    declare_incident(actor=commander, now=now, title="another", severity="P3")
+    assert api.get("/api/v1/alerts/").json()["results"] == [], "what an attack is about is its secret, too"
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {token_of(sender, 'write')}")
+    again = {"title": "x", "fingerprint": "f", "service": "shop", "severity": "P1"}
+    first = api.post("/api/v1/alerts/", again, format="json")
+    assert (first.status_code, first.json()["incident"]) == (201, None), "who sends is answered"
+
+
+def test_an_attack_and_an_outage_are_two_incidents(shop: Service, post: Send, drain: Drain) -> None:
+    attack = {"category": "security"}
+    post(webhook(alert(), alert("Odd", labels=attack)))
+    drain()
+    post(webhook(alert("Slow"), alert("Odder", labels=attack)))
+    drain()
+    found = {incident.kind: incident for incident in Incident.objects.all()}
+    assert (len(found), Incident.objects.count()) == (2, 2)
+    assert found["security"].restricted
+    assert found["security"].alerts.count() == 2
+    assert not found["operational"].restricted
+    assert found["operational"].alerts.count() == 2
+    assert found["security"].origin is None, "what monitors see joins the other one"
 
 
 @pytest.mark.parametrize(

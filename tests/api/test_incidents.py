@@ -23,6 +23,7 @@ FIELDS = {
     "kind",
     "severity",
     "security_level",
+    "restricted",
     "status",
     "services",
     "drill",
