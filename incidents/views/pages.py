@@ -6,23 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
+from core.search import LONGEST
+from core.texts import made_harmless
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
+from incidents.selectors.finding import offer_services
 from incidents.selectors.incident_page import get_incident, view_incident
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
 
+OFFERED = 10  # services in the list of a field
 _OTHERS = {
     "critical": "critical",
     "unknown": "without an answer",
@@ -109,6 +113,15 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
         else None,
     }
     return render_page(request, "incidents/services.html", context)
+
+
+@reading
+def offered_services(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What a field of services offers for the words typed into it, as JSON."""
+    words = made_harmless(request.GET.get("q", "")[:LONGEST])
+    offers = offer_services(actor, words, OFFERED)
+    found = [{"slug": offer.key, "name": offer.label, "detail": offer.detail} for offer in offers]
+    return JsonResponse({"services": found})
 
 
 @reading
