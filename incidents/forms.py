@@ -12,13 +12,14 @@ from django.http import QueryDict
 from core.events import SUMMARY_LENGTH
 from core.forms import Line, Text
 from incidents import policy
-from incidents.models import Incident, RoleGrant, Service
+from incidents.models import Incident, RoleGrant
 from incidents.rules.criteria import MOST_DEGRADED
 from incidents.selectors.audience import list_who_may_join
 from incidents.selectors.changes import last_changed_by
 from incidents.selectors.declaration import security_level_cards, told_audiences
 from incidents.services.escalation import DEFAULT_AUDIENCE
 from incidents.services.notes import KINDS
+from incidents.services_field import ServicesField
 from incidents.states import AUDIENCES, MOVES, IncidentKind, IncidentStatus, Severity, Tier, audience_label
 
 TEXT_LENGTH = 10_000
@@ -27,11 +28,6 @@ NOTE_KINDS = [(kind, kind.capitalize()) for kind in KINDS]
 
 def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
     return forms.Textarea(attrs={"rows": rows, **attrs})
-
-
-def service_choices() -> list[tuple[str, str]]:
-    services = Service.objects.values_list("slug", "name", "environment")
-    return [(slug, f"{name} ({environment})") for slug, name, environment in services]
 
 
 def security_level_choices() -> list[tuple[int, str]]:
@@ -63,7 +59,7 @@ class DeclareForm(forms.Form):
         ),
     )
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
-    services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    services = ServicesField(required=False)
     impact = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(2), label="Impact")
     description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(3))
     kind = forms.ChoiceField(choices=IncidentKind.choices, required=False, initial=IncidentKind.OPERATIONAL)
@@ -82,7 +78,6 @@ class DeclareForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["services"].choices = service_choices()  # type: ignore[attr-defined]
         levels = [("", "Not set"), *security_level_choices()]
         self.fields["security_level"].choices = levels  # type: ignore[attr-defined]
 
@@ -176,11 +171,7 @@ class EditForm(SeenForm):
     title = Line(max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     impact = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(2))
     description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(4))
-    services = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["services"].choices = service_choices()  # type: ignore[attr-defined]
+    services = ServicesField(required=False)
 
     def value_of(self, name: str) -> Any:
         if name == "services":

@@ -9,8 +9,9 @@ from django import forms
 
 from core.clock import utcnow
 from core.forms import Line, Text
-from incidents.forms import service_choices, text_area
+from incidents.forms import text_area
 from incidents.rules.matchers import WrongMatcher, parse
+from incidents.services_field import ServicesField
 
 LASTS = [("30", "30 minutes"), ("60", "1 hour"), ("120", "2 hours"), ("240", "4 hours"), ("480", "8 hours")]
 LASTS += [("1440", "1 day"), ("4320", "3 days"), ("10080", "7 days"), ("43200", "30 days")]
@@ -69,8 +70,4 @@ class MaintenanceForm(QuietForm):
     """On which services is work, during which nothing is opened for them."""
 
     field_order = ("services", "starts_at", "lasts", "reason")
-    services = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["services"].choices = service_choices()  # type: ignore[attr-defined]
+    services = ServicesField(autofocus=True)

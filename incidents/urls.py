@@ -7,6 +7,7 @@ from incidents.views import alerts, incidents, pages, presence, releases
 app_name = "incidents"
 urlpatterns = [
     path("", pages.now, name="now"),
+    path("search/services/", pages.offered_services, name="offered_services"),
     path("services/", pages.services, name="services"),
     path("services/<slug:slug>/", pages.service, name="service"),
     path(

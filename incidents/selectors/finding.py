@@ -66,7 +66,12 @@ def _incident(row: Incident) -> Hit:
 
 def find_services(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
     """Those whose slug begins so, then by name; without words none (three queries)."""
-    if not words or not may(actor, "read"):
+    return offer_services(actor, words, limit) if words else ()
+
+
+def offer_services(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
+    """As `find_services`, but without words those in trouble, then by name: for a field of services."""
+    if not may(actor, "read"):
         return ()
     found = choose_services(words, limit)
     levels = _levels(service.pk for service in found)

@@ -7,12 +7,15 @@ from dataclasses import fields
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import reverse
 
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
+from core.search import LONGEST
+from core.texts import made_harmless
 from core.views.reading import Later, Live, asked_panels, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
@@ -24,6 +27,7 @@ from incidents.selectors.cards import (
     open_cards,
     veiled_cards,
 )
+from incidents.selectors.finding import offer_services
 from incidents.selectors.incident_page import IncidentView, get_incident, list_checks, view_incident
 from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
@@ -31,6 +35,7 @@ from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
 from incidents.states import Severity
 
+OFFERED = 10  # services in the list of a field
 _OTHERS = {
     "critical": "critical",
     "unknown": "without an answer",
@@ -130,6 +135,15 @@ def services(request: HttpRequest, actor: Actor) -> HttpResponse:
         else None,
     }
     return render_page(request, "incidents/services.html", context)
+
+
+@reading
+def offered_services(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What a field of services offers for the words typed into it, as JSON."""
+    words = made_harmless(request.GET.get("q", "")[:LONGEST])
+    offers = offer_services(actor, words, OFFERED)
+    found = [{"slug": offer.key, "name": offer.label, "detail": offer.detail} for offer in offers]
+    return JsonResponse({"services": found})
 
 
 @reading

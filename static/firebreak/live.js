@@ -1,5 +1,5 @@
-/* What a page does after it has loaded: clocks, the live connection, panels that renew themselves, dialogs and keys.
-   Without this module every action is still a plain form. */
+/* What a page does after it has loaded: clocks, the live connection, panels that renew themselves, dialogs.
+   Without this module every action is still a plain form. The keys are in finding.js. */
 
 const root = document.documentElement;
 const one = (selector, within = document) => within.querySelector(selector);
@@ -413,65 +413,7 @@ async function copy(button) {
   }
 }
 
-/* --- keys and pointer ----------------------------------------------------------------------------- */
-
-const usable = (element) => element.offsetParent !== null && element.getAttribute("aria-disabled") !== "true";
-const nameOf = (element) => one("[data-name]", element)?.dataset.name || (one("[data-name]", element) ?? element).textContent.trim();
-const keysOn = () => localStorage.getItem("hotkeys") !== "off";
-
-function openPalette() {
-  const [dialog, list] = [one("#palette"), one("#palette ul")];
-  const filter = one("#palette input");
-  const targets = all("[data-palette]").filter((element) => element.getAttribute("aria-disabled") !== "true");
-  const draw = () => {
-    const wanted = filter.value.trim().toLowerCase();
-    list.replaceChildren(...targets.filter((target) => nameOf(target).toLowerCase().includes(wanted)).map((target, index) => {
-      const [item, button] = [document.createElement("li"), document.createElement("button")];
-      button.textContent = nameOf(target);
-      if (target.dataset.hotkey) button.append(Object.assign(document.createElement("kbd"), { textContent: target.dataset.hotkey }));
-      button.toggleAttribute("data-first", index === 0);
-      button.onclick = () => { dialog.close(); target.click(); };
-      item.append(button);
-      return item;
-    }));
-  };
-  filter.value = "";
-  filter.oninput = draw;
-  filter.onkeydown = (event) => {
-    if (event.key === "Enter") one("button", list)?.click();
-    if (event.key === "ArrowDown") { event.preventDefault(); one("button", list)?.focus(); }
-  };
-  draw();
-  dialog.showModal();
-}
-
-function openKeys() {
-  one("#keys dl").replaceChildren(...all("[data-hotkey]").flatMap((element) => {
-    const [key, what] = [document.createElement("dt"), document.createElement("dd")];
-    key.append(Object.assign(document.createElement("kbd"), { textContent: element.dataset.hotkey }));
-    what.textContent = element.dataset.open ? "This list" : nameOf(element);
-    return [key, what];
-  }));
-  one("[data-hotkeys]").checked = keysOn();
-  one("#keys").showModal();
-}
-
-let prefix = "";
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return event.target.form?.requestSubmit();
-  if (event.key === "k" && (event.ctrlKey || event.metaKey) && one("#palette")) {
-    event.preventDefault();
-    return one("dialog[open]") ? undefined : openPalette();
-  }
-  const typing = event.target.matches("input, textarea, select") && !event.target.matches("[type=radio], [type=checkbox]");
-  if (event.ctrlKey || event.metaKey || event.altKey || typing || one("dialog[open]") || !keysOn()) return;
-  const pressed = prefix + event.key;
-  const target = all("[data-hotkey]").find((element) => element.dataset.hotkey === pressed && (usable(element) || element.dataset.open));
-  prefix = !target && event.key === "g" ? "g " : "";
-  if (!target) return;
-  event.preventDefault();
-  target.click();
-});
+/* --- pointer ---------------------------------------------------------------------------------------- */
 
 document.addEventListener("click", (event) => {
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey;
@@ -481,8 +423,6 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     openDialog(hit("a[data-dialog]"));
   }
-  if (hit("[data-open=palette]")) openPalette();
-  if (hit("[data-open=keys]")) openKeys();
   const dialog = hit("dialog");
   if (dialog && (hit("[data-close]") || event.target.matches("#palette, #keys"))) {
     event.preventDefault(); // Cancel is a link on the page that works without this module
@@ -496,10 +436,6 @@ document.addEventListener("click", (event) => {
     else time.dataset.exact = "yes";
     drawClock(time);
   }
-});
-
-document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-hotkeys]")) localStorage.setItem("hotkeys", event.target.checked ? "on" : "off");
 });
 
 for (const button of all("[data-copy]")) button.hidden = !navigator.clipboard;
