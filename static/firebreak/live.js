@@ -1,4 +1,5 @@
-/* What a page does after it has loaded: clocks, the live connection, panels that renew themselves, dialogs and keys.
+/* What a page does after it has loaded: clocks, the live connection, panels that renew themselves, and keys.
+   Dialogs are in dialogs.js.
    Without this module every action is still a plain form. */
 
 const root = document.documentElement;
@@ -311,26 +312,6 @@ function afterPost({ xhr, successful, requestConfig }) {
   refreshAll();
 }
 
-/* A dialog's form that was accepted answers with a redirect: go there, or stay and renew the panels. */
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  if (detail.target.id !== "dialog-content" || detail.requestConfig.verb !== "post" || detail.xhr.status === 422) return;
-  detail.shouldSwap = false;
-  if (detail.xhr.status >= 400) return;
-  one("#dialog").close();
-  const there = new URL(detail.xhr.responseURL, location.href);
-  if (there.pathname !== location.pathname) location.assign(there);
-});
-
-async function openDialog(link) {
-  const [dialog, content] = [one("#dialog"), one("#dialog-content")];
-  content.replaceChildren();
-  await htmx.ajax("GET", link.href, { target: content, swap: "innerHTML" });
-  if (!content.firstElementChild) return location.assign(link.href);
-  drawClocks(content);
-  dialog.showModal();
-  one("[autofocus], .dialog-body :is(input:not([type=hidden]), textarea, select)", content)?.focus();
-}
-
 /* Copy buttons are hidden until there is a clipboard; without one the text can still be selected. */
 async function copy(button) {
   const source = one(button.dataset.copy);
@@ -404,13 +385,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
-  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey;
   const hit = (selector) => event.target.closest(selector);
   for (const menu of all("details[data-menu][open]")) if (!menu.contains(event.target) || hit(".item")) menu.open = false;
-  if (hit("a[data-dialog]") && plain) {
-    event.preventDefault();
-    openDialog(hit("a[data-dialog]"));
-  }
   if (hit("[data-open=palette]")) openPalette();
   if (hit("[data-open=keys]")) openKeys();
   const dialog = hit("dialog");
@@ -431,6 +407,8 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-hotkeys]")) localStorage.setItem("hotkeys", event.target.checked ? "on" : "off");
 });
+
+document.addEventListener("firebreak:shown", ({ target }) => drawClocks(target));
 
 for (const button of all("[data-copy]")) button.hidden = !navigator.clipboard;
 drawClocks();
