@@ -39,6 +39,7 @@ class MessageLine:
     visibility: str
     url: str
     is_draft: bool
+    approve_url: str
     deliveries: tuple[DeliveryLine, ...]
 
 
@@ -71,6 +72,7 @@ def _subscribers(messages: list[int]) -> dict[int, list[DeliveryLine]]:
 
 
 def _message(message: Message, subscribers: list[DeliveryLine]) -> MessageLine:
+    draft = message.state == MessageState.DRAFT
     few: list[Delivery] = message.few  # type: ignore[attr-defined]
     return MessageLine(
         subject=message.subject,
@@ -78,7 +80,8 @@ def _message(message: Message, subscribers: list[DeliveryLine]) -> MessageLine:
         at=message.created_at,
         visibility=message.visibility,
         url=reverse("comms:message", args=[message.pk]),
-        is_draft=message.state == MessageState.DRAFT,
+        is_draft=draft,
+        approve_url=f"{reverse('comms:approve_message', args=[message.pk])}?back=incident" if draft else "",
         deliveries=(*(_delivery(delivery) for delivery in few), *subscribers),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,8 +17,9 @@ from core.clock import utcnow
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
+from incidents.selectors.actions import Action
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
-from incidents.selectors.incident_page import get_incident, view_incident
+from incidents.selectors.incident_page import RoleSlot, get_incident, view_incident
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
@@ -151,6 +153,7 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         links=panels.panel_links(added),
     )
     slugs = [service.slug for service in view.incident.services]
+    calls = panels.panel_role_actions(added)
     return {
         **vars(view),
         "live": Live(
@@ -158,10 +161,15 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         ),
         "actions": (*view.actions, *panels.panel_actions(added)),
         "panels": added,
+        "roles": tuple(_with_call(role, calls) for role in view.roles),
         "events": events,
         "older_url": _older_url(events),
         "note_url": reverse("incidents:note", args=[found.ref]),
     }
+
+
+def _with_call(role: RoleSlot, calls: Mapping[str, Action]) -> RoleSlot:
+    return role if role.holder else replace(role, call=calls.get(role.key))
 
 
 def _older_url(events: tuple[EventLine, ...]) -> str | None:

@@ -18,7 +18,7 @@ from incidents.forms import OptionalReasonForm, ReasonForm
 from incidents.models import Incident, Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
-from incidents.views.incidents import IncidentCommand
+from incidents.views.incidents import BackToIncident, IncidentCommand
 from rollbacks.forms import (
     PARAMETER,
     AutomationForm,
@@ -57,19 +57,6 @@ def told_line(event: str) -> str:
     """Whom the routing tells of an event, as a line for the person who is about to cause it."""
     told = told_about(event)
     return "Nobody is messaged; it stands on the timeline." if told == "nobody" else f"Told: {told}."
-
-
-class BackToIncident(CommandView):
-    """A command that leads back to the incident's page where it was begun there, by `?back=incident`."""
-
-    BACK = "incident"
-
-    def comes_from_incident(self) -> bool:
-        return self.request.GET.get("back") == self.BACK
-
-    def action_url(self) -> str:
-        address = super().action_url()
-        return f"{address}?back={self.BACK}" if self.comes_from_incident() else address
 
 
 class RequestRollback(BackToIncident, IncidentCommand):
