@@ -67,6 +67,18 @@ class NoteForm(forms.Form):
         self.fields["channels"].choices = [(key, key) for key in internal_channels()]  # type: ignore[attr-defined]
 
 
+class PageForRoleForm(forms.Form):
+    """What there is to say to those who are paged."""
+
+    reason = Line(
+        required=False,
+        max_length=200,
+        label="What do you need?",
+        help_text="Stands in the page.",
+        widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}),
+    )
+
+
 class ExternalFields(forms.Form):
     """What a message for users is made of; every word of it is public."""
 

@@ -79,6 +79,7 @@ class ClockKind(models.TextChoices):
 
 # Events of the ladder: somebody is paged because nobody answered, or reminded of an update.
 PAGED, UPDATE_OVERDUE = "incident.paged", "incident.update_overdue"
+ROLE_PAGED = "role.paged"  # by hand: a role of the incident that nobody holds
 
 
 class Template(models.TextChoices):

@@ -6,11 +6,13 @@ import datetime as dt
 from collections.abc import Sequence
 
 from comms.models import Component, Delivery, Message
-from comms.states import PAGED, UPDATE_OVERDUE, ClockKind, ComponentState
+from comms.selectors.roles import in_short
+from comms.states import PAGED, ROLE_PAGED, UPDATE_OVERDUE, ClockKind, ComponentState
 from core import events
 from core.actors import SYSTEM, Actor
 from core.models import Event, Stream
 from incidents.models import Incident
+from incidents.states import Role
 
 
 def record_message_finished(message: Message, *, sent: int, dead: int, now: dt.datetime) -> None:
@@ -84,6 +86,28 @@ def record_paged(
             "round": round_number,
             "since": events.rfc3339(since),
         },
+    )
+
+
+def record_role_paged(
+    incident: Incident,
+    *,
+    role: str,
+    to: Sequence[str],
+    names: Sequence[str],
+    reason: str,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    """Somebody pages for a role: `to` is whom the routing tells, `names` who that is now."""
+    who = in_short(names)
+    events.record(
+        incident.stream_id,
+        kind=ROLE_PAGED,
+        actor=actor,
+        summary=f"{Role(role).label} is needed: {who} paged" + (f". {reason}" if reason else ""),
+        now=now,
+        data={"incident": incident.ref, "role": role, "to": list(to), "reason": reason},
     )
 
 

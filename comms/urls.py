@@ -3,7 +3,7 @@
 from django.urls import path
 
 from comms.publishing.files import NAMES
-from comms.views import acknowledge, channels, messages, pages, status, webhooks
+from comms.views import acknowledge, channels, messages, pages, paging, status, webhooks
 
 app_name = "comms"
 urlpatterns = [
@@ -30,6 +30,7 @@ urlpatterns = [
     path("webhooks/<int:pk>/test/", webhooks.SendTest.as_view(), name="test_webhook"),
     path("webhooks/<int:pk>/replay/", webhooks.ReplayEvents.as_view(), name="replay_webhook"),
     path("webhooks/<int:pk>/again/", webhooks.ReplayDelivery.as_view(), name="replay_webhook_delivery"),
+    path("incidents/<slug:ref>/roles/<slug:role>/page/", paging.PageForRole.as_view(), name="page_for_role"),
     # --- messages
     path("incidents/<slug:ref>/messages/new/", messages.Compose.as_view(), name="compose"),
     path("messages/", messages.messages, name="messages"),

@@ -25,7 +25,7 @@ class Panel:
 
     `key` is the name of the function that makes it, `url` the page it stands on: `<url>?panel=<key>`
     renders it again when one of `topics` (space-separated) is poked. It may bring actions for the
-    page's action bar, and the addresses of references that events name.
+    page's action bar, one for each role of the incident, and the addresses of references that events name.
     """
 
     key: str
@@ -35,6 +35,7 @@ class Panel:
     context: Mapping[str, Any]
     actions: tuple[Action, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    role_actions: Mapping[str, Action] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "topics", spoken_all(self.topics))  # as they are sent
@@ -119,6 +120,15 @@ def _make(path: str, actor: Actor, incident: Incident) -> Panel | None:
 
 def panel_actions(panels: Panels) -> tuple[Action, ...]:
     return tuple(action for slot in SLOTS for panel in panels[slot] for action in panel.actions)
+
+
+def panel_role_actions(panels: Panels) -> dict[str, Action]:
+    """What other apps offer to do about a role that nobody holds, by role."""
+    found: dict[str, Action] = {}
+    for slot in SLOTS:
+        for panel in panels[slot]:
+            found.update(panel.role_actions)
+    return found
 
 
 def panel_links(panels: Panels) -> dict[str, str]:

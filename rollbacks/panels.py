@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.urls import reverse
 
 from core.actors import Actor
+from core.clock import utcnow
 from core.health import Banner
 from incidents.models import Incident, Release, Service
 from incidents.panels import Panel, ServiceNote
@@ -16,7 +18,10 @@ from incidents.selectors.cards import incident_url
 from incidents.states import ReleaseState
 from rollbacks.models import Rollback
 from rollbacks.rules.targets import Targets
+from rollbacks.selectors.authority import case_of
 from rollbacks.selectors.breaches import confirming_text
+from rollbacks.selectors.choices import attention_of, rollback_actions
+from rollbacks.selectors.confirmations import confirmation_of
 from rollbacks.selectors.decision_lines import decision_lines
 from rollbacks.selectors.decisions import decision_records
 from rollbacks.selectors.plans import request_url, why_no_requests
@@ -25,7 +30,7 @@ from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollb
 from rollbacks.selectors.targets import targets_of_each
 from rollbacks.selectors.trust import distrusted_monitors
 from rollbacks.services.automation import current_switch
-from rollbacks.states import LIVE_STATES, RollbackState
+from rollbacks.states import DONE_STEPS, LIVE_STATES, RollbackState
 
 SUSPECT_FOR = dt.timedelta(days=7)
 SUSPECTS = 8
@@ -62,23 +67,57 @@ def incident_rollback(actor: Actor, incident: Incident) -> Panel:
     shown = next((rollback for rollback in rollbacks if rollback.state in LIVE_STATES), None)
     shown = shown or (rollbacks[0] if rollbacks else None)
     why_not = _why_no_rollback(actor, incident)
-    topics = [f"incident:{incident.ref}", *([f"rollback:{shown.ref}"] if shown else [])]
+    live = [rollback for rollback in rollbacks if rollback.state in LIVE_STATES]
+    topics = [f"incident:{incident.ref}", *(f"rollback:{rollback.ref}" for rollback in live)]
     return Panel(
         key="incident_rollback",
         template="rollbacks/panel_incident.html",
         topics=" ".join(topics),
         url=incident_url(incident.ref),
         context={
-            "rollback": rollback_facts(shown) if shown else None,
-            "phases": list_phases(shown, steps_with_tails(shown)) if shown else (),
-            "waiting_text": _waiting_text(shown) if shown else "",
-            "request_url": None if why_not else request_url(incident),
+            **(_decisions_on(actor, shown) if shown else {}),
+            "others": tuple(_line(rollback) for rollback in live if rollback is not shown),
+            "request_url": None if why_not else _and_back(request_url(incident)),
             "why_not": why_not,
             "suggestion": "",
         },
         actions=(_roll_back(incident, why_not),) if incident.is_open else (),
         links={rollback.ref: rollback_url(rollback.ref) for rollback in rollbacks},
     )
+
+
+def _decisions_on(actor: Actor, rollback: Rollback) -> dict[str, Any]:
+    """The rollback with its steps, and everything that a person may decide about it from here."""
+    steps = steps_with_tails(rollback)
+    case = case_of(rollback, utcnow())
+    attention = attention_of(actor, rollback, steps)
+    confirmation = confirmation_of(actor, rollback, steps)
+    if attention is not None:
+        choices = tuple(replace(choice, url=_and_back(choice.url)) for choice in attention.choices)
+        attention = replace(attention, choices=choices)
+    if confirmation is not None:
+        confirmation = replace(confirmation, url=_and_back(confirmation.url))
+    actions = rollback_actions(actor, rollback, steps, case)
+    return {
+        "rollback": rollback_facts(rollback),
+        "phases": list_phases(rollback, steps),
+        "done": sum(step.state in DONE_STEPS for step in steps),
+        "total": len(steps),
+        "waiting_text": _waiting_text(rollback),
+        "actions": tuple(replace(action, url=_and_back(action.url)) for action in actions),
+        "attention": attention,
+        "confirmation": confirmation,
+    }
+
+
+def _line(rollback: Rollback) -> tuple[str, str, str, str]:
+    state = rollback.get_state_display()
+    return rollback.ref, rollback_url(rollback.ref), state, rollback.service.name
+
+
+def _and_back(address: str) -> str:
+    """The address of a command, which leads back to the incident's page where it was begun."""
+    return f"{address}{'&' if '?' in address else '?'}back=incident"
 
 
 def suspect_releases(actor: Actor, incident: Incident) -> Panel:
@@ -182,7 +221,7 @@ def _roll_back(incident: Incident, why_not: str) -> Action:
         key="roll_back",
         label="Roll back…",
         icon="arrow-uturn-left",
-        url=request_url(incident),
+        url=_and_back(request_url(incident)),
         enabled=not why_not,
         why_not=why_not,
         hotkey="r",
@@ -203,7 +242,7 @@ def _suspect(incident: Incident, release: Release, targets: Targets, why_not: st
         state_label=str(state.label),
         deployed_at=release.deployed_at,
         suspect=live,
-        request_url=request_url(incident, release.service) if may_be_left else None,
+        request_url=_and_back(request_url(incident, release.service)) if may_be_left else None,
         why_not=why_not,
         target_version=targets.default if may_be_left else None,
         note="" if live else targets.note(release.version),

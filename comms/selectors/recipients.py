@@ -14,10 +14,11 @@ from comms.rules.quiet_hours import quiet_until
 from comms.rules.reach import Person
 from comms.rules.routing import EVERYONE
 from comms.states import Means
-from incidents.models import Incident, Responder
+from incidents.models import Incident, Responder, RoleGrant
 
 ROLE_HOLDERS = "role_holders"
 ROLE, TITLE = "role:", "title:"  # before the name of a role, or of a title
+MAY_HOLD = "may_hold:"  # before the name of a role
 
 
 def people_of(
@@ -31,16 +32,18 @@ def people_of(
 
     `role_holders` are those who hold a role on the incident; while nobody does, the primary contacts:
     an automatic incident has no commander yet (rulings, People and authority). `title:CTO` are the
-    contacts of that title, `role:communications_lead` who holds the role, else its primary contacts.
+    contacts of that title, `role:communications_lead` who holds the role, else its primary contacts,
+    `may_hold:communications_lead` both the primary contacts and whose account has the grant (one query more).
     With `only_participants`, nobody who is not on the incident.
     """
     rows = list(_active().filter(_of(audiences)).order_by("name", "pk"))
     roles: dict[int, set[str]] = {}
     if incident is not None and (only_participants or any(_asks_for_roles(one) for one in audiences)):
         roles = _roles_on(incident)
+    grants = _grants(audiences)
     found: dict[str, Sequence[Person]] = {}
     for audience in audiences:
-        chosen = _chosen(audience, rows, roles)
+        chosen = _chosen(audience, rows, roles, grants)
         if only_participants:
             chosen = [row for row in chosen if row.user_id in roles]
         found[audience] = [person_of(row, now=now) for row in chosen]
@@ -60,7 +63,21 @@ def _roles_on(incident: Incident) -> dict[int, set[str]]:
     return dict(found)
 
 
-def _chosen(audience: str, rows: list[Contact], roles: Mapping[int, set[str]]) -> list[Contact]:
+def _grants(audiences: Collection[str]) -> set[tuple[int | None, str]]:
+    """(account, role) of every grant that the audiences ask for; no query where none does."""
+    asked = [one.removeprefix(MAY_HOLD) for one in audiences if one.startswith(MAY_HOLD)]
+    if not asked:
+        return set()
+    rows = RoleGrant.objects.filter(role__in=asked, user__is_active=True)
+    return set(rows.values_list("user_id", "role"))
+
+
+def _chosen(
+    audience: str,
+    rows: list[Contact],
+    roles: Mapping[int, set[str]],
+    grants: Collection[tuple[int | None, str]],
+) -> list[Contact]:
     def held_by(row: Contact) -> set[str]:
         return roles.get(row.user_id, set()) if row.user_id is not None else set()
 
@@ -70,6 +87,9 @@ def _chosen(audience: str, rows: list[Contact], roles: Mapping[int, set[str]]) -
     if audience.startswith(ROLE):
         role = audience.removeprefix(ROLE)
         return [row for row in rows if role in held_by(row)] or [row for row in rows if row.role == role]
+    if audience.startswith(MAY_HOLD):
+        role = audience.removeprefix(MAY_HOLD)
+        return [row for row in rows if row.role == role or (row.user_id, role) in grants]
     if audience.startswith(TITLE):
         title = audience.removeprefix(TITLE).casefold()
         return [row for row in rows if row.title.strip().casefold() == title]
@@ -110,6 +130,8 @@ def _of(audiences: Collection[str]) -> Q:
     for audience in audiences:
         if audience.startswith(ROLE):
             wanted |= Q(role=audience.removeprefix(ROLE)) | Q(user__isnull=False)
+        elif audience.startswith(MAY_HOLD):
+            wanted |= Q(role=audience.removeprefix(MAY_HOLD)) | Q(user__isnull=False)
         elif audience.startswith(TITLE):
             wanted |= Q(title__iexact=audience.removeprefix(TITLE))
     return wanted

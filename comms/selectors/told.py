@@ -39,6 +39,7 @@ class MessageLine:
     visibility: str
     url: str
     is_draft: bool
+    approve_url: str
     deliveries: tuple[DeliveryLine, ...]
     more: int
 
@@ -71,6 +72,7 @@ def _counts(messages: list[int]) -> dict[int, list[tuple[str, str, str, int]]]:
 
 
 def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> MessageLine:
+    draft = message.state == MessageState.DRAFT
     few: list[Delivery] = message.few  # type: ignore[attr-defined]
     subscribers = [
         DeliveryLine(channel, f"{count} subscribers", state, str(DeliveryState(state).label), None)
@@ -83,7 +85,8 @@ def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> Messa
         at=message.created_at,
         visibility=message.visibility,
         url=reverse("comms:message", args=[message.pk]),
-        is_draft=message.state == MessageState.DRAFT,
+        is_draft=draft,
+        approve_url=f"{reverse('comms:approve_message', args=[message.pk])}?back=incident" if draft else "",
         deliveries=(*(_delivery(delivery) for delivery in few), *subscribers),
         more=sum(count for lane, *_rest, count in counts if lane != USER_EMAIL) - len(few),
     )

@@ -25,7 +25,7 @@ from core.views.commands import CommandView, add_errors
 from core.views.reading import Live, page_query, reading, render_page
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.cards import incident_url
-from incidents.views.incidents import IncidentCommand
+from incidents.views.incidents import BackToIncident, IncidentCommand
 
 STATES = (("All", ""), *((str(state.label), state.value) for state in MessageState))
 
@@ -164,7 +164,7 @@ class Compose(IncidentCommand):
         return composing.preview_message(incident=self.incident, actor=self.actor, now=utcnow(), **asked)
 
 
-class MessageCommand(CommandView):
+class MessageCommand(BackToIncident):
     """A command on the message that the address names."""
 
     message: Message
@@ -173,6 +173,8 @@ class MessageCommand(CommandView):
         self.message = outbox.get_message(self.actor, _number(kwargs["message"]))
 
     def back_url(self) -> str:
+        if self.comes_from_incident() and self.message.incident is not None:
+            return incident_url(self.message.incident.ref)
         return reverse("comms:message", args=[self.message.pk])
 
 

@@ -24,6 +24,7 @@ EVENT_CONSUMERS = (
             "outbox.",
             "ingest.",
             "checklist.overdue",
+            "role.paged",
             "delivery.given_up",
             "channel.limit_",
             "webhook.disabled",

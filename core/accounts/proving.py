@@ -29,12 +29,12 @@ def prove_first(request: HttpRequest, doubt: NotAllowed) -> HttpResponse:
 
 
 def lead_to_proof(request: HttpRequest, doubt: NotAllowed) -> HttpResponse:
-    """Send the browser to where the proof is given; it comes back to this address."""
+    """Send the browser to where the proof is given; it comes back to this address, with its query."""
     if isinstance(doubt, SecondFactorRequired):
         return lead(request, reverse("mfa_index"))
     methods = get_adapter().get_reauthentication_methods(request.user)
     url = methods[0]["url"] if methods else reverse("account_reauthenticate")
-    return lead(request, url, back_to=request.path)
+    return lead(request, url, back_to=request.get_full_path())
 
 
 def unfinished(request: HttpRequest) -> dict[str, Any]:

@@ -36,7 +36,10 @@ CHECKS = 50
 
 @dataclass(frozen=True)
 class RoleSlot:
-    """A role of the incident, held or a gap; an address is None where the actor may not go there."""
+    """A role of the incident, held or a gap; an address is None where the actor may not go there.
+
+    `call` is what another app offers to do about a gap.
+    """
 
     key: str
     label: str
@@ -48,6 +51,7 @@ class RoleSlot:
     take_url: str
     assign_url: str | None
     release_url: str | None
+    call: Action | None = None
 
 
 @dataclass(frozen=True)

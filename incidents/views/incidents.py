@@ -56,6 +56,19 @@ class Declare(CommandView):
         return {"severities": severity_cards()}
 
 
+class BackToIncident(CommandView):
+    """A command that leads back to the incident's page where it was begun there, by `?back=incident`."""
+
+    BACK = "incident"
+
+    def comes_from_incident(self) -> bool:
+        return self.request.GET.get("back") == self.BACK
+
+    def action_url(self) -> str:
+        address = super().action_url()
+        return f"{address}?back={self.BACK}" if self.comes_from_incident() else address
+
+
 class IncidentCommand(CommandView):
     """A command on the incident that the address names."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 
 from core.access import may
@@ -19,6 +18,7 @@ from core.texts import made_harmless
 from core.views.reading import Later, Live, asked_panels, page_query, reading, render_page
 from incidents import panels
 from incidents.models import Incident
+from incidents.selectors.actions import Action
 from incidents.selectors.cards import (
     IncidentPage,
     count_open,
@@ -28,7 +28,7 @@ from incidents.selectors.cards import (
     veiled_cards,
 )
 from incidents.selectors.finding import offer_services
-from incidents.selectors.incident_page import IncidentView, get_incident, list_checks, view_incident
+from incidents.selectors.incident_page import IncidentView, RoleSlot, get_incident, list_checks, view_incident
 from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
@@ -214,6 +214,7 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         ),
         "actions": Later(lambda: (*view().actions, *panels.panel_actions(added()))),
         "panels": added,
+        "roles": Later(lambda: _with_calls(view().roles, panels.panel_role_actions(added()))),
         "events": events,
         "here": Later(lambda: who_is_here(found, now=moment)),
         "here_topic": f"presence:{found.ref}",
@@ -222,6 +223,11 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         "older_url": Later(lambda: _older_url(events())),
         "note_url": reverse("incidents:note", args=[found.ref]),
     }
+
+
+def _with_calls(roles: Sequence[RoleSlot], calls: Mapping[str, Action]) -> tuple[RoleSlot, ...]:
+    """With what another app offers for a role that nobody holds."""
+    return tuple(role if role.holder else replace(role, call=calls.get(role.key)) for role in roles)
 
 
 def _older_url(events: tuple[EventLine, ...]) -> str | None:

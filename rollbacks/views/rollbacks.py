@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from django import forms
 from django.urls import reverse
@@ -17,7 +18,7 @@ from incidents.forms import OptionalReasonForm, ReasonForm
 from incidents.models import Incident, Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
-from incidents.views.incidents import IncidentCommand
+from incidents.views.incidents import BackToIncident, IncidentCommand
 from rollbacks.forms import (
     PARAMETER,
     AutomationForm,
@@ -52,7 +53,13 @@ from rollbacks.states import GLASS_BROKEN, RUNNING_STATES, RollbackState
 MOST_STEPS = 1000  # far above any procedure, far below what the column holds
 
 
-class RequestRollback(IncidentCommand):
+def told_line(event: str) -> str:
+    """Whom the routing tells of an event, as a line for the person who is about to cause it."""
+    told = told_about(event)
+    return "Nobody is messaged; it stands on the timeline." if told == "nobody" else f"Told: {told}."
+
+
+class RequestRollback(BackToIncident, IncidentCommand):
     """Ask for a rollback, having seen what it would do."""
 
     template_name = "rollbacks/request.html"
@@ -90,7 +97,8 @@ class RequestRollback(IncidentCommand):
         return f"{rollback.ref} is {rollback.get_state_display().lower()}."
 
     def back_url(self) -> str:
-        return rollback_url(self.ref) if self.ref else incident_url(self.incident.ref)
+        stays = self.comes_from_incident() or not self.ref
+        return incident_url(self.incident.ref) if stays else rollback_url(self.ref)
 
     def form_arguments(self) -> dict[str, Any]:
         versions = [judged.version for judged in self.plan.candidates]
@@ -108,26 +116,43 @@ class RequestRollback(IncidentCommand):
         }
 
     def extra_context(self) -> dict[str, Any]:
-        return {"plan": self.plan}
+        if not self.comes_from_incident():
+            return {"plan": self.plan}
+        others = [replace(one, url=f"{one.url}&back={self.BACK}") for one in self.plan.other_procedures]
+        return {"plan": replace(self.plan, other_procedures=tuple(others))}
 
 
-class RollbackCommand(CommandView):
+class RollbackCommand(BackToIncident):
     """A command on the rollback that the address names."""
 
+    event: ClassVar[str]  # what it records: the routing says whom that tells
     rollback: Rollback
 
     def load(self, **kwargs: str) -> None:
         self.rollback = get_rollback(self.actor, kwargs["ref"])
 
     def back_url(self) -> str:
+        if self.comes_from_incident():
+            return incident_url(self.rollback.incident.ref)
         return rollback_url(self.rollback.ref)
 
     def way(self) -> str:
         return f"{self.rollback.way} of {self.rollback.service}"
 
+    def consequences(self) -> list[str]:
+        """What will happen, besides who is told."""
+        return []
+
+    def extra_context(self) -> dict[str, Any]:
+        return {
+            "intro": f"{self.rollback.ref}: {self.way()}.",
+            "consequences": [*self.consequences(), told_line(self.event)],
+        }
+
 
 class Approve(RollbackCommand):
     decides = True
+    event = "rollback.approved"
     form_class = OptionalReasonForm
     title = "Approve the rollback"
     submit_label = "Approve"
@@ -142,7 +167,8 @@ class Approve(RollbackCommand):
         verdict = judge_plan(case_of(self.rollback, utcnow()).approved_by(person))
         then = f"{self.way()} starts at once." if verdict.allowed else verdict.reason
         told = told_text(self.rollback.incident.severity)
-        return {"consequences": [then, self.rollback.expected_impact, f"Told: {told}."]}
+        shown = super().extra_context()
+        return {**shown, "consequences": [then, self.rollback.expected_impact, f"Told: {told}."]}
 
 
 class BreakGlass(RollbackCommand):
@@ -151,26 +177,27 @@ class BreakGlass(RollbackCommand):
     title = "Break glass"
     submit_label = "Break glass: run it alone"
     danger = True
+    event = GLASS_BROKEN
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         break_glass.break_glass(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
         return f"You broke the glass: {self.rollback.ref} starts now."
 
     def extra_context(self) -> dict[str, Any]:
-        return {
-            "consequences": [
-                f"{self.way()} starts at once, decided by you alone: no other person approves it.",
-                self.rollback.expected_impact,
-                f"Told at once, with your name and reason: {told_about(GLASS_BROKEN)}.",
-                "It is reviewed afterwards.",
-            ]
-        }
+        consequences = [
+            f"{self.way()} starts at once, decided by you alone: no other person approves it.",
+            self.rollback.expected_impact,
+            f"Told at once, with your name and reason: {told_about(GLASS_BROKEN)}.",
+            "It is reviewed afterwards.",
+        ]
+        return {**super().extra_context(), "consequences": consequences}
 
 
 class Edit(RollbackCommand):
     form_class = EditRollbackForm
     title = "Edit the rollback"
     submit_label = "Save"
+    event = "rollback.edited"
 
     def load(self, **kwargs: str) -> None:
         super().load(**kwargs)
@@ -199,13 +226,11 @@ class Edit(RollbackCommand):
         initial = {**{name: getattr(rollback, name) for name in named}, **values}
         return {"versions": versions, "procedure": rollback.procedure, "initial": initial}
 
-    def extra_context(self) -> dict[str, Any]:
-        return {
-            "consequences": [
-                "Another target or other parameters are another plan: what was approved is void.",
-                "You then count as who asked for it, and cannot approve it.",
-            ]
-        }
+    def consequences(self) -> list[str]:
+        return [
+            "Another target or other parameters are another plan: what was approved is void.",
+            "You then count as who asked for it, and cannot approve it.",
+        ]
 
 
 class Reject(RollbackCommand):
@@ -213,33 +238,35 @@ class Reject(RollbackCommand):
     form_class = ReasonForm
     title = "Reject the rollback"
     submit_label = "Reject"
+    event = "rollback.rejected"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         requests.reject_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
         return f"You rejected {self.rollback.ref}."
 
-    def extra_context(self) -> dict[str, Any]:
-        return {"consequences": [f"{self.way()} does not run. It can be requested again."]}
+    def consequences(self) -> list[str]:
+        return [f"{self.way()} does not run. It can be requested again."]
 
 
 class Cancel(RollbackCommand):
     form_class = ReasonForm
     title = "Cancel the rollback"
     danger = True
+    event = "rollback.cancelled"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         rollback = requests.cancel_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
         asked = f"{rollback.ref} was asked to stop."
         return asked if rollback.completed_at is None else f"{rollback.ref} is cancelled."
 
-    def extra_context(self) -> dict[str, Any]:
+    def consequences(self) -> list[str]:
         if self.rollback.state not in RUNNING_STATES:
             text = "It ends at once; nothing was changed."
         elif self.rollback.mutated_at is None:
             text = "It stops as soon as it can; nothing was changed so far."
         else:
             text = "Something was changed already: it stops, nothing is put back, and a person must decide."
-        return {"consequences": [text]}
+        return [text]
 
 
 class ChildCommand(RollbackCommand):
@@ -247,10 +274,13 @@ class ChildCommand(RollbackCommand):
 
     decides = True
     danger = True
+    event = "rollback.requested"
     ref = ""
 
     def back_url(self) -> str:
-        return rollback_url(self.ref or self.rollback.ref)
+        if self.ref and not self.comes_from_incident():
+            return rollback_url(self.ref)
+        return super().back_url()
 
     def asked_for(self, child: Rollback) -> str:
         self.ref = child.ref
@@ -267,16 +297,14 @@ class Undo(ChildCommand):
             undo.undo_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
         )
 
-    def extra_context(self) -> dict[str, Any]:
+    def consequences(self) -> list[str]:
         rollback = self.rollback
-        return {
-            "consequences": [
-                f"A new rollback of {rollback.service} goes from {rollback.target_version} back to"
-                f" {rollback.from_version}, the version that was left, by the same procedure.",
-                "It waits until another person approves.",
-                f"Where {rollback.ref} waits for a person, it ends as handed over.",
-            ]
-        }
+        return [
+            f"A new rollback of {rollback.service} goes from {rollback.target_version} back to"
+            f" {rollback.from_version}, the version that was left, by the same procedure.",
+            "It waits until another person approves.",
+            f"Where {rollback.ref} waits for a person, it ends as handed over.",
+        ]
 
 
 class HandOver(ChildCommand):
@@ -291,13 +319,14 @@ class HandOver(ChildCommand):
         targets = other_targets(self.rollback, ledger_around(self.rollback))
         return {"options": [(judged.version, f"{judged.version}: {judged.why}") for judged in targets]}
 
-    def extra_context(self) -> dict[str, Any]:
+    def consequences(self) -> list[str]:
         text = f"{self.rollback.ref} ends as handed over, and a new rollback takes its place at once."
-        return {"consequences": [text, "It waits until another person approves."]}
+        return [text, "It waits until another person approves."]
 
 
 class Judge(RollbackCommand):
     decides = True
+    event = "rollback.judged"
     form_class = JudgeForm
     title = "Judge the rollback"
     submit_label = "Judge"
@@ -306,8 +335,8 @@ class Judge(RollbackCommand):
         judging.judge_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
         return f"You judged {self.rollback.ref}."
 
-    def extra_context(self) -> dict[str, Any]:
-        return {"consequences": ["It counts in the false positive rate, and stands on the timeline."]}
+    def consequences(self) -> list[str]:
+        return ["It counts in the false positive rate, and stands on the timeline."]
 
 
 class StepCommand(RollbackCommand):
@@ -323,8 +352,13 @@ class StepCommand(RollbackCommand):
         if self.position > MOST_STEPS:
             raise NotFound("No such step.")
 
+    def step_name(self) -> str:
+        step = self.rollback.steps.filter(position=self.position).first()
+        return f"“{step.name}”" if step else "the step"
+
 
 class MarkStepDone(StepCommand):
+    event = "rollback.step_marked_done"
     title = "Mark the step done"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
@@ -333,8 +367,12 @@ class MarkStepDone(StepCommand):
         )
         return f"{self.rollback.ref} goes on."
 
+    def consequences(self) -> list[str]:
+        return [f"You have made sure that {self.step_name()} took effect; the rollback goes on after it."]
+
 
 class Retry(StepCommand):
+    event = "rollback.step_retried"
     title = "Try the step again"
     submit_label = "Try again"
     danger = True
@@ -345,11 +383,12 @@ class Retry(StepCommand):
         )
         return f"{self.rollback.ref} tries the step again."
 
-    def extra_context(self) -> dict[str, Any]:
-        return {"consequences": ["What the step does is done once more, whatever it did before."]}
+    def consequences(self) -> list[str]:
+        return [f"What {self.step_name()} does is done once more, whatever it did before."]
 
 
 class Confirm(StepCommand):
+    event = "rollback.step_confirmed"
     form_class = ConfirmForm
     title = "Confirm the step"
     submit_label = "Yes, go on"
@@ -363,10 +402,15 @@ class Confirm(StepCommand):
     def extra_context(self) -> dict[str, Any]:
         steps = list(self.rollback.steps.filter(position=self.position))
         asked = confirmation_of(self.actor, self.rollback, steps)
-        return {"intro": asked.question} if asked else {}
+        shown = super().extra_context()
+        return {**shown, "intro": asked.question} if asked else shown
+
+    def consequences(self) -> list[str]:
+        return [f"{self.rollback.ref}, {self.way()}, goes on with its next step."]
 
 
 class Abort(StepCommand):
+    event = "rollback.resolved_by_hand"
     title = "Abort, go on by hand"
     submit_label = "Abort"
     danger = True
@@ -376,6 +420,9 @@ class Abort(StepCommand):
             rollback_id=self.rollback.pk, position=self.position, actor=self.actor, now=now, **data
         )
         return f"{self.rollback.ref} is over; go on by hand."
+
+    def consequences(self) -> list[str]:
+        return ["What was changed stays as it is, and nothing is put back. The incident stays open."]
 
 
 class Automation(CommandView):

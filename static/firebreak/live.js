@@ -1,5 +1,5 @@
-/* What a page does after it has loaded: clocks, the live connection, panels that renew themselves, dialogs.
-   Without this module every action is still a plain form. The keys are in finding.js. */
+/* What a page does after it has loaded: clocks, the live connection, panels that renew themselves.
+   Without this module every action is still a plain form. Keys are in finding.js, dialogs in dialogs.js. */
 
 const root = document.documentElement;
 const one = (selector, within = document) => within.querySelector(selector);
@@ -381,26 +381,6 @@ function afterPost({ xhr, successful, requestConfig }) {
   refreshAll();
 }
 
-/* A dialog's form that was accepted answers with a redirect: go there, or stay and renew the panels. */
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  if (detail.target.id !== "dialog-content" || detail.requestConfig.verb !== "post" || detail.xhr.status === 422) return;
-  detail.shouldSwap = false;
-  if (detail.xhr.status >= 400) return;
-  one("#dialog").close();
-  const there = new URL(detail.xhr.responseURL, location.href);
-  if (there.pathname !== location.pathname) location.assign(there);
-});
-
-async function openDialog(link) {
-  const [dialog, content] = [one("#dialog"), one("#dialog-content")];
-  content.replaceChildren();
-  await htmx.ajax("GET", link.href, { target: content, swap: "innerHTML" });
-  if (!content.firstElementChild) return location.assign(link.href);
-  drawClocks(content);
-  dialog.showModal();
-  one("[autofocus], .dialog-body :is(input:not([type=hidden]), textarea, select)", content)?.focus();
-}
-
 /* Copy buttons are hidden until there is a clipboard; without one the text can still be selected. */
 async function copy(button) {
   const source = one(button.dataset.copy);
@@ -416,13 +396,8 @@ async function copy(button) {
 /* --- pointer ---------------------------------------------------------------------------------------- */
 
 document.addEventListener("click", (event) => {
-  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey;
   const hit = (selector) => event.target.closest(selector);
   for (const menu of all("details[data-menu][open]")) if (!menu.contains(event.target) || hit(".item")) menu.open = false;
-  if (hit("a[data-dialog]") && plain) {
-    event.preventDefault();
-    openDialog(hit("a[data-dialog]"));
-  }
   const dialog = hit("dialog");
   if (dialog && (hit("[data-close]") || event.target.matches("#palette, #keys"))) {
     event.preventDefault(); // Cancel is a link on the page that works without this module
@@ -437,6 +412,8 @@ document.addEventListener("click", (event) => {
     drawClock(time);
   }
 });
+
+document.addEventListener("firebreak:shown", ({ target }) => drawClocks(target));
 
 for (const button of all("[data-copy]")) button.hidden = !navigator.clipboard;
 drawClocks();

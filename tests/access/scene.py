@@ -379,6 +379,10 @@ def _drafted(subject: Subject, now: dt.datetime) -> None:
     _advance(Delivery, 1)
 
 
+def _reachable(subject: Subject, now: dt.datetime) -> None:
+    Contact.objects.create(name="Tess", email="tess@example.test", role=Role.TECHNICAL_LEAD)
+
+
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "no_rollback": _no_rollback,
@@ -397,4 +401,5 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "webhook": _webhook,
     "contact": _contact,
     "drafted": _drafted,
+    "reachable": _reachable,
 }

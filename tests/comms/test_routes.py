@@ -89,6 +89,7 @@ CASES = [
     Case("incident.paged", "escalation", {ROOM}, {"tech", "boss"}, {"tech", "boss"}, data=RUNG | {"reason": "silence"}),
     Case("incident.paged", "escalation", {ROOM, SEC}, {"tech", "boss"}, {"tech", "boss"}, data=RUNG | {"reason": "silence"}, security=True),
     Case("incident.update_overdue", "update_overdue", {ROOM}, {"tech", "boss"}, {"tech", "boss"}, data=RUNG | {"reason": "update"}),
+    Case("role.paged", "escalation", {ROOM}, {"tech"}, {"tech"}, data={"to": ["technical_team"]}),
     Case("incident.escalated", "escalation", {ROOM}, {"boss"}, {"boss"}, data={"to": "management"}),
     Case("incident.escalated", "escalation", {ROOM, SEC}, {"boss", "sec"}, {"boss"}, data={"to": "management"}, security=True),
     Case("checklist.overdue", "checklist_overdue", {ROOM}, {"first"}),

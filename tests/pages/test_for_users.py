@@ -10,8 +10,10 @@ from django.test import Client
 
 from comms.consumers import route_event
 from comms.models import Message, PublicUpdate
+from comms.services import external
 from comms.services.external import approve_message
 from core.actors import Actor
+from core.errors import Conflict
 from core.models import Event, User
 from incidents.models import Incident, Service
 from incidents.states import IncidentStatus
@@ -98,9 +100,6 @@ def test_an_error_in_either_half_keeps_both_texts_and_stores_nothing(
 def test_what_comms_refuses_takes_the_update_back(
     ida: Client, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from comms.services import external
-    from core.errors import Conflict
-
     def refuse(**_more: object) -> None:
         raise Conflict("The channel is on holiday.")
 
