@@ -2,6 +2,7 @@
 
 from incidents.models.alerts import Alert, InboundDelivery
 from incidents.models.checklists import ChecklistItem
+from incidents.models.evidence import Evidence, EvidenceContent, EvidenceWithdrawal
 from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
@@ -9,10 +10,14 @@ from incidents.models.outages import MonitoringOutage
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
+from incidents.models.tasks import Task
 
 __all__ = [
     "Alert",
     "ChecklistItem",
+    "Evidence",
+    "EvidenceContent",
+    "EvidenceWithdrawal",
     "InboundDelivery",
     "Incident",
     "IncidentHold",
@@ -27,4 +32,5 @@ __all__ = [
     "Sample",
     "Service",
     "Silence",
+    "Task",
 ]

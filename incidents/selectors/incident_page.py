@@ -18,7 +18,9 @@ from incidents.selectors.actions import Action, incident_actions, why_not_allowe
 from incidents.selectors.alerts import AlertLine, alerts_of_incident
 from incidents.selectors.cards import incident_url, is_response_breached
 from incidents.selectors.checklists import Guidance, guidance_for
+from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
+from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
     INCIDENT_ROLES,
     IncidentKind,
@@ -117,6 +119,8 @@ class IncidentView:
     checks: tuple[MetricLine, ...]
     alerts: tuple[AlertLine, ...]
     guidance: Guidance
+    tasks: TaskBoard
+    evidence: EvidenceBoard
     can_note: bool
     edit_url: str | None
 
@@ -145,6 +149,10 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         checks=_checks(services, now),
         alerts=alerts_of_incident(incident),
         guidance=guidance_for(actor, incident, now=now),
+        tasks=task_board(
+            actor, incident, tuple(sorted({row.user.get_username() for row in people})), now=now
+        ),
+        evidence=evidence_board(actor, incident),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),
     )

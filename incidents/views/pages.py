@@ -15,6 +15,7 @@ from core.actors import Actor
 from core.clock import utcnow
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import panels
+from incidents.forms import DUE_IN
 from incidents.models import Incident
 from incidents.selectors.cards import IncidentPage, list_cards, open_cards
 from incidents.selectors.incident_page import get_incident, view_incident
@@ -160,6 +161,7 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         "panels": added,
         "events": events,
         "older_url": _older_url(events),
+        "due_in": DUE_IN,
         "note_url": reverse("incidents:note", args=[found.ref]),
     }
 

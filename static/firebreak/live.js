@@ -311,6 +311,9 @@ function afterPost({ xhr, successful, requestConfig }) {
   refreshAll();
 }
 
+/* What another module posted is answered here, as what htmx posted. */
+document.addEventListener("firebreak:posted", ({ detail }) => afterPost(detail));
+
 /* A dialog's form that was accepted answers with a redirect: go there, or stay and renew the panels. */
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (detail.target.id !== "dialog-content" || detail.requestConfig.verb !== "post" || detail.xhr.status === 422) return;
