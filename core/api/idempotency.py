@@ -98,7 +98,7 @@ def _hash_of(request: Request) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def _digest_of_file(file: UploadedFile) -> list[str | None]:
+def _digest_of_file(file: UploadedFile[bytes]) -> list[str | None]:
     digest = hashlib.sha256()
     for chunk in file.chunks():
         digest.update(chunk)

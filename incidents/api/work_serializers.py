@@ -85,7 +85,7 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
     def get_url(self, row: Evidence) -> str | None:
         if hasattr(row, "withdrawal"):
             return None
-        return settings.PUBLIC_URL + reverse("evidence-content", args=[row.incident.ref, row.pk])
+        return f"{settings.PUBLIC_URL}{reverse('evidence-content', args=[row.incident.ref, row.pk])}"
 
 
 class AttachSerializer(StrictSerializer):

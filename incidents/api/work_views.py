@@ -100,8 +100,8 @@ class EvidenceViewSet(ApiViewSet):
     @extend_schema(request=shapes.AttachSerializer, responses={201: shapes.EvidenceSerializer})
     def create(self, request: Request, ref: str) -> Response:
         """Attach one file, sent as a form. What it is its bytes say, never its name or declared type."""
-        require(self.actor, "respond")  # before the file is looked into
         incident = get_incident(ref, self.actor)
+        require(self.actor, "respond")  # before the file is looked into
         if len(request.FILES.getlist("file")) > 1:
             raise ValidationError({"file": "Send one file at a time."})
         body = self.body(shapes.AttachSerializer)

@@ -71,7 +71,7 @@ class Withdraw(IncidentCommand):
         self.evidence = get_evidence(self.incident, kwargs["pk"])
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        address = {"incident_id": self.incident.pk, "evidence_id": self.evidence.pk}
+        address: dict[str, Any] = {"incident_id": self.incident.pk, "evidence_id": self.evidence.pk}
         withdraw_evidence(**address, actor=self.actor, now=now, **data)
         return f"{self.evidence.name} is withdrawn."
 
