@@ -57,7 +57,7 @@ class EditTaskSerializer(StrictSerializer):
     due_at = Moment(required=False, allow_null=True)
 
 
-class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
+class AttachedEvidenceSerializer(serializers.ModelSerializer[Evidence]):
     """One file; `url` is where its bytes are, null once it is withdrawn."""
 
     kind = serializers.ChoiceField(choices=EvidenceKind.choices)

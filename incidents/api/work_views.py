@@ -87,7 +87,7 @@ class EvidenceViewSet(ApiViewSet):
     """Files that show what happened on an incident."""
 
     queryset = Evidence.objects.none()
-    serializer_class = shapes.EvidenceSerializer
+    serializer_class = shapes.AttachedEvidenceSerializer
     parser_classes = [UploadParser]
     scopes = {"GET": "read", "POST": "write"}
     filters = EvidenceFilters
@@ -95,9 +95,9 @@ class EvidenceViewSet(ApiViewSet):
     def list(self, request: Request, ref: str) -> Response:
         """Evidence, newest first; what was withdrawn too, without an address of its bytes."""
         rows = list_evidence(get_incident(ref, self.actor)).select_related("incident", "withdrawal")
-        return self.page(rows, shapes.EvidenceSerializer)
+        return self.page(rows, shapes.AttachedEvidenceSerializer)
 
-    @extend_schema(request=shapes.AttachSerializer, responses={201: shapes.EvidenceSerializer})
+    @extend_schema(request=shapes.AttachSerializer, responses={201: shapes.AttachedEvidenceSerializer})
     def create(self, request: Request, ref: str) -> Response:
         """Attach one file, sent as a form. What it is its bytes say, never its name or declared type."""
         incident = get_incident(ref, self.actor)
@@ -109,14 +109,14 @@ class EvidenceViewSet(ApiViewSet):
         row = evidence.attach_evidence(
             incident_id=incident.pk, name=file.name, content=file.read(), **body, **self.by()
         )
-        return Response(shapes.EvidenceSerializer(row).data, status=201)
+        return Response(shapes.AttachedEvidenceSerializer(row).data, status=201)
 
 
 class EvidenceItemViewSet(ApiViewSet):
     """One file of an incident."""
 
     queryset = Evidence.objects.none()
-    serializer_class = shapes.EvidenceSerializer
+    serializer_class = shapes.AttachedEvidenceSerializer
     scopes = {"GET": "read", "POST": "write"}
 
     def retrieve(self, request: Request, ref: str, pk: int) -> Response:
@@ -137,7 +137,7 @@ class EvidenceItemViewSet(ApiViewSet):
             inline=row.content_type in INLINE,
         )
 
-    @extend_schema(request=ReasonSerializer, responses=shapes.EvidenceSerializer)
+    @extend_schema(request=ReasonSerializer, responses=shapes.AttachedEvidenceSerializer)
     def withdraw(self, request: Request, ref: str, pk: int) -> Response:
         """Take it out of sight; its hash and its event stay."""
         incident = get_incident(ref, self.actor)
@@ -150,4 +150,4 @@ class EvidenceItemViewSet(ApiViewSet):
         return super().perform_content_negotiation(request, force or self.action == "content")
 
     def _show(self, ref: str, pk: int) -> Response:
-        return Response(shapes.EvidenceSerializer(get_evidence(get_incident(ref, self.actor), pk)).data)
+        return Response(shapes.AttachedEvidenceSerializer(get_evidence(get_incident(ref, self.actor), pk)).data)
