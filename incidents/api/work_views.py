@@ -150,4 +150,6 @@ class EvidenceItemViewSet(ApiViewSet):
         return super().perform_content_negotiation(request, force or self.action == "content")
 
     def _show(self, ref: str, pk: int) -> Response:
-        return Response(shapes.AttachedEvidenceSerializer(get_evidence(get_incident(ref, self.actor), pk)).data)
+        return Response(
+            shapes.AttachedEvidenceSerializer(get_evidence(get_incident(ref, self.actor), pk)).data
+        )
