@@ -92,6 +92,7 @@ class Template(models.TextChoices):
     ESCALATION = "escalation", "Escalation"
     UPDATE_OVERDUE = "update_overdue", "Update overdue"
     CHECKLIST_OVERDUE = "checklist_overdue", "Checklist overdue"
+    TASK_OVERDUE = "task_overdue", "Task overdue"
     ROLLBACK_NOTICE = "rollback_notice", "Rollback notice"
     APPROVAL_REQUESTED = "approval_requested", "Approval requested"
     BREAK_GLASS = "break_glass", "Glass was broken"

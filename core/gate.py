@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from core import logs
-from core.body_limits import body_limit
+from core.body_limits import body_limit, upload_limit
 from core.headers import bare_headers
 from core.live_stream import Receive, Scope, Send
 from core.problem import CONTENT_TYPE, problem
@@ -23,6 +23,7 @@ from core.problem import CONTENT_TYPE, problem
 logger = logging.getLogger(__name__)
 
 BODY_SECONDS = 20.0
+UPLOAD_SECONDS = 60.0  # ten times the bytes, often from a telephone
 MAX_HEADER_BYTES = 32_768
 _WITHOUT_BODY = ("GET", "HEAD")
 _ONCE = (b"host", b"authorization", b"content-length", b"content-type", b"idempotency-key")
@@ -31,9 +32,9 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, retry_after: int = 0) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
 
 
 class Gate:
@@ -41,6 +42,7 @@ class Gate:
 
     def __init__(self, application: Any) -> None:
         self.application = application
+        self.uploads = 0  # bodies over the ordinary limit that are in memory now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,12 +51,44 @@ class Gate:
         try:
             headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
             _look(scope, headers)
+            if scope["method"] == "POST" and self._is_upload(scope["path"], headers):
+                await self._take_upload(scope, headers, receive, send)
+                return
             body = await _read_body(scope["method"], headers, receive, body_limit(scope["path"]))
         except _Refused as refusal:
             await _refuse(scope, send, refusal)
             return
+        await self._pass_on(scope, headers, body, receive, send)
+
+    async def _pass_on(
+        self, scope: Scope, headers: Headers, body: bytes, receive: Receive, send: Send
+    ) -> None:
         passed = _passed_on(headers, len(body))
         await self.application({**scope, "headers": passed}, _replaying(body, receive), send)
+
+    def _is_upload(self, path: str, headers: Headers) -> bool:
+        """Whether it may hold more than others, and says that it does, or does not say how much it holds."""
+        found = dict(headers)
+        length = found.get(b"content-length", b"")
+        small = length.isdigit() and len(length) < 19 and int(length) <= body_limit(path)
+        return not small and upload_limit(path, _content_type(headers)) > 0
+
+    async def _take_upload(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        """A large body has one of few places until its answer: strangers fill no memory with them.
+
+        Who shows neither a session nor a token is told to sign in before anything is read.
+        """
+        if not {b"cookie", b"authorization"} & dict(headers).keys():
+            raise _Refused(401, "not_authenticated", "Sign in, or send a token, before a large file.")
+        if self.uploads >= settings.UPLOADS_AT_ONCE:
+            raise _Refused(503, "busy", "Other files are arriving; try again in a moment.", retry_after=5)
+        limit = body_limit(scope["path"], _content_type(headers))
+        self.uploads += 1
+        try:
+            body = await _read_body(scope["method"], headers, receive, limit, UPLOAD_SECONDS)
+            await self._pass_on(scope, headers, body, receive, send)
+        finally:
+            self.uploads -= 1
 
 
 def with_bare_headers(send: Send) -> Send:
@@ -90,7 +124,13 @@ def _look(scope: Scope, headers: Headers) -> None:
         raise _Refused(400, "invalid", "A header contains a NUL character.")
 
 
-async def _read_body(method: str, headers: Headers, receive: Receive, limit: int) -> bytes:
+def _content_type(headers: Headers) -> str:
+    return dict(headers).get(b"content-type", b"").decode("latin-1")
+
+
+async def _read_body(
+    method: str, headers: Headers, receive: Receive, limit: int, seconds: float | None = None
+) -> bytes:
     """The whole body, of the length that was announced."""
     found = dict(headers)
     length = found.get(b"content-length")
@@ -100,9 +140,9 @@ async def _read_body(method: str, headers: Headers, receive: Receive, limit: int
         raise _Refused(400, "invalid", "Content-Length is no number.")
     if length is not None and int(length) > limit:
         raise _too_large(limit)
-    body = bytearray()
+    body, seconds = bytearray(), seconds or BODY_SECONDS
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":  # the sender has gone, or its chunks are none
@@ -113,7 +153,7 @@ async def _read_body(method: str, headers: Headers, receive: Receive, limit: int
                 if not message.get("more_body", False):
                     break
     except TimeoutError as error:
-        raise _Refused(408, "too_slow", f"The body did not arrive within {BODY_SECONDS:.0f} s.") from error
+        raise _Refused(408, "too_slow", f"The body did not arrive within {seconds:.0f} s.") from error
     if length is not None and len(body) != int(length):
         raise _Refused(400, "malformed", "The body is not as long as Content-Length says.")
     return bytes(body)
@@ -163,6 +203,7 @@ async def _refuse(scope: Scope, send: Send, refusal: _Refused) -> None:
         (b"content-length", str(len(body)).encode()),
         (logs.HEADER.lower().encode(), request_id.encode()),
         (b"connection", b"close"),  # what is left of the body is nobody's next request
+        *([(b"retry-after", str(refusal.retry_after).encode())] if refusal.retry_after else []),
     )
     send = with_bare_headers(send)
     await send({"type": "http.response.start", "status": refusal.status, "headers": list(headers)})

@@ -154,7 +154,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         return problem.answer(400, "invalid", "A cookie contains a NUL character.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return problem.answer(415, "unsupported_media_type", "Send the body without a Content-Encoding.")
-    limit = body_limit(request.path)
+    limit = body_limit(request.path, request.content_type or "")
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdecimal() and len(length) < 19):
         return problem.answer(400, "invalid", "Content-Length is no number.")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from core.events import GENESIS, canonical_bytes
 from core.models import Event, Stream
 
@@ -17,6 +20,16 @@ def verify_streams(*, using: str = "default") -> tuple[int, list[str]]:
 def verify_stream(name: str) -> tuple[int, list[str]]:
     """Check the streams of one name."""
     return _verify(Stream.objects.filter(name=name))
+
+
+def verify_kept(name: str = "", *, using: str = "default") -> tuple[int, list[str]]:
+    """Check what apps keep beside the timeline and what events vouch for, such as the bytes of files."""
+    checked, problems = 0, []
+    for path in settings.KEPT_CONTENT:
+        number, wrong = import_string(path)(name, using=using)
+        checked += number
+        problems += wrong
+    return checked, problems
 
 
 def _verify(streams: Iterable[Stream]) -> tuple[int, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -349,3 +350,68 @@ class AssignForm(forms.Form):
         granted = RoleGrant.objects.filter(role=role, user__is_active=True).order_by("user__username")
         names = granted.values_list("user__username", flat=True)
         self.fields["username"].choices = [("", "Choose…"), *((name, name) for name in names)]  # type: ignore[attr-defined]
+
+
+DUE_IN = (
+    ("", "No due time"),
+    ("15", "in 15 min"),
+    ("30", "in 30 min"),
+    ("60", "in 1 h"),
+    ("120", "in 2 h"),
+    ("240", "in 4 h"),
+    ("1440", "in 1 day"),
+)
+
+
+def due_at_field() -> forms.DateTimeField:
+    return forms.DateTimeField(
+        required=False,
+        label="Due (UTC)",
+        help_text="Empty means no due time.",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
+    )
+
+
+class TaskForm(forms.Form):
+    """One thing to do: what, by whom, until when."""
+
+    title = Line(
+        max_length=200,
+        label="What is to be done?",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+    owner = forms.ChoiceField(required=False, label="By whom?")
+
+    def __init__(self, *args: Any, owners: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner"].choices = [("", "Nobody yet"), *((name, name) for name in owners)]  # type: ignore[attr-defined]
+
+    def clean_owner(self) -> str | None:
+        return self.cleaned_data["owner"] or None
+
+
+class NewTaskForm(TaskForm):
+    """A new one: how soon it is due."""
+
+    due_in = forms.TypedChoiceField(
+        choices=DUE_IN, coerce=int, empty_value=None, required=False, label="Until when?"
+    )
+
+
+class EditTaskForm(TaskForm):
+    """Another time is given exactly. `version` is the one that the person saw."""
+
+    due_at = due_at_field()
+    version = forms.IntegerField(min_value=1, max_value=2**31 - 1, widget=forms.HiddenInput)
+
+
+class EvidenceForm(forms.Form):
+    """One file, and what it shows."""
+
+    file = forms.FileField(label="File", help_text="An image, a text or log in UTF-8, PDF, ZIP or gzip.")
+    description = Line(
+        required=False,
+        max_length=500,
+        label="What does it show?",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

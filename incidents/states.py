@@ -101,6 +101,20 @@ def audience_label(audience: str) -> str:
     return audience.replace("_", " ")
 
 
+class TaskState(models.TextChoices):
+    OPEN = "open", "Open"
+    DONE = "done", "Done"
+    DROPPED = "dropped", "Dropped"
+
+
+class EvidenceKind(models.TextChoices):
+    """How a piece of evidence is shown: only an image ever stands on a page."""
+
+    IMAGE = "image", "Image"
+    TEXT = "text", "Text"
+    FILE = "file", "File"
+
+
 class Tier(models.TextChoices):
     """How strongly criteria speak for a rollback, the strongest first. Source: seed, the criteria."""
 

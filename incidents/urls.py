@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from incidents.views import alerts, incidents, pages, presence, releases
+from incidents.views import alerts, evidence, incidents, pages, presence, releases, tasks
 
 app_name = "incidents"
 urlpatterns = [
@@ -60,6 +60,14 @@ urlpatterns = [
         incidents.Untick.as_view(),
         name="untick",
     ),
+    path("incidents/<slug:ref>/tasks/new/", tasks.NewTask.as_view(), name="task_new"),
+    path("incidents/<slug:ref>/tasks/<int:pk>/edit/", tasks.EditTask.as_view(), name="task_edit"),
+    path("incidents/<slug:ref>/tasks/<int:pk>/done/", tasks.CompleteTask.as_view(), name="task_done"),
+    path("incidents/<slug:ref>/tasks/<int:pk>/drop/", tasks.DropTask.as_view(), name="task_drop"),
+    path("incidents/<slug:ref>/tasks/<int:pk>/reopen/", tasks.ReopenTask.as_view(), name="task_reopen"),
+    path("incidents/<slug:ref>/evidence/", evidence.Attach.as_view(), name="attach"),
+    path("incidents/<slug:ref>/evidence/<int:pk>/", evidence.download, name="evidence"),
+    path("incidents/<slug:ref>/evidence/<int:pk>/withdraw/", evidence.Withdraw.as_view(), name="withdraw"),
     path(
         "incidents/<slug:ref>/roles/<slug:role>/take/",
         incidents.TakeRole.as_view(),

@@ -34,6 +34,7 @@ from core.models import Event
 from core.playbook import get_playbook
 from incidents.models import Incident
 from incidents.selectors.checklists import is_phase_overdue
+from incidents.selectors.tasks import is_task_overdue
 from rollbacks.models import Rollback
 
 logger = logging.getLogger(__name__)
@@ -227,6 +228,8 @@ def _is_overdue(template: str, incident: Incident, event: Event) -> bool:
     if template == Template.UPDATE_OVERDUE:
         due = incident.next_update_due_at
         return due is not None and rfc3339(due) == event.data["since"]
+    if template == Template.TASK_OVERDUE:
+        return is_task_overdue(event.data["task"], event.data["due_at"], now=utcnow())
     if template != Template.CHECKLIST_OVERDUE:
         return False
     named = {name: event.data[name] for name in ("checklist", "phase")}

@@ -127,7 +127,7 @@ def is_stale(
         return rollback_state not in ("needs_attention", "failed", "cancelled")  # cancelled: not confirmed
     if template == Template.RUNNER_MISSING:
         return rollback_state not in ("approved", "validating", "executing", "verifying")
-    if template == Template.CHECKLIST_OVERDUE:
+    if template in (Template.CHECKLIST_OVERDUE, Template.TASK_OVERDUE):
         return not overdue
     if template == Template.UPDATE_OVERDUE:
         return not (overdue and incident_open)

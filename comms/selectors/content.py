@@ -15,6 +15,7 @@ from core.playbook import get_playbook
 from incidents import policy
 from incidents.models import Incident
 from incidents.selectors.people import role_holders
+from incidents.selectors.tasks import open_task_texts
 from incidents.states import IncidentStatus, Role
 from rollbacks.models import Rollback
 from rollbacks.states import Phase, StepState
@@ -89,7 +90,7 @@ def facts_for(event: Event, incident: Incident | None, rollback: Rollback | None
         description=incident.description or incident.title,
         impact=incident.impact or UNKNOWN,
         actions=_actions(incident, rollback),
-        next_steps=tuple(line for line in incident.next_steps.splitlines() if line.strip()),
+        next_steps=_next_steps(incident),
         commander=holders.get(Role.INCIDENT_COMMANDER, "not assigned yet"),
         technical_lead=holders.get(Role.TECHNICAL_LEAD, "not assigned yet"),
         frequency=duration_text(level.update_every),
@@ -142,6 +143,12 @@ def _rollback_facts(rollback: Rollback | None) -> RollbackFacts | None:
         queue=rollback.queue,
         url=f"{settings.PUBLIC_URL}/rollbacks/{rollback.ref}/",
     )
+
+
+def _next_steps(incident: Incident) -> tuple[str, ...]:
+    """The open tasks, then what the last update said besides. Source: rulings, Templates."""
+    said = (line.strip() for line in incident.next_steps.splitlines())
+    return (*open_task_texts(incident), *(line for line in said if line))
 
 
 def _actions(incident: Incident, rollback: Rollback | None) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from comms.states import Means
 from incidents.models import Incident, Responder, RoleGrant
 
 ROLE_HOLDERS = "role_holders"
-ROLE, TITLE = "role:", "title:"  # before the name of a role, or of a title
+ROLE, TITLE, ACCOUNT = "role:", "title:", "account:"  # before a role's, a title's or an account's name
 MAY_HOLD = "may_hold:"  # before the name of a role
 
 
@@ -33,7 +33,8 @@ def people_of(
     `role_holders` are those who hold a role on the incident; while nobody does, the primary contacts:
     an automatic incident has no commander yet (rulings, People and authority). `title:CTO` are the
     contacts of that title, `role:communications_lead` who holds the role, else its primary contacts,
-    `may_hold:communications_lead` both the primary contacts and whose account has the grant (one query more).
+    `may_hold:communications_lead` both the primary contacts and whose account has the grant (one query more);
+    `account:lena` that person, and the role holders where no contact is theirs.
     With `only_participants`, nobody who is not on the incident.
     """
     rows = list(_active().filter(_of(audiences)).order_by("name", "pk"))
@@ -51,7 +52,7 @@ def people_of(
 
 
 def _asks_for_roles(audience: str) -> bool:
-    return audience == ROLE_HOLDERS or audience.startswith(ROLE)
+    return audience == ROLE_HOLDERS or audience.startswith((ROLE, ACCOUNT))
 
 
 def _roles_on(incident: Incident) -> dict[int, set[str]]:
@@ -81,6 +82,10 @@ def _chosen(
     def held_by(row: Contact) -> set[str]:
         return roles.get(row.user_id, set()) if row.user_id is not None else set()
 
+    if audience.startswith(ACCOUNT):
+        name = audience.removeprefix(ACCOUNT)
+        own = [row for row in rows if row.user is not None and row.user.get_username() == name]
+        return own or _chosen(ROLE_HOLDERS, rows, roles)
     if audience == ROLE_HOLDERS:
         holding = [row for row in rows if held_by(row) - {""}]
         return holding or [row for row in rows if row.kind == ContactKind.PRIMARY]
@@ -118,14 +123,14 @@ def person_of(contact: Contact, *, now: dt.datetime) -> Person:
 
 
 def _active() -> QuerySet[Contact]:
-    return Contact.objects.filter(active=True).exclude(kind=ContactKind.EXTERNAL)
+    return Contact.objects.filter(active=True).exclude(kind=ContactKind.EXTERNAL).select_related("user")
 
 
 def _of(audiences: Collection[str]) -> Q:
     if EVERYONE in audiences:
         return Q()
     wanted = Q(audiences__overlap=list(audiences))
-    if ROLE_HOLDERS in audiences:
+    if ROLE_HOLDERS in audiences or any(one.startswith(ACCOUNT) for one in audiences):
         wanted |= Q(kind=ContactKind.PRIMARY) | Q(user__isnull=False)
     for audience in audiences:
         if audience.startswith(ROLE):

@@ -63,6 +63,17 @@ BODY_LIMITS = {
     "/v2/enqueue": 512_000,
     "/v2/change/enqueue": 512_000,
 }
+# Evidence: the bytes of one file, how many an incident may have, and how many larger than
+# DATA_UPLOAD_MAX_MEMORY_SIZE one web process takes in at once.
+EVIDENCE_MAX_BYTES = env.int("EVIDENCE_MAX_BYTES", default=10_485_760)
+EVIDENCE_MAX_PER_INCIDENT = env.int("EVIDENCE_MAX_PER_INCIDENT", default=100)
+UPLOADS_AT_ONCE = env.int("UPLOADS_AT_ONCE", default=4)
+FILE_UPLOAD_MAX_MEMORY_SIZE = EVIDENCE_MAX_BYTES + 65_536  # no stranger's file is written to a disk
+# Where a form with files may hold more: pattern of the whole address, bytes with the form around the file.
+UPLOADS = (
+    (r"/api/v1/incidents/[^/]+/evidence/", EVIDENCE_MAX_BYTES + 65_536),
+    (r"/incidents/[^/]+/evidence/", EVIDENCE_MAX_BYTES + 65_536),
+)
 
 # Requests a minute, over all processes; 0 is no limit.
 API_RATES = {

@@ -25,6 +25,7 @@ EVENT_CONSUMERS = (
             "ingest.",
             "checklist.overdue",
             "role.paged",
+            "task.overdue",
             "delivery.given_up",
             "channel.limit_",
             "webhook.disabled",
@@ -148,6 +149,7 @@ SWEEPS = (
     ("incidents.sweep_rollups", "incidents.services.rollups.roll_up", 60.0),
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
+    ("incidents.sweep_tasks", "incidents.services.tasks.mark_overdue_tasks", 5.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
@@ -197,6 +199,7 @@ DUE_WORK = (
     ("quiet", "Ends of silences and maintenance", "incidents.selectors.due.due_quiet", 120.0),
     ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
     ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
+    ("tasks", "Due times of tasks", "incidents.selectors.due.due_tasks", 120.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
@@ -206,6 +209,9 @@ DUE_WORK = (
     ("subscriptions", "Confirmations of subscriptions", "comms.selectors.operation.due_confirmations", 300.0),
     ("events", "Pending events", "core.operation.gather.due_events", 120.0),
 )
+# What is kept beside the timeline and vouched for by it: function(name, *, using) -> (number looked at,
+# what is wrong). `name` is a stream's, empty for all.
+KEPT_CONTENT = ("incidents.selectors.evidence.verify_evidence",)
 # What an app finds wrong with its own machinery: function() -> tuple of Trouble.
 OWN_TROUBLES = (
     "incidents.selectors.rollups.late_rollups",

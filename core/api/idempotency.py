@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import connection, transaction
 from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
@@ -92,8 +93,17 @@ def _wait_for_others(caller: str, key: str) -> None:
 
 
 def _hash_of(request: Request) -> str:
-    body = json.dumps([request.method, request.get_full_path(), request.data], sort_keys=True)
+    asked = [request.method, request.get_full_path(), request.data]
+    body = json.dumps(asked, sort_keys=True, default=_digest_of_file)
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _digest_of_file(file: UploadedFile[bytes]) -> list[str | None]:
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    file.seek(0)
+    return [file.name, digest.hexdigest()]
 
 
 def _replay(first: IdempotentAnswer, asked: str) -> Response:

@@ -8,7 +8,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType, ValidationError
-from rest_framework.parsers import BaseParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 
 from core.body_limits import body_limit
 from core.strict_json import NotStrictJson, loads, parse
@@ -87,6 +87,10 @@ class SentJSONParser(BaseParser):
         sent = Sent(document)
         sent.text = text
         return sent
+
+
+class UploadParser(MultiPartParser):
+    """A form with files; how much it may hold the gate and the middleware look at (UPLOADS)."""
 
 
 def _require_utf_8(media_type: str) -> None:

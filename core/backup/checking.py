@@ -19,7 +19,7 @@ from core.backup import invariants, manifest, tools
 from core.backup.manifest import DUMP, PLAYBOOK
 from core.backup.tools import BackupFailed
 from core.schema import missing_from, unknown_in
-from core.verification import verify_streams
+from core.verification import verify_kept, verify_streams
 
 SCRATCH_PREFIX = "firebreak_restore_check_"
 ALIAS = "restore_check"
@@ -139,8 +139,11 @@ def _look(database: str, said: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(not problems, name, "; ".join(problems) or "as they must be")
     with _alias_for(database) as alias:
         checked, problems = verify_streams(using=alias)
+        kept, wrong = verify_kept(using=alias)
     detail = "; ".join(problems[:5]) or f"{checked} streams, every hash and every link intact"
     yield Finding(not problems, "timeline", detail)
+    detail = "; ".join(wrong[:5]) or f"{kept} pieces, the same bytes that were attached"
+    yield Finding(not wrong, "evidence", detail)
 
 
 def _migrations(found: dict[str, Any], said: dict[str, Any]) -> Finding:

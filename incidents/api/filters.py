@@ -17,11 +17,13 @@ from incidents.states import (
     OPEN_STATUSES,
     AlertSource,
     AlertStatus,
+    EvidenceKind,
     IncidentKind,
     IncidentStatus,
     MonitorLevel,
     ReleaseState,
     Severity,
+    TaskState,
 )
 
 MAX_SEQ = 2**53
@@ -79,6 +81,28 @@ class ResponderFilters(Filters):
 
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
         return rows.filter(until__isnull=asked["active"]) if "active" in asked else rows
+
+
+class TaskFilters(Filters):
+    """By state, and by the account that owns it."""
+
+    state = serializers.ChoiceField(choices=TaskState.choices, required=False)
+    owner = serializers.CharField(max_length=150, required=False)
+
+    LOOKUPS = {"state": "state", "owner": "owner__username"}
+
+
+class EvidenceFilters(Filters):
+    """`withdrawn=false`: only what can be seen still."""
+
+    kind = serializers.ChoiceField(choices=EvidenceKind.choices, required=False)
+    withdrawn = serializers.BooleanField(required=False)
+
+    LOOKUPS = {"kind": "kind"}
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        rows = super().apply(rows, asked)
+        return rows.filter(withdrawal__isnull=not asked["withdrawn"]) if "withdrawn" in asked else rows
 
 
 class ServiceFilters(Filters):

@@ -8,11 +8,14 @@ from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
 from incidents.api import ingest_views as on_ingest
 from incidents.api import service_views as on_services
+from incidents.api import work_views as on_work
 
 router = SimpleRouter(use_regex_path=False)
 router.register("incidents", on_incidents.IncidentViewSet)
 router.register("incidents/<str:ref>/responders", on_incidents.ResponderViewSet, "incident-responder")
 router.register("incidents/<str:ref>/timeline", on_incidents.TimelineViewSet, "incident-event")
+router.register("incidents/<str:ref>/tasks", on_work.TaskViewSet, "incident-task")
+router.register("incidents/<str:ref>/evidence", on_work.EvidenceViewSet, "incident-evidence")
 router.register("services", on_services.ServiceViewSet)
 router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "service-release")
 router.register("monitors", on_services.MonitorViewSet)
@@ -24,6 +27,7 @@ router.register("maintenance-windows", on_alerts.WindowViewSet, "maintenance-win
 router.register("ingest/deliveries", on_ingest.InboundViewSet, "inbound")
 
 RELEASE = "services/<str:slug>/releases/<path:version>"  # a version may hold slashes
+EVIDENCE = "incidents/<str:ref>/evidence/<int:pk>"
 urlpatterns = [
     path("", include(router.urls)),
     path(
@@ -60,6 +64,21 @@ urlpatterns = [
         "incidents/<str:ref>/criteria/",
         on_guidance.CriteriaViewSet.as_view({"post": "create"}),
         name="incident-criteria",
+    ),
+    path(
+        f"{EVIDENCE}/",
+        on_work.EvidenceItemViewSet.as_view({"get": "retrieve"}),
+        name="evidence",
+    ),
+    path(
+        f"{EVIDENCE}/content/",
+        on_work.EvidenceItemViewSet.as_view({"get": "content"}),
+        name="evidence-content",
+    ),
+    path(
+        f"{EVIDENCE}/withdraw/",
+        on_work.EvidenceItemViewSet.as_view({"post": "withdraw"}),
+        name="evidence-withdraw",
     ),
     path(
         f"{RELEASE}/quarantine/",

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0013_services_at_size"),
+        ("incidents", "0014_searching_services"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
     operations = [

@@ -2,6 +2,7 @@
 
 from incidents.models.alerts import Alert, InboundDelivery
 from incidents.models.checklists import ChecklistItem
+from incidents.models.evidence import Evidence, EvidenceContent, EvidenceWithdrawal
 from incidents.models.grants import RoleGrant
 from incidents.models.incidents import Incident, IncidentHold, Responder
 from incidents.models.monitors import Monitor, Sample
@@ -10,10 +11,14 @@ from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
+from incidents.models.tasks import Task
 
 __all__ = [
     "Alert",
     "ChecklistItem",
+    "Evidence",
+    "EvidenceContent",
+    "EvidenceWithdrawal",
     "InboundDelivery",
     "Incident",
     "IncidentHold",
@@ -29,4 +34,5 @@ __all__ = [
     "Sample",
     "Service",
     "Silence",
+    "Task",
 ]

@@ -22,6 +22,10 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM incidents_checklistitem
  WHERE ticked_at IS NULL AND lapsed_at IS NULL AND due_at <= clock_timestamp()
 """
+_TASKS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM incidents_task WHERE state = 'open' AND overdue_at IS NULL AND due_at <= clock_timestamp()
+"""
 _ALERTS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM incidents_inbounddelivery
  WHERE processed_at IS NULL AND parked_at IS NULL AND due_at <= clock_timestamp()
@@ -58,3 +62,8 @@ def due_responses() -> DueWork:
 def due_checklists() -> DueWork:
     """Items of checklists whose window ended and that nobody has looked at yet."""
     return due_from(_CHECKLISTS)
+
+
+def due_tasks() -> DueWork:
+    """Open tasks whose time has come and of which nobody has said so yet."""
+    return due_from(_TASKS)

@@ -20,7 +20,9 @@ from incidents.selectors.audience import Reader, list_readers
 from incidents.selectors.cards import incident_url, is_response_breached
 from incidents.selectors.checklists import Guidance, guidance_for
 from incidents.selectors.declaration import SecurityLevelCard, security_level_card
+from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
+from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
     INCIDENT_ROLES,
     IncidentKind,
@@ -127,6 +129,8 @@ class IncidentView:
     checks: tuple[MetricLine, ...]
     alerts: tuple[AlertLine, ...]
     guidance: Guidance
+    tasks: TaskBoard
+    evidence: EvidenceBoard
     can_note: bool
     edit_url: str | None
     join_url: str | None
@@ -157,6 +161,10 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         checks=_checks(services, now),
         alerts=alerts_of_incident(incident),
         guidance=guidance_for(actor, incident, now=now),
+        tasks=task_board(
+            actor, incident, tuple(sorted({row.user.get_username() for row in people})), now=now
+        ),
+        evidence=evidence_board(actor, incident),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),
         join_url=reverse("incidents:add_responder", args=[incident.ref]) if may(actor, "respond") else None,

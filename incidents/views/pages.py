@@ -17,6 +17,7 @@ from core.search import LONGEST
 from core.texts import made_harmless
 from core.views.reading import Later, Live, asked_panels, page_query, reading, render_page
 from incidents import panels
+from incidents.forms import DUE_IN
 from incidents.models import Incident
 from incidents.selectors.actions import Action
 from incidents.selectors.cards import (
@@ -221,6 +222,7 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
         "here_url": reverse("incidents:here", args=[found.ref]),
         "doings": " ".join(DOING),
         "older_url": Later(lambda: _older_url(events())),
+        "due_in": DUE_IN,
         "note_url": reverse("incidents:note", args=[found.ref]),
     }
 

@@ -381,6 +381,9 @@ function afterPost({ xhr, successful, requestConfig }) {
   refreshAll();
 }
 
+/* What another module posted is answered here, as what htmx posted. */
+document.addEventListener("firebreak:posted", ({ detail }) => afterPost(detail));
+
 /* Copy buttons are hidden until there is a clipboard; without one the text can still be selected. */
 async function copy(button) {
   const source = one(button.dataset.copy);

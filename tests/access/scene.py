@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, models, transaction
 from django.http import HttpResponse
 from django.test import Client
@@ -27,6 +29,8 @@ from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
     Alert,
+    Evidence,
+    EvidenceContent,
     InboundDelivery,
     Incident,
     MaintenanceWindow,
@@ -34,6 +38,7 @@ from incidents.models import (
     RoleGrant,
     Service,
     Silence,
+    Task,
 )
 from incidents.services.checklists import answer_event
 from incidents.services.incidents import declare_incident
@@ -50,6 +55,7 @@ from tests.signing_in import sign_in
 SECRET_TITLE = "Leak of the customer list"
 KINDS = ("own", "other", "restricted")
 TOKEN = "0123456789ab"
+FILE = "{file}"
 
 
 @dataclass(frozen=True)
@@ -85,13 +91,9 @@ class Scene:
         client = client or self.client()
         subject = self.subjects.get(whose, self.subjects["own"])
         path = self.address(case, whose)
-        if case.is_api:
-            body: dict[str, Any] = {
-                "data": self._filled(case.send, subject),
-                "content_type": "application/json",
-            }
-        else:
-            body = {"data": self._filled(case.send, subject)}
+        body: dict[str, Any] = {"data": self._filled(case.send, subject)}
+        if case.is_api and FILE not in case.send.values():
+            body["content_type"] = "application/json"
         if (method or case.method) in ("GET", "HEAD"):
             body = {}
         with transaction.atomic():
@@ -164,6 +166,8 @@ class Scene:
             return [self._filled(item, subject) for item in value]
         if not isinstance(value, str):
             return value
+        if value == FILE:
+            return SimpleUploadedFile("seen.txt", b"what was seen")
         return value.format(
             me="me",
             incident=subject.incident.ref,
@@ -324,6 +328,29 @@ def _restricted(subject: Subject, now: dt.datetime) -> None:
     Incident.objects.filter(pk=subject.incident.pk).update(restricted=True)
 
 
+def _task(subject: Subject, now: dt.datetime, **more: Any) -> None:
+    Task.objects.create(
+        id=subject.monitor.pk,
+        incident=subject.incident,
+        title="Look",
+        created_at=now,
+        created_by="boss",
+        **more,
+    )
+
+
+def _task_done(subject: Subject, now: dt.datetime) -> None:
+    _task(subject, now, state="done", finished_at=now, finished_by="boss")
+
+
+def _evidence(subject: Subject, now: dt.datetime) -> None:
+    row = Evidence.objects.create(
+        id=subject.monitor.pk, incident=subject.incident, name="a.txt", kind="text", content_type="text/plain",
+        size=1, sha256=hashlib.sha256(b"x").hexdigest(), attached_at=now, attached_by="boss",
+    )  # fmt: skip
+    EvidenceContent.objects.create(evidence=row, position=0, piece=b"x")
+
+
 def _parked_delivery(subject: Subject, now: dt.datetime) -> None:
     InboundDelivery.objects.create(
         id=subject.monitor.pk, kind="alertmanager", sender=User.objects.get(username="boss"), body="{", size=1,
@@ -397,6 +424,9 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "checklist": _checklist,
     "ticked": _ticked,
     "restricted": _restricted,
+    "task": _task,
+    "task_done": _task_done,
+    "evidence": _evidence,
     "parked_delivery": _parked_delivery,
     "webhook": _webhook,
     "contact": _contact,

@@ -34,12 +34,15 @@ from core.models import ApiToken, Event, Process, User
 from incidents.models import (
     Alert,
     ChecklistItem,
+    Evidence,
+    EvidenceWithdrawal,
     InboundDelivery,
     Incident,
     MaintenanceWindow,
     Release,
     Service,
     Silence,
+    Task,
 )
 from incidents.states import ReleaseState
 from rollbacks.models import Approval, Rollback, RollbackStep, StepOutput
@@ -95,6 +98,11 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     Incident.objects.update(escalated_at=now, escalated_to="x")
     ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
+    _record_evidence(afternoon.incident, now)
+    Task.objects.create(incident=afternoon.incident, title="x", created_at=now, created_by="x")
+    Task.objects.create(
+        incident=afternoon.incident, title="x", created_at=now, created_by="x", state="done", finished_at=now, finished_by="x"
+    )  # fmt: skip
     _send_in_alerts(afternoon, ada, now)
     _tell_others(afternoon, now)
     for number in range(AT_ONCE):  # gone silent an hour ago
@@ -181,6 +189,19 @@ def _record_payloads(incident: Incident, now: dt.datetime) -> None:
                 incident.stream_id, kind="note.added", actor=somebody, summary=payload, now=now, source=payload[:20],
                 data={"message": f"{payload} and more", "root_cause": payload, "next_steps": payload},
             )  # fmt: skip
+
+
+def _record_evidence(incident: Incident, now: dt.datetime) -> None:
+    """Nor can evidence: its name, what it is said to show, who says so, and why it was withdrawn."""
+    for number, payload in enumerate(PAYLOADS):
+        row = Evidence.objects.create(
+            incident=incident, name=payload[:120], description=payload[:500], kind="image" if number % 4 else "file",
+            content_type="image/png", size=1, sha256="0" * 64, attached_at=now, attached_by=payload[:200],
+        )  # fmt: skip
+        if number % 2:
+            EvidenceWithdrawal.objects.create(
+                evidence=row, reason=payload[:500], withdrawn_at=now, withdrawn_by=payload[:200]
+            )
 
 
 @pytest.fixture

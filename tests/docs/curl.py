@@ -10,7 +10,9 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 MORE = "…"
 # What differs from run to run inside a text: times, days, ids of requests, digests, cursors.
@@ -46,10 +48,14 @@ def send(client: Client, command: str, variables: dict[str, str]) -> Any:
     parser.add_argument("-X", dest="method")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", dest="data")
+    parser.add_argument("-F", dest="form", action="append", default=[])
     asked = parser.parse_args(words)
     headers = dict(header.split(": ", 1) for header in asked.headers)
     sent_type = headers.pop("Content-Type", "application/x-www-form-urlencoded" if asked.data else "")
     assert asked.url.startswith(variables["URL"]), asked.url
+    if asked.form:
+        asked.method, sent_type = "POST", MULTIPART_CONTENT
+        asked.data = encode_multipart(BOUNDARY, dict(map(_part, asked.form)))
     return client.generic(
         asked.method or ("POST" if asked.data else "GET"),
         asked.url.removeprefix(variables["URL"]),
@@ -57,6 +63,14 @@ def send(client: Client, command: str, variables: dict[str, str]) -> Any:
         content_type=sent_type,
         headers={"Host": variables["URL"].partition("//")[2], **headers},
     )
+
+
+def _part(given: str) -> tuple[str, Any]:
+    """`name=value`, or `name=@file`, which holds a line of a log."""
+    name, _, value = given.partition("=")
+    if value.startswith("@"):
+        return name, SimpleUploadedFile(value[1:], b"10:15 ERROR payment refused\r\n")
+    return name, value
 
 
 def differences(shown: Any, real: Any, place: str = "") -> list[str]:

@@ -17,7 +17,7 @@ from comms.models import WebhookEndpoint
 from core.actors import Actor
 from core.models import ApiToken, Event, Process, User
 from core.views.commands import CommandView
-from incidents.models import Incident, MaintenanceWindow, Silence
+from incidents.models import Evidence, Incident, MaintenanceWindow, Silence, Task
 from incidents.services.checklists import answer_event
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback
@@ -51,6 +51,13 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
     WebhookEndpoint.objects.create(
         id=process.pk, url="http://1.1.1.1/", not_before=process.started_at, created_at=process.started_at
     )
+    Task.objects.create(
+        id=process.pk, incident=incident, title="x", created_at=process.started_at, created_by="x"
+    )
+    Evidence.objects.create(
+        id=process.pk, incident=incident, name="a.txt", kind="text", content_type="text/plain", size=1, sha256="0" * 64,
+        attached_at=process.started_at, attached_by="x",
+    )  # fmt: skip
     for pattern in page_patterns(get_resolver()):
         view = getattr(pattern.callback, "view_class", None)
         if not (isinstance(view, type) and issubclass(view, CommandView)):

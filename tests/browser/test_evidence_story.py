@@ -1,0 +1,98 @@
+"""A commander pastes a screenshot: it goes through the real web process, stands on the page and is only a picture."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page, expect, sync_playwright
+
+from core.models import User
+from incidents.models import Evidence, Incident, Task
+from tests import signing_in
+from tests.browser.test_stored_scripts import ARGS
+from tests.web import WebProcess
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+PASTE = """async ([name, type, size]) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 200 });
+  canvas.getContext("2d").fillRect(20, 20, 200, 120);
+  const picture = await new Promise((made) => canvas.toBlob(made, "image/png"));
+  const content = type === "image/png" ? [picture] : ["line of a log\\n".repeat(size)];
+  const data = new DataTransfer();
+  data.items.add(new File(content, name, { type }));
+  const paste = type === "image/png";
+  document.body.dispatchEvent(paste
+    ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+    : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.fixture
+def page(web: WebProcess, incident: Incident, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """Ida's tab, which complains of every error of a script and every breach of the policy."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
+    session = Client()
+    signing_in.sign_in(session, User.objects.get(username="ida"))
+    value = session.cookies[settings.SESSION_COOKIE_NAME].value
+    wrong: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = browser.new_context(base_url=web.url, viewport={"width": 1440, "height": 900})
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console",
+            lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None,
+        )
+        page.goto(f"/incidents/{incident.ref}/")
+        yield page
+        browser.close()
+    assert wrong == []
+
+
+def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident: Incident) -> None:
+    page.evaluate(PASTE, ["image.png", "image/png", 0])
+    expect(page.locator("#toasts")).to_contain_text("is attached")
+    picture = page.locator("#panel-evidence img")
+    expect(picture).to_have_count(1)
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#panel-evidence img').naturalWidth === 320")
+    row = Evidence.objects.get()
+    assert row.name.startswith("screenshot-") and row.content_type == "image/png"
+    opened = page.context.new_page()
+    answer = opened.goto(picture.get_attribute("src") or "")
+    assert answer is not None and answer.headers["content-security-policy"].startswith(
+        "default-src 'none'; sandbox"
+    )
+    opened.close()
+
+    page.evaluate(PASTE, ["large.log", "text/plain", 250_000])  # 3.5 MB: through the gate's place for uploads
+    expect(page.locator("#panel-evidence")).to_contain_text("large.log")
+    assert Evidence.objects.get(name="large.log").size == 3_500_000
+    page.evaluate(PASTE, ["larger.log", "text/plain", 800_000])
+    expect(page.locator("#toasts")).to_contain_text("A request holds at most")
+
+
+def test_a_task_is_added_in_one_line_and_done_by_one_click(page: Page, incident: Incident) -> None:
+    page.fill("#task-title", "Call the vendor")
+    page.select_option("#task-owner", "ida")
+    page.select_option("#task-due", "30")
+    page.locator(".task-form button").click()
+    line = page.locator("#panel-tasks li.task").first
+    expect(line).to_contain_text("Call the vendor")
+    expect(line).to_contain_text("You")
+    assert page.input_value("#task-title") == ""
+    line.get_by_role("button", name="Done: Call the vendor").click()
+    expect(page.locator("#panel-tasks")).to_contain_text("Nothing to do")
+    assert Task.objects.get().state == "done"
