@@ -6,11 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
+from tests.browser.chromium import chromium
 from tests.flows.stack import Firebreak
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 def main(folder: Path) -> None:
@@ -29,10 +26,7 @@ def main(folder: Path) -> None:
             "status": "/status/",
             "system": "/system/",
         }
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-            )
+        with chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(f"{firebreak.url}/accounts/login/")
             page.fill("input[name=login]", "admin")
@@ -42,7 +36,6 @@ def main(folder: Path) -> None:
                 page.goto(f"{firebreak.url}{path}")
                 page.wait_for_timeout(1000)
                 page.screenshot(path=folder / f"{name}.png")
-            browser.close()
     finally:
         firebreak.stop()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+from tests.browser.chromium import chromium, needs_chromium
+
 # Kept by the page itself, so that nothing between the policy and the test can lose one.
 LISTEN = """
 window.violations = [];
@@ -19,11 +18,10 @@ document.addEventListener("securitypolicyviolation", event =>
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+@needs_chromium
 def test_it_shows_the_operations_and_breaks_no_policy(live_server: Any) -> None:
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         page = browser.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -37,7 +35,6 @@ def test_it_shows_the_operations_and_breaks_no_policy(live_server: Any) -> None:
         expect(operation.locator(".opblock-body")).to_be_visible()
         expect(operation.get_by_text("Ask for more people").first).to_be_visible()
         shown, violations = page.locator(".opblock").count(), page.evaluate("window.violations")
-        browser.close()
     assert "unsafe" not in policy
     assert shown > 45
     assert violations == []

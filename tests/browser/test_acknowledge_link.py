@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from django.db import connections
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from comms.links import Link, token_for
@@ -17,10 +15,9 @@ from core.actors import SYSTEM
 from core.clock import utcnow
 from incidents.models import Incident
 from incidents.services.incidents import declare_incident
+from tests.browser.chromium import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 TITLE = "Checkoutfailsforathirdofallcustomerswithoutasinglespaceinthewholetitle <b>of it</b>"
 
 
@@ -32,20 +29,14 @@ def site(transactional_db: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(site: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(site: str) -> Iterator[Page]:
     """320 px wide; ends with no complaint of the browser, and nothing to scroll sideways."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         opened = browser.new_page(viewport={"width": 320, "height": 568})
         complaints: list[str] = []
         opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         opened.on("pageerror", lambda error: complaints.append(str(error)))
         yield opened
-        browser.close()
-        connections.close_all()
     assert complaints == []
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.db import connections
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page
 from pytest_django.live_server_helper import LiveServer
 
 from core.models import User
 from incidents.models import Incident
 from rollbacks.models import Rollback
+from tests.browser.chromium import chromium
 from tests.core.accounts.conftest import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -31,21 +28,15 @@ def site(transactional_db: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(site: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(site: str) -> Iterator[Page]:
     """A phone-sized page with a platform authenticator; ends with no complaint of the browser."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         opened = browser.new_page(viewport={"width": 390, "height": 844})
         complaints: list[str] = []
         opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         opened.on("pageerror", lambda error: complaints.append(str(error)))
         yield opened
         wide = opened.evaluate("document.documentElement.scrollWidth > innerWidth")
-        browser.close()
-        connections.close_all()  # Django has one of its own for code under playwright's loop
     assert not wide
     # /live/ is another process's; the test server has none.
     assert [said for said in complaints if "404" not in said] == []

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings as project
-from django.db import connections
-from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from comms.deliveries import send_due_deliveries
 from comms.models import Component, ComponentDay, Delivery, Message
@@ -27,57 +22,13 @@ from incidents.models import Incident, Service
 from incidents.services.incidents import declare_incident
 from incidents.services.people import assign_role
 from incidents.services.quiet import create_window
+from tests.browser.conftest import Visitors
 from tests.comms.outside import subscribe
 from tests.conftest import make_service
-from tests.signing_in import sign_in
-from tests.web import WebProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-PHONE, DESK = {"width": 320, "height": 640}, {"width": 1280, "height": 900}
+PHONE = {"width": 320, "height": 640}
 LONG = "Checkoutandeverythingaroundpaymentswithoutasinglespaceinthewholetitleofit"
-
-
-@dataclass
-class Visitors:
-    """Opens browsers of different people; what any of them complains about ends the test."""
-
-    browser: Browser
-    url: str
-    complaints: list[str] = field(default_factory=list)
-
-    def somebody(self, user: User | None = None, **options: Any) -> Page:
-        """A person of their own: signed in, or the public."""
-        context: BrowserContext = self.browser.new_context(
-            base_url=self.url, **({"viewport": DESK} | options)
-        )
-        if user is not None:
-            session = Client()
-            sign_in(session, user)
-            value = session.cookies[project.SESSION_COOKIE_NAME].value
-            context.add_cookies([{"name": project.SESSION_COOKIE_NAME, "value": value, "url": self.url}])
-        page = context.new_page()
-        page.on("console", lambda said: self._note(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: self._note(str(error)))
-        return page
-
-    def _note(self, text: str) -> None:
-        self.complaints.append(text)
-
-
-@pytest.fixture
-def visitors(web: WebProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visitors]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        opened = Visitors(browser, web.url)
-        yield opened
-        browser.close()
-        connections.close_all()
-    assert opened.complaints == []
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Page
 
 from comms.models import (
     Component,
@@ -48,6 +47,7 @@ from rollbacks.services.automation import disarm_automation
 from rollbacks.services.endings import ask_for_a_person
 from rollbacks.states import RollbackState, StepState
 from rollbacks.transitions import move_rollback, move_step
+from tests.browser.chromium import chromium, needs_chromium
 from tests.browser.payloads import PAYLOADS, SIGNS, WATCH
 from tests.browser.stored_texts import OWN, text_columns, write_payloads
 from tests.pages.conftest import Afternoon, afternoon, declare
@@ -55,20 +55,12 @@ from tests.signing_in import sign_in
 from tests.web import WebProcess
 
 __all__ = ["afternoon"]
-CHROMIUM = shutil.which("chromium")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--no-first-run",
-]
 HOUR = dt.timedelta(hours=1)
 AT_ONCE = 5  # a text of 200 characters holds about so many
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    needs_chromium,
 ]
 
 
@@ -192,19 +184,16 @@ def _record_payloads(incident: Incident, now: dt.datetime) -> None:
 
 
 @pytest.fixture
-def context(web: WebProcess, ada: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[BrowserContext]:
+def context(web: WebProcess, ada: User) -> Iterator[BrowserContext]:
     """A browser where Ada is signed in."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
     session = Client()
     sign_in(session, ada)
     value = session.cookies[settings.SESSION_COOKIE_NAME].value
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         context = browser.new_context(base_url=web.url)
         context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
         context.add_init_script(WATCH)
         yield context
-        browser.close()
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.browser.chromium import CHROMIUM, chromium, needs_chromium
 from tests.flows.conftest import launching
 from tests.flows.stack import Firebreak, json_body, wait_for
 
@@ -27,15 +28,6 @@ STORY = [
     "incident.declared", "incident.breached", "rollback.requested", "rollback.started",
     "rollback.breach_confirmed", "rollback.phase_entered", "rollback.succeeded",
 ]  # fmt: skip
-CHROMIUM = shutil.which("chromium")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @dataclass
@@ -62,8 +54,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 def _break_it_before_an_open_page(firebreak: Firebreak) -> list[str]:
     """The page is not reloaded: the card arrives by itself, and so does every state after it."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         complaints: list[str] = []
         page.on(
@@ -86,7 +77,6 @@ def _break_it_before_an_open_page(firebreak: Firebreak) -> list[str]:
         # As a commander would: acknowledge, and be the commander from then on.
         page.get_by_role("button", name="Acknowledge").click()
         expect(page.get_by_text("admin acknowledged").first).to_be_visible(timeout=30_000)
-        browser.close()
     return complaints
 
 
@@ -109,7 +99,7 @@ def test_a_bad_release_is_seen_rolled_back_and_told(told: Told) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+@needs_chromium
 def test_an_open_page_told_it_live(told: Told) -> None:
     assert told.complaints == []
     assert told.incident["roles"]["incident_commander"] == "admin"
