@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from django.contrib.staticfiles import finders
 from django.http import HttpResponse
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 SITE = "http://firebreak.test"
+
+
+IN_A_DIALOG = {"HX-Request": "true", "HX-Target": "dialog-content"}
 
 
 class Rendered:
@@ -24,21 +25,38 @@ class Rendered:
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.pages: list[str] = []
+        self.dialogs: list[str] = []
 
     def keep(self, address: str, answer: HttpResponse) -> bool:
-        """Whether the answer is a page; then it is served at the address from now on."""
-        kind = answer.headers.get("Content-Type", "")
-        if not kind.startswith("text/html") or b"</html>" not in answer.content:
-            return False  # a panel's own answer is no page
+        """Serve the answer at the address from now on; False where it only leads elsewhere."""
+        if 300 <= answer.status_code < 400:
+            return False
+        if b"</html>" in answer.content and address not in self.answers:
+            self.pages.append(address)
         names = ("Content-Type", "Content-Security-Policy")
         headers = {name: answer.headers[name] for name in names if name in answer.headers}
         self.answers[address] = answer.status_code, headers, answer.content
         return True
 
-    def fetch(self, browser: Client, address: str) -> None:
-        answer = browser.get(address)
-        assert answer.status_code == 200, (address, answer.status_code)
-        assert self.keep(address, answer), address  # type: ignore[arg-type]
+    def fetch(self, browser: Client, *addresses: str) -> None:
+        for address in addresses:
+            answer = browser.get(address)
+            assert answer.status_code == 200, (address, answer.status_code)
+            self.keep(address, answer)  # type: ignore[arg-type]
+
+    def fetch_dialogs(self, browser: Client, address: str) -> list[str]:
+        """The addresses of what a page that was fetched opens in its dialog, one of each kind."""
+        links = re.findall(r"<a [^>]*data-dialog[^>]*>", self.answers[address][2].decode())
+        found = {}
+        for link in links:
+            if target := re.search(r'href="(/[^"]*)"', link):
+                found.setdefault(re.sub(r"/(roles|checklists)/.*/", r"/\1/", target[1].split("?")[0]), target[1])
+        for target in found.values():
+            answer = browser.get(target.replace("&amp;", "&"), headers=IN_A_DIALOG)
+            if answer.status_code == 200:
+                self.answers[f"dialog {target}"] = answer.status_code, {"Content-Type": "text/html"}, answer.content
+        return [target for target in found.values() if f"dialog {target}" in self.answers]
 
     @contextmanager
     def shown_in(self, browser: Browser, **options: object) -> Iterator[Page]:
@@ -52,6 +70,8 @@ class Rendered:
     def _answer(self, route: Route) -> None:
         parts = urlsplit(route.request.url)
         address = parts.path + (f"?{parts.query}" if parts.query else "")
+        if route.request.headers.get("hx-target") == "dialog-content":
+            address = f"dialog {address}"
         if address in self.answers:
             status, headers, body = self.answers[address]
             route.fulfill(status=status, headers=headers, body=body)
@@ -62,12 +82,3 @@ class Rendered:
             route.fulfill(content_type=kind, body=Path(str(found)).read_bytes())
         else:
             route.fulfill(status=204)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()

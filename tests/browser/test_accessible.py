@@ -17,14 +17,15 @@ from core.models import User
 from incidents.models import Incident
 from tests.access.matrix import read_matrix
 from tests.access.scene import Scene
-from tests.browser.rendered import CHROMIUM, Rendered, chromium
+from tests.browser.chromium import chromium, needs_chromium
+from tests.browser.rendered import Rendered
 from tests.pages.conftest import Afternoon, afternoon
 from tests.signing_in import sign_in
 
 __all__ = ["afternoon"]
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    needs_chromium,
 ]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LOOKS: dict[str, dict[str, Any]] = {
@@ -60,8 +61,8 @@ def look(page: Page, address: str) -> list[str]:
 
 
 @pytest.fixture
-def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
+def browser() -> Iterator[Browser]:
+    """Asked for last: what runs while it is open has another connection to the database."""
     with chromium() as opened:
         yield opened
 
@@ -74,16 +75,9 @@ def site(afternoon: Afternoon, commander: object) -> Rendered:
     Incident.objects.filter(pk=afternoon.incident.pk).update(title="Checkout fails for every customer")
     incident = f"/incidents/{afternoon.incident.ref}/"
     rollback = f"/rollbacks/{afternoon.rollback.ref}/"
-    for address in (
-        "/", incident, rollback, "/services/shop/", "/messages/", "/incidents/declare/", f"{incident}update/",
-        f"{rollback}cancel/", f"{incident}resolve/",
-    ):  # fmt: skip
-        rendered.fetch(ida, address)
+    rendered.fetch(ida, incident, "/", rollback, "/services/shop/", "/messages/")
+    rendered.dialogs = rendered.fetch_dialogs(ida, incident)
     return rendered
-
-
-def main_pages(site: Rendered) -> list[str]:
-    return list(site.answers)[:5]
 
 
 @pytest.fixture
@@ -110,16 +104,112 @@ def everything(db: None, now: dt.datetime) -> Rendered:
 @pytest.mark.django_db
 def test_the_main_pages_in_the_dark(site: Rendered, browser: Browser) -> None:
     with site.shown_in(browser, **LOOKS["dark"]) as page:
-        found = [one for address in main_pages(site) for one in look(page, address)]
+        found = [one for address in site.pages for one in look(page, address)]
     assert found == []
+
+
+@pytest.mark.django_db
+def test_what_opens_over_a_page(site: Rendered, browser: Browser) -> None:
+    """Every dialog of the incident page, the palette and the list of keys; the keyboard comes back where it was."""
+    found = []
+    with site.shown_in(browser, **LOOKS["light"]) as page:
+        page.goto(site.pages[0])
+        assert len(site.dialogs) > 8
+        for address in site.dialogs:
+            opener = page.locator(f"a[data-dialog][href='{address}']:visible").first
+            opener.focus()
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#dialog[open] h2")
+            assert page.evaluate("document.activeElement.closest('#dialog') !== null"), address
+            found += [f"{address}: {one}" for one in troubles(page)]
+            page.keyboard.press("Escape")
+            assert opener.evaluate("(link) => link === document.activeElement"), address
+        for key, dialog in (("Control+k", "palette"), ("?", "keys"), ("d", "dialog")):
+            page.keyboard.press(key)
+            page.wait_for_selector(f"#{dialog}[open]")
+            found += [f"{dialog}: {one}" for one in troubles(page)]
+            page.keyboard.press("Escape")
+    assert found == []
+
+
+# What the keyboard stands on: whether it is seen, and seen to be where the keyboard is.
+STANDS = """() => {
+  const element = document.activeElement, style = getComputedStyle(element), box = element.getBoundingClientRect();
+  const chip = element.closest("label");
+  const rings = [style, ...(chip ? [getComputedStyle(chip)] : [])].some((one) => one.outlineStyle !== "none" && parseFloat(one.outlineWidth) >= 2);
+  const seen = box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  const all = [...document.querySelectorAll("*")];
+  return {what: element.outerHTML.slice(0, 120), at: all.indexOf(element), rings, seen, end: element === document.body};
+}"""
+
+
+@pytest.mark.django_db
+def test_the_keyboard_reaches_everything_in_order_and_is_seen(site: Rendered, browser: Browser) -> None:
+    with site.shown_in(browser, **LOOKS["light"]) as page:
+        for address in site.pages:
+            page.goto(address)
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.className") == "skip", address
+            before = page.evaluate(STANDS)
+            reached = 0
+            for _ in range(400):
+                page.keyboard.press("Tab")
+                here = page.evaluate(STANDS)
+                if here["end"]:
+                    break
+                assert here["at"] > before["at"], (address, "backwards", here, before)
+                assert here["seen"], (address, "not seen", here)
+                assert here["rings"], (address, "no focus ring", here)
+                before, reached = here, reached + 1
+            assert reached > 15, address
+            page.goto(address)
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            assert page.evaluate("document.activeElement.id") == "main", address
+
+
+# What a thumb must hit, less the links inside sentences and lines, which WCAG 2.5.8 excepts.
+SMALL = """() => [...document.querySelectorAll("button, summary, select, a.button, a.chip, .topbar nav a, input:not([type=hidden])")]
+  .filter((one) => one.checkVisibility({visibilityProperty: true, opacityProperty: true}) && !one.closest(".visually-hidden"))
+  .map((one) => [one, (one.matches("[type=checkbox], [type=radio]") && one.closest("label") || one).getBoundingClientRect()])
+  .filter(([, box]) => box.width > 1 && (box.height < 43.5 || box.width < 43.5))
+  .map(([one, box]) => `${Math.round(box.width)}x${Math.round(box.height)} ${one.outerHTML.slice(0, 110)}`)"""
+
+
+@pytest.mark.django_db
+def test_a_thumb_hits_every_control(site: Rendered, browser: Browser) -> None:
+    with site.shown_in(browser, **LOOKS["phone"]) as page:
+        for address in site.pages:
+            page.goto(address)
+            assert page.evaluate(SMALL) == [], address
+
+
+@pytest.mark.django_db
+def test_twice_the_size_and_colours_of_ones_own(site: Rendered, browser: Browser) -> None:
+    """200 % of a laptop's window; forced colours, where a control must keep an edge and a choice must still be told."""
+    half = {"viewport": {"width": 720, "height": 450}, "device_scale_factor": 2}
+    with site.shown_in(browser, **half) as page:
+        for address in site.pages:
+            page.goto(address)
+            assert not page.evaluate(WIDE), address
+            assert page.locator("h1").first.is_visible()
+    with site.shown_in(browser, forced_colors="active", viewport=DESK) as page:
+        for address in site.pages:
+            page.goto(address)
+            edges = page.evaluate(
+                "[...document.querySelectorAll('.button:not(.quiet), .badge.solid, [aria-current]')].filter((one) => one.checkVisibility())"
+                ".filter((one) => { const s = getComputedStyle(one, one.matches('.stepper *') ? '::after' : null);"
+                " return s.borderBottomStyle === 'none' && s.outlineStyle === 'none'; }).map((one) => one.outerHTML.slice(0, 120))"
+            )
+            assert edges == [], address
 
 
 @pytest.mark.faults
 @pytest.mark.django_db
 def test_every_page(everything: Rendered, browser: Browser) -> None:
-    assert len(everything.answers) > 130
+    assert len(everything.pages) > 130
     found = []
     for name, options in LOOKS.items():
         with everything.shown_in(browser, **options) as page:
-            found += [f"{name} {one}" for address in everything.answers for one in look(page, address)]
+            found += [f"{name} {one}" for address in everything.pages for one in look(page, address)]
     assert found == [], "\n".join(found)
