@@ -19,10 +19,11 @@ from tests.access.matrix import read_matrix
 from tests.access.scene import Scene
 from tests.browser.chromium import chromium, needs_chromium
 from tests.browser.rendered import Rendered
+from tests.browser.test_stored_scripts import _forms, _pages, ada, full
 from tests.pages.conftest import Afternoon, afternoon
 from tests.signing_in import sign_in
 
-__all__ = ["afternoon"]
+__all__ = ["ada", "afternoon", "full"]
 pytestmark = [
     pytest.mark.browser,
     needs_chromium,
@@ -35,7 +36,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 STRANGE = ("/admin/", "/api/v1/docs/")  # whose pages are others' work: what is only good practice is theirs
 AXE = "(options) => axe.run(document, options).then((found) => found.violations.map((one) => ({id: one.id, impact: one.impact, nodes: one.nodes.map((node) => node.target.join(' ') + ' :: ' + node.html.slice(0, 160) + ' :: ' + (node.any[0] || node.all[0] || node.none[0] || {message: ''}).message)})))"
-WIDE = "document.documentElement.scrollWidth > innerWidth"
+WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
+  .filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 120)).slice(0, 4)"""
 
 
 def troubles(page: Page, *, strange: bool = False) -> list[str]:
@@ -55,8 +57,8 @@ def look(page: Page, address: str) -> list[str]:
     page.goto(address)
     strange = address.startswith(STRANGE)
     found = troubles(page, strange=strange)
-    if not strange and page.evaluate(WIDE):
-        found.append("wider than the screen")
+    if not strange:
+        found += [f"wider than the screen: {one}" for one in page.evaluate(WIDE)]
     return [f"{address}: {one}" for one in found]
 
 
@@ -114,7 +116,7 @@ def test_what_opens_over_a_page(site: Rendered, browser: Browser) -> None:
     found = []
     with site.shown_in(browser, **LOOKS["light"]) as page:
         page.goto(site.pages[0])
-        assert len(site.dialogs) > 8
+        assert len(site.dialogs) > 6
         for address in site.dialogs:
             opener = page.locator(f"a[data-dialog][href='{address}']:visible").first
             opener.focus()
@@ -155,13 +157,13 @@ def test_the_keyboard_reaches_everything_in_order_and_is_seen(site: Rendered, br
             for _ in range(400):
                 page.keyboard.press("Tab")
                 here = page.evaluate(STANDS)
-                if here["end"]:
-                    break
+                if here["end"] or here["what"].startswith('<a class="skip"'):
+                    break  # once around
                 assert here["at"] > before["at"], (address, "backwards", here, before)
                 assert here["seen"], (address, "not seen", here)
                 assert here["rings"], (address, "no focus ring", here)
                 before, reached = here, reached + 1
-            assert reached > 15, address
+            assert reached > 10, address
             page.goto(address)
             page.keyboard.press("Tab")
             page.keyboard.press("Enter")
@@ -179,9 +181,11 @@ SMALL = """() => [...document.querySelectorAll("button, summary, select, a.butto
 @pytest.mark.django_db
 def test_a_thumb_hits_every_control(site: Rendered, browser: Browser) -> None:
     with site.shown_in(browser, **LOOKS["phone"]) as page:
+        found = []
         for address in site.pages:
             page.goto(address)
-            assert page.evaluate(SMALL) == [], address
+            found += [f"{address}: {one}" for one in page.evaluate(SMALL)]
+    assert found == [], "\n".join(found)
 
 
 @pytest.mark.django_db
@@ -191,7 +195,7 @@ def test_twice_the_size_and_colours_of_ones_own(site: Rendered, browser: Browser
     with site.shown_in(browser, **half) as page:
         for address in site.pages:
             page.goto(address)
-            assert not page.evaluate(WIDE), address
+            assert page.evaluate(WIDE) == [], address
             assert page.locator("h1").first.is_visible()
     with site.shown_in(browser, forced_colors="active", viewport=DESK) as page:
         for address in site.pages:
@@ -204,12 +208,42 @@ def test_twice_the_size_and_colours_of_ones_own(site: Rendered, browser: Browser
             assert edges == [], address
 
 
+def test_what_axe_would_find_is_found(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<html lang=en><title>x</title><main><h1>x</h1><input><p style='color:#ccc'>faint</p></main>")
+    assert [one.split(" ")[0] for one in troubles(page, strange=True)] == ["color-contrast", "label"]
+    assert page.evaluate(SMALL), "21 px high"
+
+
+@pytest.fixture
+def crowded(full: Afternoon, ada: User) -> Rendered:
+    """Every page of a signed-in administrator with rows in every list, and a rollback that asks for a person."""
+    browser, rendered = Client(), Rendered()
+    sign_in(browser, ada)
+    rendered.fetch(browser, *_pages(full), *_forms(full))
+    return rendered
+
+
+def looked_at(site: Rendered, browser: Browser) -> list[str]:
+    found = []
+    for name, options in LOOKS.items():
+        with site.shown_in(browser, **options) as page:
+            for address in site.pages:
+                found += [f"{name} {one}" for one in look(page, address)]
+                if name == "phone" and not address.startswith((*STRANGE, "/status/")):
+                    found += [f"small {address}: {one}" for one in page.evaluate(SMALL)]
+    return found
+
+
 @pytest.mark.faults
 @pytest.mark.django_db
 def test_every_page(everything: Rendered, browser: Browser) -> None:
     assert len(everything.pages) > 130
-    found = []
-    for name, options in LOOKS.items():
-        with everything.shown_in(browser, **options) as page:
-            found += [f"{name} {one}" for address in everything.pages for one in look(page, address)]
-    assert found == [], "\n".join(found)
+    assert (found := looked_at(everything, browser)) == [], "\n".join(found)
+
+
+@pytest.mark.faults
+@pytest.mark.django_db
+def test_every_page_when_there_is_much(crowded: Rendered, browser: Browser) -> None:
+    assert len(crowded.pages) > 45
+    assert (found := looked_at(crowded, browser)) == [], "\n".join(found)
