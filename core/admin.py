@@ -116,7 +116,7 @@ class LabelledFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             field.widget.attrs.setdefault("aria-label", str(field.label or name))
 
 
-class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg,misc]
+class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg]
     """Rows of another table under the rule of account levels."""
 
     extra = 0

@@ -48,14 +48,20 @@ class Rendered:
     def fetch_dialogs(self, browser: Client, address: str) -> list[str]:
         """The addresses of what a page that was fetched opens in its dialog, one of each kind."""
         links = re.findall(r"<a [^>]*data-dialog[^>]*>", self.answers[address][2].decode())
-        found = {}
+        found: dict[str, str] = {}
         for link in links:
             if target := re.search(r'href="(/[^"]*)"', link):
-                found.setdefault(re.sub(r"/(roles|checklists)/.*/", r"/\1/", target[1].split("?")[0]), target[1])
+                found.setdefault(
+                    re.sub(r"/(roles|checklists)/.*/", r"/\1/", target[1].split("?")[0]), target[1]
+                )
         for target in found.values():
             answer = browser.get(target.replace("&amp;", "&"), headers=IN_A_DIALOG)
             if answer.status_code == 200:
-                self.answers[f"dialog {target}"] = answer.status_code, {"Content-Type": "text/html"}, answer.content
+                self.answers[f"dialog {target}"] = (
+                    answer.status_code,
+                    {"Content-Type": "text/html"},
+                    answer.content,
+                )
         return [target for target in found.values() if f"dialog {target}" in self.answers]
 
     @contextmanager
