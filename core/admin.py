@@ -116,7 +116,7 @@ class LabelledFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             field.widget.attrs.setdefault("aria-label", str(field.label or name))
 
 
-class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg]
+class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg,misc]
     """Rows of another table under the rule of account levels."""
 
     extra = 0
@@ -139,7 +139,7 @@ class ReadOnlyInline(LevelInline):
 _ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
 
 
-class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
+class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg]
     """Accounts: made by administrators, switched off rather than deleted."""
 
     see_action = write_action = "administer"
