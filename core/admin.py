@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet, CheckboxSelectMultiple
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -106,10 +107,20 @@ class ConfigurationAdmin(HistoryMixin, LevelAdmin):  # type: ignore[misc]
     """What is configured here, with its history."""
 
 
+class LabelledFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """Says what each field is: in a table the label stands only at the head of its column."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        for name, field in form.fields.items():
+            field.widget.attrs.setdefault("aria-label", str(field.label or name))
+
+
 class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg,misc]
     """Rows of another table under the rule of account levels."""
 
     extra = 0
+    formset = LabelledFormSet
 
 
 class ReadOnlyAdmin(LevelAdmin):
@@ -128,7 +139,7 @@ class ReadOnlyInline(LevelInline):
 _ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
 
 
-class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
+class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg]
     """Accounts: made by administrators, switched off rather than deleted."""
 
     see_action = write_action = "administer"
@@ -142,6 +153,11 @@ class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-ar
         ("Seen", {"fields": ("last_login", "date_joined")}),
     )  # fmt: skip
     readonly_fields = ("last_login", "date_joined")
+    filter_horizontal = ()
+    formfield_overrides: ClassVar[dict[Any, Any]] = {
+        **LevelMixin.formfield_overrides,
+        models.ManyToManyField: {"widget": CheckboxSelectMultiple},  # five levels
+    }
     actions = ("remove_second_factors",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
