@@ -17,6 +17,7 @@ from comms.models import Contact, Message
 from core.actors import AUTOMATION, Actor, ActorKind
 from core.assurance import ReauthenticationRequired
 from core.errors import Conflict, FirebreakError, Invalid, NotAllowed
+from core.live_panels import audiences
 from core.models import Event, User
 from core.outbox import deliver_pending
 from core.playbook import get_playbook, use_playbook
@@ -530,3 +531,16 @@ def test_glass_is_not_broken_lightly(
     refused(lead, Conflict, "nothing awaits approval")
     rollback.refresh_from_db()
     assert not rollback.break_glass
+
+
+def test_who_asked_shares_no_rendering_with_who_may_approve(
+    asking: Callable[..., Rollback], p1: Incident, make_actor: MakeActor
+) -> None:
+    """Two of the same level and grants: the page of one says `approve`, of the other why not."""
+    first, second = (make_actor(name, "commander") for name in ("kim", "lee"))
+    page = f"/incidents/{p1.ref}/"
+    both = audiences([(first, page), (second, page)])
+    assert both[0] == both[1] is not None, "before anything was asked they see the same"
+    asking(first)
+    mine, others = audiences([(first, page), (second, page)])
+    assert mine != others == both[1]
