@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test fuzz faults upgrade-test check bench bench-monitoring bench-comms bench-history deploy-check lock screenshots clean
+.PHONY: run break test fuzz faults upgrade-test check bench bench-monitoring bench-comms bench-live bench-history deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -68,6 +68,10 @@ bench-monitoring: $(VENV)/dev  ## of that checks, detection and alerts alone; te
 
 bench-comms: $(VENV)/dev  ## of that messages and the status page alone; seven minutes, ARGS="--short" for four
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.comms --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
+	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+bench-live: $(VENV)/dev  ## of that open pages alone, not part of it: 500 of them and a change a second; five minutes, ARGS="--short" for one
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.live --var-dir "$(TEST_VAR_DIR)/bench" $(ARGS); code=$$?; \
 	  rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 bench-history: $(VENV)/dev  ## pages and sweeps with 1, 10 and 100 times the samples, lists of 10,000 services; ten minutes

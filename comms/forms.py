@@ -20,6 +20,7 @@ from comms.states import (
     PublicStatus,
     Template,
 )
+from core.careful_forms import CarefulForm
 from core.forms import Line, Text
 from incidents.forms import text_area
 from incidents.states import AUDIENCES, audience_label
@@ -238,8 +239,11 @@ class ApproveForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
 
 
-class ComponentForm(forms.Form):
+class ComponentForm(CarefulForm):
     """How a component is, and why somebody says so."""
+
+    def watched(self) -> tuple[str, ...]:
+        return ("state",)
 
     state = forms.ChoiceField(choices=ComponentState.choices)
     reason = Line(max_length=300, label="Why?", help_text="For the timeline of the service; never public.")
@@ -256,7 +260,7 @@ def kind_choices() -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-class WebhookForm(forms.Form):
+class WebhookForm(CarefulForm):
     """Which events go where."""
 
     url = Line(

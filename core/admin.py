@@ -21,6 +21,7 @@ from core.access import may
 from core.accounts.proving import lead_to_proof
 from core.accounts.sessions import actor_of_session
 from core.assurance import ReauthenticationRequired, SecondFactorRequired
+from core.careful_forms import CarefulModelForm
 from core.clock import utcnow
 from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
@@ -75,7 +76,44 @@ class LevelMixin:
         return self.deletable and self.has_change_permission(request, obj)
 
 
-class LevelAdmin(LevelMixin, admin.ModelAdmin):  # type: ignore[type-arg,misc]
+class CarefulMixin:
+    """The form of a row carries what the person saw: what somebody else changed since is not overwritten."""
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is None or not self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+            return super().get_form(request, obj, change=change, **kwargs)  # type: ignore[misc]
+        own = kwargs.get("form") or self.form  # type: ignore[attr-defined]
+
+        def who_changed(_form: Any, name: str) -> str:
+            lines = list_changes_of(actor_of_session(request), obj).lines
+            of_it = (line.who for line in lines if any(column == name for column, *_values in line.values))
+            return next(of_it, "") or "somebody"
+
+        careful = type(own)(own.__name__, (CarefulModelForm, own), {"who_changed": who_changed})
+        return super().get_form(request, obj, change=change, **(kwargs | {"form": careful}))  # type: ignore[misc]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_fieldsets(request, obj)  # type: ignore[misc]
+        if obj is None or not self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+            return found
+        return [
+            (name, {**options, "fields": _without_seen(options["fields"])}) for name, options in found
+        ] + [(None, {"fields": ("seen",)})]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Only what the form changed: the other columns may be newer than the row that was read."""
+        if not change:
+            super().save_model(request, obj, form, change)  # type: ignore[misc]
+            return
+        columns = {field.name for field in obj._meta.concrete_fields}
+        obj.save(update_fields=[name for name in form.changed_data if name in columns])
+
+
+def _without_seen(names: Any) -> tuple[Any, ...]:
+    return tuple(name for name in names if name != "seen")
+
+
+class LevelAdmin(CarefulMixin, LevelMixin, admin.ModelAdmin):  # type: ignore[type-arg,misc]
     """A table of the admin under the rule of account levels."""
 
 
@@ -139,7 +177,7 @@ class ReadOnlyInline(LevelInline):
 _ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
 
 
-class AccountAdmin(HistoryMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg]
+class AccountAdmin(HistoryMixin, CarefulMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
     """Accounts: made by administrators, switched off rather than deleted."""
 
     see_action = write_action = "administer"

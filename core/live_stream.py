@@ -71,6 +71,7 @@ class Hub:
         self.name = secrets.token_hex(4)
         self._readers: set[_Reader] = set()
         self._listener: asyncio.Task[None] | None = None
+        self._left_at = 0.0  # when the last reader left
         self._heard: deque[_Heard] = deque()
         self._count = 0
         # Every change from this number on is in the memory; None while nobody listens.
@@ -104,6 +105,11 @@ class Hub:
                 yield event
         finally:
             self._readers.discard(reader)
+            self._left_at = time.monotonic()
+
+    def _goes_on(self) -> bool:
+        """A while longer than anybody reads: who opens the next page is told only what it missed."""
+        return bool(self._readers) or time.monotonic() - self._left_at < MEMORY_SECONDS
 
     def _catch_up(self, reader: _Reader, last: str = "") -> None:
         """Tell the reader what happened between its page, or its last event, and now."""
@@ -126,14 +132,14 @@ class Hub:
 
     async def _listen(self) -> None:
         delay = 0.5
-        while self._readers:
+        while self._goes_on():
             try:
                 async with await psycopg.AsyncConnection.connect(**_parameters(), autocommit=True) as link:
                     await link.execute(f"LISTEN {CHANNEL}")
                     row = await (await link.execute("SELECT pg_current_snapshot()::text")).fetchone()
                     delay = 0.5
                     self._begin(Position.parse(row[0]) if row else None)
-                    while self._readers:
+                    while self._goes_on():
                         async for notification in link.notifies(timeout=10):
                             self._hear(notification.payload)
                         await link.execute("SELECT 1")  # a half-open connection fails here

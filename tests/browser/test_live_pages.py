@@ -66,8 +66,14 @@ def enter(
 
 
 def requests_for_panels(page: Page) -> list[str]:
+    """Those for more than who is here."""
     found: list[str] = []
-    page.on("request", lambda request: found.append(request.url) if "panels=" in request.url else None)
+
+    def note(url: str) -> None:
+        if "panels=" in url and "panels=present&" not in url:
+            found.append(url)
+
+    page.on("request", lambda request: note(request.url))
     return found
 
 
@@ -90,6 +96,7 @@ def test_two_people_see_one_change_and_keep_what_they_were_doing(
     enter: Callable[..., BrowserContext], incident: Incident, commander: Actor, now: dt.datetime
 ) -> None:
     address = f"/incidents/{incident.ref}/"
+    open_live(enter("first"), "/")  # while nobody listens, a page's first question is for everything
     rosa, of_rosa = open_live(enter("rosa"), address)
     vera, of_vera = open_live(enter("vera", "viewer"), address)
     list_page, of_list = open_live(vera.context, "/")

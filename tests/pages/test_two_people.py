@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from comms.models import Component, Contact
+from core.clock import utcnow
 from core.models import Event, User
 from core.versions import at_version
-from incidents.models import Incident
+from incidents.models import Incident, Service
 from tests.pages.conftest import SignIn
 
 DIALOG = {"HX-Request": "true", "HX-Target": "dialog-content"}
@@ -185,3 +187,103 @@ def test_escalation_says_who_is_told_before_and_afterwards(
     assert "management is told" in page
     assert "Escalated to management" in page
     assert "management" not in dict(ida.get(at).context["form"].fields["to"].choices)
+
+
+# --- the admin, and what else is configured --------------------------------------------------------------
+
+
+def admin_form(browser: Client, at: str) -> dict[str, Any]:
+    """Every field of the admin's form as a browser would send it back."""
+    form = browser.get(at).context["adminform"].form
+    found: dict[str, Any] = {}
+    for name in form.fields:
+        value = form[name].value()
+        shown_as = form.fields[name].prepare_value(value)
+        if shown_as is not None and shown_as is not False:
+            found[name] = "on" if shown_as is True else shown_as
+    return found
+
+
+@pytest.fixture
+def two_commanders(sign_in: SignIn) -> tuple[Client, Client]:
+    pair = sign_in("carl", "commander"), sign_in("cora", "commander")
+    User.objects.filter(username__in=("carl", "cora")).update(is_staff=True)
+    return pair
+
+
+def test_a_contact_is_not_overwritten_unseen_in_the_admin(two_commanders: tuple[Client, Client]) -> None:
+    carl, cora = two_commanders
+    row = Contact.objects.create(name="Ann", email="ann@example.test", phone="+4930123456", time_zone="UTC")
+    at = f"/admin/comms/contact/{row.pk}/change/"
+    of_carl, of_cora = admin_form(carl, at), admin_form(cora, at)
+    assert re.search(r'<input type="hidden" name="seen" value="[^"]{20,}"', carl.get(at).content.decode())
+    assert cora.post(at, of_cora | {"phone": "+4930999", "title": "On call"}).status_code == 302
+    # Another field of the same contact: both stand.
+    assert carl.post(at, of_carl | {"name": "Ann Example"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.name, row.phone, row.title) == ("Ann Example", "+4930999", "On call")
+    # The same field: refused once, with both in view.
+    refused = carl.post(at, of_carl | {"phone": "+4930111", "name": "Ann Example"})
+    assert refused.status_code == 200
+    said = html.unescape(refused.content.decode())
+    assert "Meanwhile cora changed this to “+4930999”" in said
+    assert 'value="+4930111"' in said
+    row.refresh_from_db()
+    assert row.phone == "+4930999"
+    again = of_carl | {"phone": "+4930111", "name": "Ann Example"}
+    again["seen"] = refused.context["adminform"].form["seen"].value()
+    assert carl.post(at, again).status_code == 302
+    row.refresh_from_db()
+    assert (row.phone, row.title) == ("+4930111", "On call")
+
+
+@pytest.mark.parametrize("seen", ["", "null", "[]", "{", '{"name": 5}', "x" * 5000])
+def test_a_forged_memory_is_no_error_in_the_admin_either(
+    two_commanders: tuple[Client, Client], seen: str
+) -> None:
+    row = Contact.objects.create(name="Ann", email="ann@example.test")
+    at = f"/admin/comms/contact/{row.pk}/change/"
+    assert two_commanders[0].post(at, admin_form(two_commanders[0], at) | {"seen": seen}).status_code in (
+        200,
+        302,
+    )
+
+
+def test_a_service_and_an_account_are_not_overwritten_unseen(
+    two_commanders: tuple[Client, Client], sign_in: SignIn, shop: Service
+) -> None:
+    carl, cora = two_commanders
+    at = f"/admin/incidents/service/{shop.pk}/change/"
+    of_carl, of_cora = admin_form(carl, at), admin_form(cora, at)
+    assert cora.post(at, of_cora | {"name": "Cora's shop"}).status_code == 302
+    assert carl.post(at, of_carl | {"name": "Carl's shop"}).status_code == 200
+    shop.refresh_from_db()
+    assert shop.name == "Cora's shop"
+    ada = sign_in("ada", "administrator")
+    User.objects.filter(username="ada").update(is_staff=True)
+    account = User.objects.get(username="carl")
+    at = f"/admin/core/user/{account.pk}/change/"
+    stale = admin_form(ada, at)
+    User.objects.filter(pk=account.pk).update(email="new@example.test")
+    prefix = ada.get(at).context["inline_admin_formsets"][0].formset.prefix
+    inline = {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
+    assert ada.post(at, stale | inline | {"email": "mine@example.test"}).status_code == 200
+    assert ada.post(at, stale | inline | {"first_name": "Carl"}).status_code == 302
+    account.refresh_from_db()
+    assert (account.email, account.first_name) == ("new@example.test", "Carl")
+
+
+def test_a_components_state_is_not_set_over_another_ones(ida: Client, sign_in: SignIn, shop: Service) -> None:
+    Service.objects.filter(pk=shop.pk).update(public_name="Shop")
+    now = utcnow()
+    component = Component.objects.create(service=shop, created_at=now, changed_at=now, counted_until=now)
+    at = f"/components/{component.public_id}/state/"
+    carl, of_ida = sign_in("carl", "commander"), opened(ida, at)
+    assert carl.post(at, opened(carl, at) | {"state": "partial_outage", "reason": "x"}).status_code == 302
+    refused = ida.post(at, of_ida | {"state": "degraded", "reason": "slow"})
+    assert refused.status_code == 409
+    assert "Meanwhile somebody changed this to “Partial outage”" in html.unescape(refused.content.decode())
+    component.refresh_from_db()
+    assert component.state == "partial_outage"
+    again = {name: shown(refused, name) for name in of_ida} | {"reason": "slow", "state": "degraded"}
+    assert ida.post(at, again).status_code == 302
