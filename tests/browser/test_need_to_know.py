@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from core.models import User
 from incidents.models import Incident, Service
-from tests.browser.test_public_page import PHONE, Visitors, axe_clean, wide
+from tests.browser.test_public_page import Visitors, axe_clean, wide
 from tests.browser.test_public_page import visitors as visitors
 
 pytestmark = [pytest.mark.browser, pytest.mark.faults, pytest.mark.django_db(transaction=True)]
@@ -45,7 +45,7 @@ def test_a_code_name_becomes_the_incident_when_one_is_let_in(
     expect(outside.get_by_text("Somebody reads the orders")).to_have_count(0)
     axe_clean(outside)
     shoot(outside, f"now-{scheme}")
-    outside.set_viewport_size(PHONE)
+    outside.set_viewport_size({"width": 320, "height": 640})
     assert not wide(outside)
     shoot(outside, f"now-phone-{scheme}")
     inside.get_by_text("others read").click()
@@ -58,7 +58,7 @@ def test_a_code_name_becomes_the_incident_when_one_is_let_in(
     inside.get_by_role("button", name="Add a responder").click()
     expect(inside.locator("#who-sees").get_by_text("rob")).to_be_visible(timeout=10_000)
     expect(outside.get_by_role("link", name="Somebody reads the orders")).to_be_visible(timeout=10_000)
-    inside.set_viewport_size(PHONE)
+    inside.set_viewport_size({"width": 320, "height": 640})
     assert not wide(inside)
     shoot(inside, f"incident-phone-{scheme}")
     outside.goto("/incidents/")
