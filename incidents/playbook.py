@@ -381,9 +381,10 @@ class ChecklistPhase(Section):
 
     def window(self, security_level: int | None) -> Window:
         """The window of an incident of that level; without one, that of every incident."""
-        known: Mapping[int, Window] = {**self.by_security_level}
-        usual = Window.model_construct(starts=self.starts, ends=self.ends)
-        return known.get(security_level or 0, usual)
+        for level, window in self.by_security_level.items():
+            if level == security_level:
+                return window
+        return Window.model_construct(starts=self.starts, ends=self.ends)
 
 
 class Checklist(Section):

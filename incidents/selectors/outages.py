@@ -41,7 +41,9 @@ def freeze_reason(*, now: dt.datetime) -> str | None:
     outage = current_outage()
     if outage is None:
         return None
-    return f"the monitoring itself fails since {outage.began_at:%H:%M} UTC ({outage.incident.ref})"
+    incident = outage.incident
+    name = incident.code_name if incident.restricted else incident.ref
+    return f"the monitoring itself fails since {outage.began_at:%H:%M} UTC ({name})"
 
 
 def blind_services() -> tuple[int, int]:

@@ -137,7 +137,7 @@ class Stories:
                 page.locator("form.stack button[type=submit]").click()
                 page.wait_for_url(re.compile(r"/incidents/INC-"))
                 heard = _wait(
-                    lambda: [at for at, line in lines if "incident:INC-" in line and at > began],
+                    lambda: [at for at, line in lines if "incident:~" in line and at > began],
                     "the event",
                     10,
                 )

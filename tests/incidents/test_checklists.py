@@ -15,6 +15,7 @@ from comms.models import Message
 from comms.rules.routing import is_stale
 from core.actors import SYSTEM, Actor
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
+from core.live import spoken
 from core.models import Event, PendingEvent
 from core.outbox import deliver_pending
 from incidents import policy
@@ -183,7 +184,7 @@ def test_open_pages_hear_of_a_list_that_was_opened(
     pokes = [query["sql"] for query in queries if "pg_notify" in query["sql"]]
     assert _items(emergency, "analysis")
     assert len(pokes) == 1
-    assert f"incident:{emergency.ref}" in pokes[0]
+    assert spoken(f"incident:{emergency.ref}") in pokes[0]
 
 
 def test_a_second_rollback_gives_what_is_open_new_windows(
@@ -404,12 +405,13 @@ def test_events_that_concern_no_checklist_cost_one_look_at_the_playbook(
 
 
 def test_the_shipped_checklists_are_the_policys() -> None:
-    """Source: seed, Emergency Rollback Checklist and Post-Rollback Analysis."""
+    """Source: seed, Emergency Rollback Checklist, Immediate Security Response, Post-Rollback Analysis."""
     shape = {
         key: [(phase.starts / 60, phase.ends / 60, len(phase.items)) for phase in checklist.phases]
         for key, checklist in policy.checklists().items()
     }
     assert shape == {
         "emergency": [(0, 5, 4), (5, 15, 4), (15, 30, 4), (30, 60, 4)],
+        "security": [(0, 15, 3), (0, 30, 3), (15, 60, 3)],
         "analysis": [(0, 120, 4), (120, 1440, 4), (1440, 10080, 4)],
     }

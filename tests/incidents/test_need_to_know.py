@@ -143,8 +143,8 @@ def crawl(secret: Secret, client: Client, **headers: str) -> Iterator[tuple[str,
                 content = content.replace(asked_for(scene, case).encode(), b"")
             yield f"{case} {one}", answer.status_code, content
     for path in ("", "roll-back/", "?panel=suspect_releases", "?panel=incident_rollback"):
-        answer = client.get(f"/incidents/{secret.neighbour.ref}/{path}", headers=headers)
-        yield f"beside it {path}", answer.status_code, answer.content
+        page = client.get(f"/incidents/{secret.neighbour.ref}/{path}", headers=headers)
+        yield f"beside it {path}", page.status_code, page.content
 
 
 def asked_for(scene: Scene, case: Case) -> str:
@@ -266,7 +266,7 @@ def test_a_veiled_card_has_a_name_a_severity_and_a_state_and_no_more(
     assert veiled_cards(vic, severity="P0") == ()
     assert veiled_cards(SYSTEM) == ()
     assert veiled_cards(make_actor("none", "")) == ()
-    incident.responders.create(user_id=vic.user_id, since=now, added_by="x")
+    incident.responders.create(user=User.objects.get(username="vic"), since=now, added_by="x")
     assert veiled_cards(vic) == ()
 
 
@@ -327,7 +327,9 @@ def test_only_few_restrict_and_fewer_open_up(
         restrict_incident(**ask, reason=" ", actor=commander)
     with pytest.raises(Conflict):
         unrestrict_incident(**ask, reason="x", actor=SYSTEM)
-    incident.responders.create(user_id=rob.user_id, role="technical_lead", since=now, added_by="x")
+    incident.responders.create(
+        user=User.objects.get(username="rob"), role="technical_lead", since=now, added_by="x"
+    )
     restrict_incident(**ask, reason="customers are named", actor=rob)
     assert [e.summary for e in Event.objects.filter(kind="incident.restricted")] == [
         "Restricted to those who need to know: customers are named"
