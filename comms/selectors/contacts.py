@@ -75,7 +75,7 @@ class ContactGroup:
 
 @dataclass(frozen=True)
 class ContactsPage:
-    """What the page shows. `unreachable` counts the contacts with warnings, `more` says that others fit too."""
+    """What the page shows. `unreachable` counts the contacts with warnings, `more` says that others fit."""
 
     groups: tuple[ContactGroup, ...]
     unreachable: int
@@ -93,7 +93,7 @@ def contacts_page(actor: Actor, *, by: str, now: dt.datetime, words: str = "") -
     if by == "role":
         rows = rows.exclude(role="")
     elif by == "incident":
-        rows = rows.filter(user__in=on)
+        rows = rows.filter(user__in=list(on))
     found = list((search_contacts(rows, words) if words else rows)[: MOST_SHOWN + 1])
     contacts = found[:MOST_SHOWN]
     why = _why_unreachable(contacts)

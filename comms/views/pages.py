@@ -25,13 +25,14 @@ def contacts(request: HttpRequest, actor: Actor) -> HttpResponse:
     by = query.get("by", "kind")
     by = by if by in dict(ORDERS) else "kind"
     words = made_harmless(query.get("q", "")[:LONGEST])
+    searched = {"q": words} if words else {}
     can_edit = may(actor, "configure") and request.user.is_staff
     context = {
         "page": contacts_page(actor, by=by, now=utcnow(), words=words),
         "orders": [
             {
                 "label": label,
-                "url": f"{reverse('comms:contacts')}?{urlencode({'by': key} | ({'q': words} if words else {}))}",
+                "url": f"{reverse('comms:contacts')}?{urlencode({'by': key} | searched)}",
                 "current": key == by,
             }
             for key, label in ORDERS
