@@ -14,7 +14,7 @@ from incidents.models import Service
 from incidents.models.services import slug_validator
 from incidents.selectors.finding import choose_services
 
-MOST = 100  # services in one field
+MOST = 200  # services in one field
 OFFERED = 50  # without the search, for browsers without scripts
 _BETWEEN = re.compile(r"[\s,;]+")
 
@@ -35,6 +35,7 @@ class ServicesWidget(forms.TextInput):
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
         offers = [(service.slug, str(service)) for service in choose_services("", OFFERED)]
+        context["widget"]["attrs"]["list"] = f"{context['widget']['attrs'].get('id', name)}_some"
         return {**context, "offers": offers, "search_url": reverse("incidents:offered_services")}
 
 
@@ -48,10 +49,8 @@ class ServicesField(forms.Field):
     }
 
     def __init__(self, *, autofocus: bool = False, **options: Any) -> None:
-        attrs = {"autofocus": True} if autofocus else {}
-        super().__init__(
-            widget=ServicesWidget(attrs={"autocomplete": "off", "spellcheck": "false", **attrs}), **options
-        )
+        attrs = {"autocomplete": "off", "spellcheck": "false", **({"autofocus": True} if autofocus else {})}
+        super().__init__(widget=ServicesWidget(attrs=attrs), **options)
 
     def clean(self, value: Any) -> list[str]:
         """Raises ValidationError that says which is unknown, with names that are like it."""
@@ -66,8 +65,7 @@ class ServicesField(forms.Field):
         return names
 
     def _unknown(self, name: str) -> ValidationError:
-        like = (
-            ", ".join(service.slug for service in choose_services(name[:60], 3)) if name.isprintable() else ""
-        )
+        name = name[:60]
+        like = ", ".join(service.slug for service in choose_services(name, 3)) if name.isprintable() else ""
         code = "unknown_like" if like else "unknown"
-        return ValidationError(self.error_messages[code], code=code, params={"name": name[:60], "like": like})
+        return ValidationError(self.error_messages[code], code=code, params={"name": name, "like": like})

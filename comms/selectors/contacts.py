@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 
 from comms.models import Contact
 from comms.models.contacts import ContactKind
@@ -17,6 +17,7 @@ from comms.rules import contact_sheets
 from comms.rules.quiet_hours import quiet_until, zone_of
 from comms.rules.reachability import dialled, why_unreachable
 from comms.selectors.connections import list_ways
+from comms.selectors.finding import search_contacts
 from comms.states import Means
 from core.actors import Actor
 from core.errors import NotFound
@@ -33,6 +34,7 @@ _LABELS = {
     ContactKind.TEAM: "Team",
 }
 LAST = 3  # deliveries, all given up
+MOST_SHOWN = 200  # contacts on one page
 
 _LAST_FAILED = """
 SELECT c.id FROM comms_contact c CROSS JOIN LATERAL (
@@ -40,7 +42,7 @@ SELECT c.id FROM comms_contact c CROSS JOIN LATERAL (
               SELECT d.state FROM comms_delivery d
                WHERE d.contact_id = c.id AND d.state IN ('sent', 'dead')
                ORDER BY d.id DESC LIMIT %s) last) few
- WHERE c.active AND few.failed AND few.number = %s
+ WHERE c.active AND c.id = ANY(%s) AND few.failed AND few.number = %s
 """
 
 
@@ -73,16 +75,27 @@ class ContactGroup:
 
 @dataclass(frozen=True)
 class ContactsPage:
-    """What the page shows. `unreachable` counts the contacts with warnings."""
+    """What the page shows. `unreachable` counts the contacts with warnings, `more` says that others fit."""
 
     groups: tuple[ContactGroup, ...]
     unreachable: int
+    more: bool
 
 
-def contacts_page(actor: Actor, *, by: str, now: dt.datetime) -> ContactsPage:
-    """The active contacts, by `kind`, `role` or `incident` (five queries, however many there are)."""
-    contacts = list(Contact.objects.filter(active=True).select_related("user"))
-    on = _on_incidents(actor)
+def contacts_page(actor: Actor, *, by: str, now: dt.datetime, words: str = "") -> ContactsPage:
+    """The active contacts that the words find, by `kind`, `role` or `incident`, MOST_SHOWN of them.
+
+    Four queries, however many there are.
+    """
+    on, titles = _on_incidents(actor)
+    place = Case(*(When(kind=kind, then=number) for number, kind in enumerate(ORDER)))
+    rows = Contact.objects.filter(active=True).select_related("user").order_by(place, "name", "pk")
+    if by == "role":
+        rows = rows.exclude(role="")
+    elif by == "incident":
+        rows = rows.filter(user__in=list(on))
+    found = list((search_contacts(rows, words) if words else rows)[: MOST_SHOWN + 1])
+    contacts = found[:MOST_SHOWN]
     why = _why_unreachable(contacts)
     lines = {
         contact.pk: _line(contact, on.get(contact.user_id or 0, ()), why[contact.pk], now)
@@ -90,42 +103,52 @@ def contacts_page(actor: Actor, *, by: str, now: dt.datetime) -> ContactsPage:
     }
     groups = [
         ContactGroup(label, tuple(lines[contact.pk] for contact in contacts if contact.pk in chosen))
-        for label, chosen in _groups(contacts, on, by)
+        for label, chosen in _groups(contacts, on, titles, by)
     ]
     unreachable = sum(bool(line.warnings) for line in lines.values())
-    return ContactsPage(tuple(group for group in groups if group.contacts), unreachable)
+    shown = tuple(group for group in groups if group.contacts)
+    return ContactsPage(shown, unreachable, len(found) > MOST_SHOWN)
 
 
 def _groups(
-    contacts: list[Contact], on: Mapping[int, tuple[str, ...]], by: str
+    contacts: list[Contact], on: Mapping[int, tuple[str, ...]], titles: Mapping[str, str], by: str
 ) -> Iterable[tuple[str, set[int]]]:
     if by == "role":
         for role in Role:
             yield str(role.label), {contact.pk for contact in contacts if contact.role == role}
     elif by == "incident":
         for ref in sorted({ref for refs in on.values() for ref in refs}, reverse=True):
-            yield ref, {contact.pk for contact in contacts if ref in on.get(contact.user_id or 0, ())}
+            yield (
+                f"{ref} {titles[ref]}",
+                {contact.pk for contact in contacts if ref in on.get(contact.user_id or 0, ())},
+            )
     else:
         for kind in ORDER:
             yield _LABELS[kind], {contact.pk for contact in contacts if contact.kind == kind}
 
 
-def _on_incidents(actor: Actor) -> dict[int, tuple[str, ...]]:
-    """On which open incidents each account holds a role, of those that the actor may see (one query)."""
+def _on_incidents(actor: Actor) -> tuple[dict[int, tuple[str, ...]], dict[str, str]]:
+    """On which open incidents each account holds a role, of those that the actor may see, and their titles.
+
+    One query.
+    """
     open_now = Incident.objects.visible_to(actor).open()
     rows = Responder.objects.filter(incident__in=open_now, until__isnull=True).exclude(role="")
     found: dict[int, tuple[str, ...]] = {}
-    for user_id, ref in rows.order_by("-incident_id").values_list("user_id", "incident__ref"):
+    titles: dict[str, str] = {}
+    asked = rows.order_by("-incident_id").values_list("user_id", "incident__ref", "incident__title")
+    for user_id, ref, title in asked:
+        titles[ref] = title
         if ref not in found.get(user_id, ()):
             found[user_id] = (*found.get(user_id, ()), ref)
-    return found
+    return found, titles
 
 
-def _why_unreachable(contacts: Iterable[Contact]) -> dict[int, tuple[str, ...]]:
+def _why_unreachable(contacts: Sequence[Contact]) -> dict[int, tuple[str, ...]]:
     """What keeps messages from each (two queries); outside parties are called by people, never told."""
     ready = {way.means for way in list_ways() if way.ready}
     with connection.cursor() as cursor:
-        cursor.execute(_LAST_FAILED, [LAST, LAST])
+        cursor.execute(_LAST_FAILED, [LAST, [contact.pk for contact in contacts], LAST])
         failed = {pk for (pk,) in cursor.fetchall()}
     return {
         contact.pk: ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -9,6 +11,8 @@ from comms.selectors.contacts import contacts_page
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
+from core.search import LONGEST
+from core.texts import made_harmless
 from core.views.reading import page_query, reading, render_page
 
 ORDERS = (("kind", "All"), ("role", "By role"), ("incident", "On an incident now"))
@@ -17,15 +21,24 @@ ORDERS = (("kind", "All"), ("role", "By role"), ("incident", "On an incident now
 @reading
 def contacts(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Whom to call."""
-    by = page_query(request).get("by", "kind")
+    query = page_query(request)
+    by = query.get("by", "kind")
     by = by if by in dict(ORDERS) else "kind"
+    words = made_harmless(query.get("q", "")[:LONGEST])
+    searched = {"q": words} if words else {}
     can_edit = may(actor, "configure") and request.user.is_staff
     context = {
-        "page": contacts_page(actor, by=by, now=utcnow()),
+        "page": contacts_page(actor, by=by, now=utcnow(), words=words),
         "orders": [
-            {"label": label, "url": f"{reverse('comms:contacts')}?by={key}", "current": key == by}
+            {
+                "label": label,
+                "url": f"{reverse('comms:contacts')}?{urlencode({'by': key} | searched)}",
+                "current": key == by,
+            }
             for key, label in ORDERS
         ],
+        "by": by,
+        "words": words,
         "admin_url": reverse("admin:comms_contact_changelist") if can_edit else None,
     }
     return render_page(request, "comms/contacts.html", context)

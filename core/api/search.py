@@ -26,7 +26,7 @@ class HitSerializer(serializers.Serializer[Any]):
 
     kind = serializers.CharField()
     key = serializers.CharField(help_text="Its reference, short name, version or number.")
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     detail = serializers.CharField()
     url = serializers.CharField()
 

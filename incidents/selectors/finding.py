@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from django.db.models import Case, Min, Q, When
+from django.db.models import Case, Min, Q, QuerySet, When
 from django.urls import reverse
 
 from core.access import may
@@ -43,9 +43,8 @@ def find_incidents(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
     return tuple(_incident(row) for row in found)
 
 
-def _search(rows: IncidentQuerySet, words: str) -> Sequence[Incident]:
-    found: IncidentQuerySet = search_incidents(rows, words)  # type: ignore[assignment]
-    return found
+def _search(rows: IncidentQuerySet, words: str) -> QuerySet[Incident]:
+    return search_incidents(rows, words)
 
 
 def _incident(row: Incident) -> Hit:

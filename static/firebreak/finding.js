@@ -195,7 +195,7 @@ function chooseByDigit(event) {
 let prefix = "";
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return event.target.form?.requestSubmit();
-  if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && palette) {
+  if (event.key?.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && palette) {
     event.preventDefault();
     return palette.open ? palette.close() : openPalette();
   }

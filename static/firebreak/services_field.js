@@ -28,6 +28,7 @@ class ServicesField extends HTMLElement {
     input.value = input.defaultValue = "";
     this.prepend(this.chips);
     this.append(this.list, this.status);
+    this.changed();
     names.forEach((name) => this.add(name, { quiet: true }));
     input.addEventListener("focus", () => this.ask(0));
     input.addEventListener("input", () => this.ask(PAUSE));
@@ -35,7 +36,7 @@ class ServicesField extends HTMLElement {
     input.addEventListener("keydown", (event) => this.press(event));
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
     this.list.addEventListener("click", (event) => this.add(event.target.closest("[role=option]")?.dataset.slug));
-    this.chips.addEventListener("click", (event) => this.remove(event.target.closest("button")?.closest("li")));
+    this.chips.addEventListener("click", (event) => this.drop(event.target.closest("button")?.closest("li")));
   }
 
   disconnectedCallback() {
@@ -62,7 +63,7 @@ class ServicesField extends HTMLElement {
     this.close();
   }
 
-  remove(chip) {
+  drop(chip) {
     if (!chip) return;
     this.status.textContent = `${one("input", chip).value} removed`;
     chip.remove();
@@ -97,6 +98,7 @@ class ServicesField extends HTMLElement {
       this.add(active.dataset.slug);
     } else if (event.key === "Enter" && words && !current && !this.gone) {
       event.preventDefault(); // whoever types faster than the server answers means the first
+      this.ask(0);
       this.eager = true;
     } else if (event.key === "Tab" && active && words) {
       this.add(active.dataset.slug); // and on to the next field
@@ -108,7 +110,7 @@ class ServicesField extends HTMLElement {
       event.stopPropagation();
       this.close();
     } else if (event.key === "Backspace" && !this.input.value) {
-      this.remove(this.chips.lastElementChild);
+      this.drop(this.chips.lastElementChild);
     }
   }
 

@@ -293,7 +293,7 @@ def test_nothing_in_a_panel_or_a_dialog_does(full: Afternoon, page: Page, compla
         assert page.evaluate(SIGNS) == [], link
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
-    page.wait_for_timeout(150)
+    page.wait_for_selector("#palette [data-href]")
     assert page.evaluate(SIGNS) == []
     assert complaints == []
 
@@ -304,6 +304,7 @@ def test_nothing_that_comes_straight_back_does(full: Afternoon, page: Page, comp
         said = quote(payload, safe="")
         for address in (
             f"/incidents/{said}/", f"/?panel={said}", f"/incidents/?state={said}&severity={said}&before={said}",
+            f"/search/?q={said}", f"/search/?panel=options&q={said}", f"/contacts/?q={said}",
             f"/accounts/login/?next={said}", f"/admin/comms/contact/?q={said}", f"/admin/comms/contact/{said}/change/",
         ):  # fmt: skip
             page.goto(address)
@@ -330,6 +331,8 @@ def _pages(full: Afternoon) -> list[str]:
         "/services/",
         "/services/shop/",
         "/contacts/",
+        "/search/",
+        "/search/?q=script",
         "/alerts/",
         "/silences/",
         "/maintenance/",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from comms.models import Contact
 from comms.rules import contact_sheets as sheets
 from comms.rules.reachability import is_usable_number, why_unreachable
-from comms.selectors.contacts import contacts_page, nobody_reachable, sheet
+from comms.selectors.contacts import MOST_SHOWN, contacts_page, nobody_reachable, sheet
 from comms.services.contacts import import_contacts
 from comms.states import Means
 from core.actors import SYSTEM, Actor
@@ -223,3 +223,24 @@ def test_five_hundred_contacts_cost_as_many_queries_as_one(
         )
         with django_assert_num_queries(4):
             contacts_page(commander, by="kind", now=now)
+
+
+def test_the_page_finds_by_words_and_shows_no_more_than_it_can(
+    by_mail: None, ida: Client, incident_of_ida: Incident
+) -> None:
+    Contact.objects.bulk_create(Contact(name=f"Team {n:03}", kind="team") for n in range(MOST_SHOWN + 1))
+    Contact.objects.create(name="Ann Lee", kind="primary", phone="+49 30 1234567", role="technical_lead")
+    Contact.objects.create(name="Ida", user=User.objects.get(username="ida"))
+    whole = ida.get("/contacts/").content.decode()
+    assert "Ann Lee" in whole, "who is called first comes first"
+    assert "search to find the others" in whole
+    for words in ("lee", "technical ann", "1234567"):
+        found = ida.get("/contacts/", {"q": words}).content.decode()
+        assert 'href="tel:+49301234567"' in found, words
+        assert "Team 001" not in found
+        assert "search to find the others" not in found
+    assert "Nobody like that" in ida.get("/contacts/?q=zebra").content.decode()
+    on_it = ida.get("/contacts/?by=incident").content.decode()
+    assert f"{incident_of_ida.ref} Down" in on_it
+    assert "Team 001" not in on_it
+    assert "by=role&amp;q=lee" in ida.get("/contacts/?q=lee").content.decode(), "the words stay"
