@@ -264,6 +264,19 @@ class ComposeSerializer(PublicFieldsSerializer):
     channels = serializers.ListField(child=Line(max_length=60), max_length=20, required=False)
 
 
+class PageForRoleSerializer(serializers.Serializer[Any]):
+    """What those who are paged read besides which role is needed."""
+
+    reason = Line(max_length=200, required=False)
+
+
+class PagedForRoleSerializer(serializers.Serializer[Any]):
+    """Who was paged, by name."""
+
+    role = serializers.CharField()
+    paged = serializers.ListField(child=serializers.CharField())
+
+
 class ChannelPreviewSerializer(serializers.Serializer[Any]):
     """What one channel would carry, and to how many."""
 

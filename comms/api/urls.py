@@ -16,5 +16,10 @@ router.register("messages", views.MessageViewSet, "message")
 urlpatterns = [
     path("contacts.csv", views.ContactSheetViewSet.as_view({"get": "give_out"}), name="contact-sheet"),
     path("contacts/import/", views.ContactSheetViewSet.as_view({"post": "take_in"}), name="contact-import"),
+    path(
+        "incidents/<str:ref>/roles/<str:role>/page/",
+        views.RolePageViewSet.as_view({"post": "page_for"}),
+        name="role-page",
+    ),
     path("", include(router.urls)),
 ]

@@ -23,6 +23,7 @@ from comms.selectors.channels import list_channels
 from comms.selectors.contacts import get_contact, sheet
 from comms.selectors.outbox import get_message
 from comms.services import composing, contacts, external
+from comms.services.paging import page_for_role
 from comms.states import PUBLIC, Template
 from core.access import require
 from core.actors import Actor
@@ -30,8 +31,9 @@ from core.api.parsers import BodyTooLarge
 from core.api.serializers import EmptySerializer
 from core.api.versions import etag_of
 from core.api.views import ApiViewSet, command
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from incidents.selectors.records import get_incident
+from incidents.states import INCIDENT_ROLES
 
 
 class SheetParser(BaseParser):
@@ -185,6 +187,24 @@ class IncidentMessageViewSet(ApiViewSet):
             "text": text,
             "channels": channels,
         }, False
+
+
+class RolePageViewSet(ApiViewSet):
+    """Calling people for a role of an incident that nobody holds."""
+
+    queryset = Message.objects.none()
+    serializer_class = shapes.PagedForRoleSerializer
+    scopes = {"POST": "write"}
+
+    @extend_schema(request=shapes.PageForRoleSerializer, responses=shapes.PagedForRoleSerializer)
+    def page_for(self, request: Request, ref: str, role: str) -> Response:
+        """Page everybody who may hold the role, at most once in five minutes."""
+        incident = get_incident(ref, self.actor)
+        if role not in INCIDENT_ROLES:
+            raise NotFound(f"There is no role {role[:80]} on an incident.")
+        body = self.body(shapes.PageForRoleSerializer)
+        names = page_for_role(incident_id=incident.pk, role=role, **body, **self.by())
+        return Response(shapes.PagedForRoleSerializer({"role": role, "paged": names}).data)
 
 
 class MessageViewSet(ApiViewSet):

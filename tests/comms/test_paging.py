@@ -133,3 +133,14 @@ def test_a_viewer_sees_why_not(sign_in: SignIn, incident: Incident, contacts: di
         for role in sign_in("vic", "viewer").get(f"/incidents/{incident.ref}/").context["roles"]
     }
     assert (calls[LEAD].enabled, "Needs the account level" in calls[LEAD].why_not) == (False, True)
+
+
+def test_programs_page_too_and_are_told_who(
+    ida: Client, incident: Incident, contacts: dict[str, Contact]
+) -> None:
+    address = f"/api/v1/incidents/{incident.ref}/roles/{LEAD}/page/"
+    answer = ida.post(address, {"reason": "help"}, content_type="application/json")
+    assert (answer.status_code, answer.json()) == (200, {"role": LEAD, "paged": ["Rolf", "Tess"]})
+    again = ida.post(address, {}, content_type="application/json")
+    assert (again.status_code, again.json()["code"]) == (409, "paged_just_now")
+    assert ida.post(address.replace(LEAD, "cook"), {}, content_type="application/json").status_code == 404
