@@ -67,7 +67,7 @@ def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident
     picture = page.locator("#panel-evidence img")
     expect(picture).to_have_count(1)
     picture.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('#panel-evidence img').naturalWidth === 320")
+    expect(picture).to_have_js_property("naturalWidth", 320)
     row = Evidence.objects.get()
     assert row.name.startswith("screenshot-") and row.content_type == "image/png"
     opened = page.context.new_page()
@@ -92,7 +92,7 @@ def test_a_task_is_added_in_one_line_and_done_by_one_click(page: Page, incident:
     line = page.locator("#panel-tasks li.task").first
     expect(line).to_contain_text("Call the vendor")
     expect(line).to_contain_text("You")
-    assert page.input_value("#task-title") == ""
+    expect(page.locator("#task-title")).to_have_value("")
     line.get_by_role("button", name="Done: Call the vendor").click()
     expect(page.locator("#panel-tasks")).to_contain_text("Nothing to do")
     assert Task.objects.get().state == "done"
