@@ -51,9 +51,11 @@ check: $(VENV)/dev  ## style, types, import contracts, migrations, deployment se
 deploy-check: $(VENV)/dev  ## docs/deployment.md followed literally on a clean Debian 12 (root, debootstrap, systemd-container, chromium)
 	$(BIN)/python -m tests.deployment.proof $(DEPLOY_DIR)
 
-screenshots: $(VENV)/dev  ## make the README's screenshots from a running demo of its own
+SHOTS ?= $(VAR_DIR)/screenshots
+screenshots: $(VENV)/dev  ## every page, light, dark and on a phone, of a running demo, into SHOTS; the best into docs/images
 	@$(AS_USER) "$(TEST_VAR_DIR)" --reach docs -- $(BIN)/python -m tests.screenshots "$(TEST_VAR_DIR)/shots"
-	@mkdir -p docs/images && cp "$(TEST_VAR_DIR)"/shots/*.png docs/images/ && rm -rf "$(TEST_VAR_DIR)"
+	@mkdir -p "$(SHOTS)" docs/images && cp "$(TEST_VAR_DIR)"/shots/shown/*.jpg docs/images/ && \
+	  cp "$(TEST_VAR_DIR)"/shots/*.jpg "$(SHOTS)" && rm -rf "$(TEST_VAR_DIR)"
 
 # A whole run takes forty minutes and becomes bench/RESULTS.md; ARGS="--short" takes nine and is only printed.
 bench: $(VENV)/dev  ## speed beside the machine's ceiling, on a database of its own with durability on

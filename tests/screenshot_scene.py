@@ -90,7 +90,6 @@ def _solved(ida: Actor, at: dt.datetime, title: str, severity: str, slug: str, t
     incident = declare_incident(actor=ida, now=at, title=title, severity=severity, services=[slug])
     act = {"incident_id": incident.pk, "actor": ida}
     acknowledge_incident(**act, now=at + 4 * MINUTE)
-    assign_role(**act, role="incident_commander", username="ida", now=at + 5 * MINUTE)
     post_update(**act, message="The cause is found and being taken back.", now=at + took / 2)
     resolve_incident(
         **act, resolution="The index was built anew and is current again."
@@ -108,7 +107,6 @@ def _open(ida: Actor, now: dt.datetime) -> None:
     act = {"incident_id": incident.pk, "actor": ida}
     acknowledge_incident(**act, now=at + 6 * MINUTE)
     for role, name in (
-        ("incident_commander", "ida"),
         ("technical_lead", "tomas"),
         ("communications_lead", "cleo"),
     ):

@@ -31,7 +31,6 @@ SHOWN = {
     "system-light": "system",
     "service-dark": "service",
     "status-light": "status",
-    "incident-phone": "phone",
 }
 
 
@@ -118,7 +117,7 @@ def _take(contexts: dict[str, BrowserContext], url: str, pages: dict[str, str], 
             page = context.new_page()
             page.goto(address)
             page.wait_for_timeout(500)  # the live connection, fonts
-            page.screenshot(path=folder / f"{name}-{look}.jpg", type="jpeg", quality=80)
+            page.screenshot(path=folder / f"{name}-{look}.jpg", type="jpeg", quality=68)
             page.close()
 
 

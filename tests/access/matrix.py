@@ -115,14 +115,14 @@ def tables_of_the_admin() -> set[str]:
 
 def _walk(patterns: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for pattern in patterns:
-        path = prefix + _readable(str(pattern.pattern))
+        path = prefix + readable(str(pattern.pattern))
         if hasattr(pattern, "url_patterns"):
             yield from _walk(pattern.url_patterns, path)
         else:
             yield path, pattern.callback
 
 
-def _readable(pattern: str) -> str:
+def readable(pattern: str) -> str:
     """`<str:ref>` and `(?P<ref>…)` become `{ref}`; anchors go."""
     pattern = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"{\1}", pattern)
     pattern = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from django.conf import settings
@@ -14,12 +14,14 @@ from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
 from playwright.sync_api import BrowserContext, Dialog, Page
 
+from comms.links import Link, token_for
 from comms.models import (
     Component,
     Contact,
+    Delivery,
     Message,
     PublicIncident,
     PublicUpdate,
@@ -50,6 +52,7 @@ from rollbacks.services.automation import disarm_automation
 from rollbacks.services.endings import ask_for_a_person
 from rollbacks.states import RollbackState, StepState
 from rollbacks.transitions import move_rollback, move_step
+from tests.access.matrix import read_matrix, readable
 from tests.browser.chromium import chromium, needs_chromium
 from tests.browser.payloads import PAYLOADS, SIGNS, WATCH
 from tests.browser.stored_texts import OWN, text_columns, write_payloads
@@ -65,6 +68,10 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     needs_chromium,
 ]
+
+
+# Addresses with nobody's text: the API (JSON), accounts, the admin (walked table by table), fixed forms.
+NO_TEXT = ("/api/", "/accounts/", "/admin/", "/status/", "/channels/connections/", "/system/banners/")
 
 
 @pytest.fixture
@@ -242,8 +249,17 @@ def _note_stranger(asked: str, own: str, complaints: list[str]) -> None:
         complaints.append(f"asked {asked}")
 
 
-def test_every_table_with_a_text_has_rows_here(full: Afternoon) -> None:
-    """A new table or column is covered by itself; this fails when nothing would be shown of it."""
+def test_every_table_with_a_text_has_rows_here_and_every_page_is_visited(full: Afternoon) -> None:
+    """A new table, column or page is covered by itself; this fails when nothing would be shown of it."""
+    visited = {
+        readable(f"/{resolve(urlsplit(address).path).route}") for address in [*_pages(full), *_forms(full)]
+    }
+    pages = {
+        case.path
+        for case in read_matrix().cases
+        if case.method == "GET" and not case.path.startswith(NO_TEXT)
+    }
+    assert sorted(pages - visited) == []
     for model, fields in text_columns():
         assert model._default_manager.exists(), (
             f"no row of {model._meta.label} for {[f.name for f in fields]}"
@@ -351,21 +367,35 @@ def _pages(full: Afternoon) -> list[str]:
 
 
 def _forms(full: Afternoon) -> list[str]:
-    incident, rollback = f"/incidents/{full.incident.ref}/", f"/rollbacks/{full.rollback.ref}/"
-    names = (
-        "update",
-        "severity",
-        "resolve",
-        "reopen",
-        "close",
-        "note",
-        "acknowledge",
-        "roles/technical_lead/assign",
+    incident, rollback, shop = (
+        f"/incidents/{full.incident.ref}/",
+        f"/rollbacks/{full.rollback.ref}/",
+        "/services/shop/releases/1.9.0/",
     )
+    draft, sent = Message.objects.get(state="draft").pk, Delivery.objects.earliest("pk")
+    webhook = f"/webhooks/{WebhookEndpoint.objects.get().pk}/"
+    item = ChecklistItem.objects.earliest("pk")
+    of_incident = (
+        "acknowledge", "close", "criteria", "edit", "escalate", "messages/new", "note", "reopen", "resolve", "severity",
+        "update", "roles/technical_lead/assign", "roles/technical_lead/take", "roles/incident_commander/release",
+        f"checklists/{item.checklist}/{item.key}/tick", f"checklists/{item.checklist}/{item.key}/untick",
+    )  # fmt: skip
+    of_rollback = (
+        "approve", "break_glass", "cancel", "edit", "hand_over", "judge", "reject", "undo",
+        *(f"steps/4/{name}" for name in ("abort", "confirm", "mark_done", "retry")),
+    )  # fmt: skip
     return [
-        "/incidents/declare/", "/automation/", "/silences/new/", "/maintenance/new/", f"{incident}messages/new/", f"{incident}messages/new/?to=users", f"{incident}roll-back/?service=shop",
-        *(f"{incident}{name}/" for name in names),
-        *(f"{rollback}{name}/" for name in ("approve", "reject", "cancel", "edit", "break_glass", "steps/4/mark_done", "steps/4/retry", "steps/4/abort")),
+        "/incidents/declare/", "/automation/", "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
+        f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
+        f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",
+        f"/components/{Component.objects.earliest('pk').public_id}/state/", "/channels/incident_response/test/",
+        f"/a/{token_for(Link(full.incident.pk, Contact.objects.earliest('pk').pk, utcnow() + HOUR))}/",
+        f"{shop}quarantine/", f"{shop}lift_quarantine/",
+        *(f"/messages/{draft}/{name}/" for name in ("edit", "approve", "discard")),
+        f"/messages/{sent.message_id}/deliveries/{sent.pk}/retry/",
+        "/webhooks/new/", *(f"{webhook}{name}/" for name in ("edit", "enable", "disable", "remove", "secret", "test", "replay", "again")),
+        f"{incident}messages/new/?to=users", f"{incident}roll-back/?service=shop",
+        *(f"{incident}{name}/" for name in of_incident), *(f"{rollback}{name}/" for name in of_rollback),
     ]  # fmt: skip
 
 
