@@ -227,7 +227,9 @@ def test_only_what_is_shown_is_read_and_the_price_stays_the_same(
     assert queries <= few[0] <= 20
     answer = viewer.get(address)
     shown = {metric.id for tile in answer.context["tiles"] for metric in tile.metrics}
-    assert len(answer.context["tiles"]) == (3 if "q=" in address else NOW_TILES if address == "/" else PAGE_SIZE)
+    assert len(answer.context["tiles"]) == (
+        3 if "q=" in address else NOW_TILES if address == "/" else PAGE_SIZE
+    )
     assert monitors == shown, "samples of the services that are shown, and of no other"
 
 
