@@ -72,7 +72,7 @@ def grow(scene: Scene, number: int) -> None:
         id=OWN_NUMBERS + number, name=kind, email=f"{kind}@example.test", audiences=["everyone"], user=person
     )
     Component.objects.create(
-        service=more.rollback.service, public_id=f"{number + 1:012x}", created_at=now, changed_at=now,
+        service=more.rollback.service, public_id=f"{OWN_NUMBERS + number:012x}", created_at=now, changed_at=now,
         counted_until=now,
     )  # fmt: skip
     type(more.rollback.service).objects.filter(pk=more.rollback.service.pk).update(public_name=kind)
