@@ -266,13 +266,13 @@ def _profile(address: str) -> None:
     page = _get(browser, address).decode()
     for part in sorted(re.split(r'(?=id="panel-)', page), key=len):
         sys.stdout.write(f"{len(part):>8} {part[:60]!r}\n")
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)
     profile.enable()
     for _again in range(10):
         _get(browser, address)
     profile.disable()
     for key in ("cumulative", "tottime"):
-        pstats.Stats(profile, stream=sys.stdout).sort_stats(key).print_stats(60)
+        pstats.Stats(profile, stream=sys.stdout).sort_stats(key).print_stats(140)
 
 
 def _sign_in() -> object:
