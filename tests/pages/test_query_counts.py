@@ -69,6 +69,7 @@ def grow(scene: Scene, number: int) -> None:
         _on_incident(subject, more, number, boss, now)
         _on_service(subject, number, now)
     person = User.objects.create(username=kind)
+    assert scene.account is not None
     for user in (person, scene.account):
         ApiToken.issue(user=user, name=kind, scopes=["read"], expires_at=now + dt.timedelta(days=1))
     Contact.objects.create(
