@@ -101,13 +101,13 @@ def _on_incident(subject: Subject, more: Subject, number: int, boss: Actor, now:
     helper = User.objects.create(username=f"{kind}-{incident.pk}")
     Responder.objects.create(incident=incident, user=helper, since=now, added_by="boss")
     Alert.objects.create(
-        source="api", sender=helper, fingerprint=kind, title=kind, starts_at=now, received_at=now,
-        last_seen_at=now, incident=incident, service=more.rollback.service,
+        id=OWN_NUMBERS + 100 * number + incident.pk, source="api", sender=helper, fingerprint=kind,
+        title=kind, starts_at=now, received_at=now, last_seen_at=now, incident=incident, service=more.rollback.service,
     )  # fmt: skip
     event = Event.objects.filter(stream=incident.stream).latest("seq")
     message = Message.objects.create(
-        id=OWN_NUMBERS + 100 * number + incident.pk, event=event, incident=incident, template="incident_update", state="sent", subject=kind, body=kind,
-        created_at=now,
+        id=OWN_NUMBERS + 100 * number + incident.pk, event=event, incident=incident, template="incident_update",
+        state="sent", subject=kind, body=kind, created_at=now,
     )  # fmt: skip
     for place, recipient in enumerate(("a", "b")):
         Delivery.objects.create(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -25,8 +24,7 @@ GZIP = {"accept-encoding": "gzip, deflate, br"}
 
 def sent(answer: Any) -> bytes:
     """The body as it goes over the wire."""
-    parts: Iterable[bytes] = answer.streaming_content if answer.streaming else [answer.content]
-    return b"".join(parts)
+    return b"".join(answer)
 
 
 def weight(client: Client, answer: HttpResponse, known: dict[str, int]) -> int:
