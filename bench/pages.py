@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
 import django
 import psycopg
@@ -32,6 +32,9 @@ from bench.run import checked_settings
 from bench.servers import free_ports, manage, web
 from core.embedded.folders import socket_dir
 from core.embedded.stack import open_stack
+
+if TYPE_CHECKING:
+    from django.test import Client  # at run time only once Django is set up
 
 OWN_EVENTS = 500  # of the incident that is looked at
 WARM_UP = 4
@@ -49,6 +52,17 @@ class Scale:
 WHOLE = Scale(10_000, 1_000_000, 60)
 SHORT = Scale(1_000, 50_000, 25)
 SMOKE = Scale(60, 1_000, 3)
+
+PAGES = {
+    "Now": "/",
+    "Incident": "/incidents/{ref}/",
+    "its timeline alone": "/incidents/{ref}/?panel=timeline",
+    "Rollback": "/rollbacks/{rollback}/",
+    "Incidents": "/incidents/",
+    "Services": "/services/",
+    "one service": "/services/service-1/",
+    "Messages": "/messages/",
+}
 
 _EVENTS: LiteralString = """
 INSERT INTO core_event (stream_id, seq, kind, occurred_at, recorded_at, actor_kind, actor, actor_user_id, source,
@@ -153,16 +167,7 @@ def _store(link: psycopg.Connection, scale: Scale) -> dict[str, str]:
     link.execute("VACUUM ANALYZE")
     link.execute("CHECKPOINT")
     sys.stderr.write(f"stored in {time.perf_counter() - began:.0f} s\n")
-    return {
-        "Now": "/",
-        "Incident": f"/incidents/{ref}/",
-        "its timeline alone": f"/incidents/{ref}/?panel=timeline",
-        "Rollback": f"/rollbacks/{rollback}/",
-        "Incidents": "/incidents/",
-        "Services": "/services/",
-        "one service": "/services/service-1/",
-        "Messages": "/messages/",
-    }
+    return {name: address.format(ref=ref, rollback=rollback) for name, address in PAGES.items()}
 
 
 def _act(ref: str) -> str:
@@ -197,8 +202,6 @@ def _act(ref: str) -> str:
 def _measure(
     link: psycopg.Connection, pages: dict[str, str], scale: Scale, environment: dict[str, str], var_dir: Path
 ) -> Iterator[str]:
-    from django.test import Client
-
     browser = _sign_in()
     stored = link.execute(
         "SELECT (SELECT count(*) FROM incidents_incident), (SELECT count(*) FROM core_event)"
@@ -225,11 +228,10 @@ def _measure(
             body = _get(browser, address)
             small = len(zlib.compress(body, 6)) / 1024
             yield f"| {name} | {queries} | {here} | {there} | {len(body) / 1024:.0f} | {small:.0f} |"
-    assert isinstance(browser, Client)
 
 
-def _get(browser: object, address: str) -> bytes:
-    answer = browser.get(address, headers={"host": "127.0.0.1"})  # type: ignore[attr-defined]
+def _get(browser: Client, address: str) -> bytes:
+    answer = browser.get(address, headers={"host": "127.0.0.1"})
     assert answer.status_code == 200, (address, answer.status_code)
     body: bytes = answer.content
     return body
@@ -249,7 +251,7 @@ def _times(ask: Callable[[], bytes], repeats: int, *, processor: bool = False) -
     return f"{own}{statistics.median(times):.0f} ms | {statistics.quantiles(times, n=20)[-1]:.0f} ms"
 
 
-def _queries(browser: object, address: str) -> int:
+def _queries(browser: Client, address: str) -> int:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -266,7 +268,7 @@ def _profile(address: str) -> None:
     page = _get(browser, address).decode()
     for part in sorted(re.split(r'(?=id="panel-)', page), key=len):
         sys.stdout.write(f"{len(part):>8} {part[:60]!r}\n")
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)
     profile.enable()
     for _again in range(10):
         _get(browser, address)
@@ -275,7 +277,7 @@ def _profile(address: str) -> None:
         pstats.Stats(profile, stream=sys.stdout).sort_stats(key).print_stats(60)
 
 
-def _sign_in() -> object:
+def _sign_in() -> Client:
     from django.conf import settings
     from django.contrib.auth.models import Group
     from django.test import Client

@@ -74,10 +74,17 @@ class CompressMiddleware(GZipMiddleware):
         "application/json", "application/problem+json", "application/atom+xml", "image/svg+xml",
     )  # fmt: skip
 
+    WHOLE = 1_048_576  # bytes of a file
+
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         if kind not in self.TYPES or response.has_header("ETag") or response.status_code in (204, 206, 304):
             return response
+        if response.streaming:
+            if int(response.headers.get("Content-Length") or self.WHOLE) >= self.WHOLE:
+                return response
+            # A file read as a whole: piece by piece it would be twice as large.
+            response = HttpResponse(b"".join(response), status=response.status_code, headers=response.headers)
         return super().process_response(request, response)
 
 

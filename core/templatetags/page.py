@@ -43,6 +43,7 @@ _ICONS: Mapping[str, str] = {
 }
 _OTHER_ICON = "ellipsis-horizontal-circle"
 _SEVERITY_ICONS = {"P0": "fire", "P1": "exclamation-triangle", "P2": "exclamation-circle"}
+CLOCKS = ("", "ago", "until", "since", "between")
 _RUNNING = frozenset(("validating", "executing", "verifying", "running", "starting", "sending"))
 
 
@@ -92,17 +93,16 @@ def moment(at: dt.datetime | None, clock: str = "", from_at: dt.datetime | str |
     """
     if not isinstance(at, dt.datetime):
         return SafeString("")
+    if clock not in CLOCKS:
+        raise template.TemplateSyntaxError(f"{clock!r} is no clock of live.js.")
     at = at.astimezone(dt.UTC)
     exact = f"{at:%Y-%m-%d %H:%M:%S} UTC"
-    begun = from_at.astimezone(dt.UTC).isoformat() if isinstance(from_at, dt.datetime) else ""
-    return format_html(
-        '<time datetime="{}" data-clock="{}"{} title="{}">{}</time>',
-        at.isoformat(), clock or "ago", _attribute(begun), exact, exact,
-    )  # fmt: skip
-
-
-def _attribute(begun: str) -> str:
-    return format_html(' data-from="{}"', begun) if begun else ""
+    begun = ""
+    if isinstance(from_at, dt.datetime):
+        begun = f' data-from="{from_at.astimezone(dt.UTC).isoformat()}"'
+    # Nothing in it is anybody's text: what is known to be safe need not be escaped five times.
+    drawn = f'datetime="{at.isoformat()}" data-clock="{clock or "ago"}"{begun} title="{exact}"'
+    return SafeString(f"<time {drawn}>{exact}</time>")
 
 
 @register.simple_tag

@@ -137,7 +137,7 @@ def series_of(
 
 def recent_series(monitor_ids: Sequence[int], *, now: dt.datetime) -> dict[int, Recent]:
     """The last hour of each monitor in at most 60 slots, for a line as wide as a thumb (one query)."""
-    asked = {
+    asked: dict[str, Any] = {
         "monitors": list(monitor_ids),
         "from": now - HOUR,
         "to": now,

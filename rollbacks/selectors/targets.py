@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-from django.db.models import F, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Q
 
 from core.playbook import get_playbook
 from incidents.models import Release, Service
+from incidents.selectors.ledgers import newest_releases
 from incidents.states import IncidentKind, ReleaseState
 from rollbacks import policy
 from rollbacks.models import Rollback
@@ -45,16 +44,14 @@ def targets_of_each(
     services: Sequence[Service], *, kind: str = IncidentKind.OPERATIONAL
 ) -> dict[int, Targets]:
     """Where a rollback of each service may go by its own procedure, by the service's id (one query)."""
-    newest = Window(RowNumber(), partition_by="service", order_by=[F("deployed_at").desc(), F("pk").desc()])
-    rows = Release.objects.filter(service__in=services).annotate(place=newest)
-    listed: dict[int, list[Listed]] = defaultdict(list)
-    for release in rows.filter(Q(place__lte=LEDGER) | Q(state=ReleaseState.LIVE)).order_by(
-        "-deployed_at", "-pk"
-    ):
-        listed[release.service_id].append(_listed(release))
+    releases = newest_releases(services, each=LEDGER)
     security = kind == IncidentKind.SECURITY
     return {
-        service.pk: judge_targets(listed[service.pk], security=security, needs=needs_of(service.procedure))
+        service.pk: judge_targets(
+            [_listed(release) for release in releases[service.pk]],
+            security=security,
+            needs=needs_of(service.procedure),
+        )
         for service in services
     }
 

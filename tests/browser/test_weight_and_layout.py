@@ -1,0 +1,148 @@
+"""Pages in Chromium at every width: nothing moves by itself, nothing sticks out, paper shows what is known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as project
+from django.db import connections
+from django.test import Client
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from core.actors import actor_for_user
+from core.clock import utcnow
+from core.models import User
+from incidents.services.notes import add_note
+from tests.access.scene import Scene
+from tests.pages.test_query_counts import grow
+from tests.signing_in import sign_in
+from tests.web import WebProcess
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.faults,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+WIDTHS = {320: 640, 390: 844, 768: 1024, 1440: 900, 2560: 1440}
+MOST_SHIFT = 0.01
+SHIFTS = """() => new Promise(done => {
+  let total = 0; const moved = [];
+  new PerformanceObserver(list => list.getEntries().forEach(entry => {
+    total += entry.value;
+    moved.push(...entry.sources.map(source => source.node && (source.node.className || source.node.nodeName)));
+  })).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done([total, moved.slice(0, 9)]), 400);
+})"""
+STICKING_OUT = """() => [document.documentElement.scrollWidth - innerWidth,
+  [...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1
+    && !e.closest(".scroll-x, .actions, nav, .visually-hidden")).slice(0, 5).map(e => e.className || e.nodeName)]"""
+IN_SIGHT = """() => ["#panel-header h1", "#panel-header .clocks", ".actions", "#panel-next"].map(name => {
+  const box = document.querySelector(name).getBoundingClientRect();
+  return [name, box.width > 0 && box.top >= 0 && box.bottom <= innerHeight];
+})"""
+
+
+@pytest.fixture
+def scene(now: dt.datetime) -> Scene:
+    made = Scene("administrator", now)
+    for number in range(3):
+        grow(made, number)
+    return made
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield opened
+        opened.close()
+        connections.close_all()
+
+
+def look(browser: Browser, web: WebProcess, user: User | None, **options: Any) -> Page:
+    """A page of somebody signed in, with a viewport of its own."""
+    context = browser.new_context(base_url=web.url, **options)
+    session = Client()
+    assert user is not None
+    sign_in(session, user)
+    cookie = session.cookies[project.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": project.SESSION_COOKIE_NAME, "value": cookie, "url": web.url}])
+    return context.new_page()
+
+
+def test_pages_hold_still_and_fit_at_every_width(scene: Scene, web: WebProcess, browser: Browser) -> None:
+    own = scene.subjects["own"]
+    addresses = [
+        "/", f"/incidents/{own.incident.ref}/", f"/rollbacks/{own.rollback.ref}/", "/services/", f"/services/{own.rollback.service.slug}/", "/incidents/",
+        "/messages/", "/alerts/", "/contacts/", "/system/",
+    ]  # fmt: skip
+    wrong = []
+    for number, (width, height) in enumerate(WIDTHS.items()):
+        scheme: Any = ("light", "dark")[number % 2]
+        page = look(
+            browser, web, scene.account, viewport={"width": width, "height": height}, color_scheme=scheme
+        )
+        for address in addresses:
+            page.goto(address, wait_until="load")
+            shift, moved = page.evaluate(SHIFTS)
+            if shift >= MOST_SHIFT:
+                wrong.append(f"{address} at {width}: moved by {shift:.3f}: {moved}")
+            over, elements = page.evaluate(STICKING_OUT)
+            if over > 0:
+                wrong.append(f"{address} at {width}: {over} px too wide: {elements}")
+        page.context.close()
+    assert wrong == []
+
+
+def test_a_change_moves_nothing_but_itself(scene: Scene, web: WebProcess, browser: Browser) -> None:
+    incident = scene.subjects["own"].incident
+    page = look(browser, web, scene.account, viewport={"width": 1440, "height": 900})
+    page.goto(f"/incidents/{incident.ref}/", wait_until="load")
+    page.get_by_text("Live", exact=True).wait_for()
+    add_note(
+        incident_id=incident.pk, summary="It is the pool.", actor=actor_for_user(scene.boss), now=utcnow()
+    )
+    page.locator("#panel-timeline").get_by_text("It is the pool.").wait_for()
+    page.wait_for_timeout(300)
+    shift, moved = page.evaluate(SHIFTS)
+    assert shift < 0.05, moved  # the new line itself pushes the older ones down
+
+
+def test_the_commander_sees_what_counts_without_scrolling(
+    scene: Scene, web: WebProcess, browser: Browser
+) -> None:
+    page = look(browser, web, scene.account, viewport={"width": 1440, "height": 900})
+    page.goto(f"/incidents/{scene.subjects['own'].incident.ref}/", wait_until="load")
+    assert {name: seen for name, seen in page.evaluate(IN_SIGHT) if not seen} == {}
+    assert page.evaluate("document.documentElement.scrollHeight") <= 900
+
+
+def test_paper_shows_the_incident_whole_and_nothing_to_press(
+    scene: Scene, web: WebProcess, browser: Browser
+) -> None:
+    incident, boss = scene.subjects["own"].incident, scene.boss
+    for number in range(40):
+        add_note(incident_id=incident.pk, summary=f"Line {number}", actor=actor_for_user(boss), now=utcnow())
+    page = look(browser, web, scene.account, viewport={"width": 1440, "height": 900})
+    page.goto(f"/incidents/{incident.ref}/", wait_until="load")
+    page.emulate_media(media="print")
+    assert page.locator(".button:visible, form:visible, .topbar:visible").count() == 0
+    first, last = page.get_by_text("Line 39", exact=True), page.get_by_text("Line 0", exact=True)
+    assert first.is_visible() and last.is_visible()
+    assert page.evaluate("(e => e.scrollHeight - e.clientHeight)(document.querySelector('.events'))") == 0
+    exact = page.evaluate("getComputedStyle(document.querySelector('.event > time'), '::after').content")
+    assert "UTC" in exact
+
+
+def test_who_wants_nothing_to_move_sees_no_animation(scene: Scene, web: WebProcess, browser: Browser) -> None:
+    page = look(browser, web, scene.account, reduced_motion="reduce")
+    page.goto(f"/rollbacks/{scene.subjects['own'].rollback.ref}/", wait_until="load")
+    assert page.evaluate("document.getAnimations().length") == 0
