@@ -38,6 +38,7 @@ from incidents.models import (
     InboundDelivery,
     Incident,
     MaintenanceWindow,
+    Presence,
     Release,
     Service,
     Silence,
@@ -103,6 +104,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     Incident.objects.update(escalated_at=now, escalated_to="x")
     ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
+    Presence.objects.create(user=ada, incident=afternoon.incident, doing="x", since=now, seen_at=utcnow())
     _send_in_alerts(afternoon, ada, now)
     _tell_others(afternoon, now)
     for number in range(AT_ONCE):  # gone silent an hour ago

@@ -288,5 +288,8 @@ def test_a_components_state_is_not_set_over_another_ones(ida: Client, sign_in: S
     assert "Meanwhile somebody changed this to “Partial outage”" in html.unescape(refused.content.decode())
     component.refresh_from_db()
     assert component.state == "partial_outage"
-    again = {name: shown(refused, name) for name in of_ida} | {"reason": "slow", "state": "degraded_performance"}
+    again = {name: shown(refused, name) for name in of_ida} | {
+        "reason": "slow",
+        "state": "degraded_performance",
+    }
     assert ida.post(at, again).status_code == 302
