@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.db import models
+from django.http import QueryDict
 
 SEEN_LENGTH = 4_000
 
@@ -98,13 +99,14 @@ class CarefulForm(forms.Form):
         seen = read_marks(data.pop("seen", "") or "")
         if not seen:
             return data
-        now = self.look_again()
+        now, untouched = self.look_again(), []
         for name, value in now.items():
             if name not in seen or name not in data or mark(value) == seen[name]:
                 continue
             mine = mark(data[name])
             if mine == seen[name]:
                 data[name] = self.fields[name].clean(self._sent(name, value))
+                untouched.append(name)
             elif mine != mark(value):
                 self.conflicts.append(name)
         if self.conflicts:
@@ -112,10 +114,21 @@ class CarefulForm(forms.Form):
                 theirs = self.shown(name, now[name])
                 said = f"Meanwhile {self.who_changed(name)} changed this to “{theirs}”."
                 self.add_error(name, f"{said} Yours is kept here; send it to replace theirs.")
-            shown = self.data.copy()
-            shown[self.add_prefix("seen")] = marks_of(now)
-            self.data = shown
+            self.data = self._seen_now(now, untouched)
         return data
+
+    def _seen_now(self, now: Mapping[str, Any], untouched: Iterable[str]) -> QueryDict:
+        """What is shown again: the person's own words, elsewhere what it is now; sent again, it is meant."""
+        shown = QueryDict(mutable=True)
+        shown.update(self.data)
+        for name in untouched:
+            value = self._sent(name, now[name])
+            if value is None or value is False:
+                shown.pop(self.add_prefix(name), None)
+            else:
+                shown.setlist(self.add_prefix(name), value if isinstance(value, list) else [str(value)])
+        shown[self.add_prefix("seen")] = marks_of(now)
+        return shown
 
     def _sent(self, name: str, value: Any) -> Any:
         """The other's value as a browser would send it."""

@@ -41,6 +41,7 @@ from incidents.models import (
     InboundDelivery,
     Incident,
     MaintenanceWindow,
+    Presence,
     Release,
     Service,
     Silence,
@@ -110,6 +111,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     Task.objects.create(
         incident=afternoon.incident, title="x", created_at=now, created_by="x", state="done", finished_at=now, finished_by="x"
     )  # fmt: skip
+    Presence.objects.create(user=ada, incident=afternoon.incident, doing="x", since=now, seen_at=utcnow())
     _send_in_alerts(afternoon, ada, now)
     _tell_others(afternoon, now)
     for number in range(AT_ONCE):  # gone silent an hour ago

@@ -89,7 +89,7 @@ def test_a_notification_names_its_transaction_and_a_position_sees_it_only_afterw
 
 def hub_that_listens(now_at: str = "100:100:") -> live_stream.Hub:
     hub = live_stream.Hub()
-    hub._listener = asyncio.create_task(asyncio.sleep(3600))  # type: ignore[arg-type]
+    hub._listener = asyncio.create_task(asyncio.sleep(3600))
     hub._begin(Position.parse(now_at))
     return hub
 
@@ -166,7 +166,7 @@ def test_after_a_break_everybody_fetches_everything() -> None:
     async def story() -> None:
         hub = hub_that_listens()
         stream = hub.read(Position.parse("100:100:"))
-        waiting = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
+        waiting: asyncio.Future[str] = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
         hub._begin(Position.parse("200:200:"))
         assert told([await waiting]) == [["resync"]]
