@@ -80,7 +80,7 @@ def test_the_form_costs_the_same_with_many_services(ida: Client, now: dt.datetim
     def price() -> int:
         with CaptureQueriesContext(connection) as queries:
             page = ida.get("/incidents/declare/").content.decode()
-        assert page.count("<option value=") - 6 <= OFFERED, "6 are of the other fields"
+        assert page.split("<datalist")[1].split("</datalist>")[0].count("<option") <= OFFERED
         return len(queries)
 
     make_many(now, 2)
@@ -112,7 +112,7 @@ def test_what_is_in_trouble_is_offered_first_then_what_fits(viewer: Client, now:
     assert len(offered()) == 10
     assert offered(q="s-ok-02")[0] == "s-ok-020"
     assert offered(q="service 007") == ["s-ok-007"]
-    assert offered(q="\0") == offered(q="zebra") == []
+    assert offered(q="zebra") == offered(q="&|!") == []
     (offer,) = viewer.get("/search/services/?q=pay").json()["services"]
     assert offer == {"slug": "pay", "name": "Pay", "detail": "production · Critical"}
 
