@@ -82,7 +82,7 @@ def test_the_form_costs_the_same_with_many_services(ida: Client, now: dt.datetim
             page = ida.get("/incidents/declare/").content.decode()
         return len(queries), page.split("<datalist")[1].split("</datalist>")[0].count("<option")
 
-    make_many(now, 2)
+    make_many(now, 2, level="high")
     few, offered = price()
     assert offered == 2
     make_many(now, 70, level="warning")
