@@ -173,6 +173,7 @@ class ServicesField extends HTMLElement {
     this.request?.abort();
     this.open = false;
     this.list.hidden = true;
+    this.list.replaceChildren();
     this.input.setAttribute("aria-expanded", "false");
     this.mark(null);
   }

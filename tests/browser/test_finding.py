@@ -78,10 +78,6 @@ def test_the_palette_finds_and_does_by_keyboard(page: Page, incident: Incident) 
         "(groups) => groups.map((group) => group.getAttribute('aria-label'))"
     ) == ["Services", "Contacts", "Search"]
     expect(box).to_have_attribute("aria-activedescendant", "found-services-1")
-    page.screenshot(path="/tmp/shots/search/palette.png")  # TEMP
-    page.set_viewport_size({"width": 390, "height": 844})  # TEMP
-    page.screenshot(path="/tmp/shots/search/palette-phone.png")  # TEMP
-    page.set_viewport_size({"width": 1440, "height": 900})  # TEMP
     keys.press("ArrowDown")
     expect(page.locator("#palette [aria-selected=true]")).to_contain_text("shop-eu")
     keys.press("ArrowUp")
@@ -112,7 +108,7 @@ def test_the_palette_finds_and_does_by_keyboard(page: Page, incident: Incident) 
 
 def test_commands_work_while_the_search_is_slow_or_gone(page: Page) -> None:
     held: list[Route] = []
-    page.route(re.compile("/search/[?].*shop.*panel=options"), held.append)
+    page.route(re.compile("/search/[?].*shop.*panel=options"), lambda route: held.append(route))
     keys, status = page.keyboard, page.locator("#palette-status")
     keys.press("Control+k")
     keys.type("shop")
@@ -153,14 +149,10 @@ def test_an_incident_is_declared_by_keyboard_in_seconds(page: Page, incident: In
         keys.type("sho", delay=40)
         expect(field.locator("[role=option]")).to_have_count(1)
         keys.press("Escape")
-        expect(field.locator("[role=option]").first).to_be_hidden()
+        expect(field.locator("[role=option]")).to_have_count(0)
         expect(page.locator("#dialog")).to_be_visible()
         keys.press("ArrowDown")
         expect(field.locator("[role=option]").first).to_be_visible()
-        page.screenshot(path="/tmp/shots/search/declare.png")  # TEMP
-        page.set_viewport_size({"width": 390, "height": 844})  # TEMP
-        page.screenshot(path="/tmp/shots/search/declare-phone.png")  # TEMP
-        page.set_viewport_size({"width": 1440, "height": 900})  # TEMP
     else:
         keys.type("shop")
     keys.press("Control+Enter")
@@ -203,9 +195,7 @@ def test_without_scripts_the_search_is_a_page_and_services_are_a_text(
         page.locator("[name=q]").fill("shop")
         page.keyboard.press("Enter")
         expect(page.locator(".found a.strong").first).to_have_text("Shop")
-        page.screenshot(path="/tmp/shots/search/page.png")  # TEMP
         page.goto("/incidents/declare/")
-        page.screenshot(path="/tmp/shots/search/declare-noscript.png", full_page=True)  # TEMP
         page.get_by_label("What is wrong?").fill("Down")
         page.locator("input[value=P1]").check()
         page.get_by_label("Services").fill("shop, shop-eu")
