@@ -11,6 +11,7 @@ from comms.selectors.escalation import next_page
 from comms.selectors.public_facts import may_be_public
 from comms.selectors.roles import last_pages
 from comms.selectors.told import list_told
+from comms.services.external import why_not_approve
 from core.access import may
 from core.actors import Actor
 from core.clock import utcnow
@@ -23,13 +24,15 @@ from incidents.states import INCIDENT_ROLES, Role
 
 def who_was_told(actor: Actor, incident: Incident) -> Panel:
     """Who has been told, who is paged next, where people meet, and when the next update is due."""
+    messages = list_told(incident)
     return Panel(
         key="who_was_told",
         template="comms/panel_told.html",
         topics=f"incident:{incident.ref}",
         url=incident_url(incident.ref),
         context={
-            "messages": list_told(incident),
+            "messages": messages,
+            "why_not_approve": _why_not_approve(actor, incident) if any(m.is_draft for m in messages) else "",
             "next_page": next_page(incident, now=utcnow()),
             "bridge": bridge_of(incident) if incident.is_open else "",
             "next_update_due_at": incident.next_update_due_at if incident.is_open else None,
@@ -38,6 +41,10 @@ def who_was_told(actor: Actor, incident: Incident) -> Panel:
         },
         role_actions=_calls(actor, incident) if incident.is_open else {},
     )
+
+
+def _why_not_approve(actor: Actor, incident: Incident) -> str:
+    return why_not_allowed(actor, "respond") or why_not_approve(incident, actor)
 
 
 def _calls(actor: Actor, incident: Incident) -> dict[str, Action]:

@@ -193,3 +193,20 @@ def test_without_a_companion_the_form_is_as_it_was(ida: Client, outside: Outside
     page = ida.get(f"/incidents/{outside.incident.ref}/update/").content.decode()
     assert ("Told: " in page, "For users" in page) == (True, False)
     assert send(ida, outside.incident, "update", message=INSIDE).status_code == 302
+
+
+def test_a_draft_is_approved_from_the_incidents_page_which_says_why_others_may_not(
+    ida: Client, sign_in: SignIn, outside: Outside
+) -> None:
+    address = f"/incidents/{outside.incident.ref}/"
+    send(ida, outside.incident, "update", message=INSIDE, users_update_text=OUTSIDE)
+    (draft,) = drafts(outside.incident)
+    approve = f"/messages/{draft.pk}/approve/?back=incident"
+    assert f'href="{approve}"' in ida.get(address).content.decode()
+    other = sign_in("rosa").get(address).content.decode()
+    assert f'href="{approve}"' not in other
+    assert "The incident commander approves what is said outside." in other
+    assert f'action="{approve}"' in ida.get(approve, headers=DIALOG).content.decode()
+    answer = ida.post(approve, {"version": draft.version})
+    assert (answer.status_code, answer["Location"]) == (302, address)
+    assert drafts(outside.incident) == []
