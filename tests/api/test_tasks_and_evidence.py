@@ -204,7 +204,7 @@ def test_what_cannot_be_evidence_is_refused_and_leaves_nothing(
 def test_what_is_no_form_with_a_file_is_refused(
     api: APIClient, at: str, body: bytes, content_type: str, status: int
 ) -> None:
-    answer = api.generic("POST", f"{at}/evidence/", body, content_type=content_type)
+    answer = api.post(f"{at}/evidence/", body, content_type=content_type)
     assert answer.status_code == status
     assert not Evidence.objects.exists()
 
@@ -218,7 +218,7 @@ def test_more_than_the_ordinary_limit_is_taken_at_this_address_alone(api: APICli
 
 
 def test_a_repeat_with_a_key_attaches_once_and_another_file_is_refused(api: APIClient, at: str) -> None:
-    key = {"headers": {"Idempotency-Key": "k"}}
+    key: Any = {"headers": {"Idempotency-Key": "k"}}
     first = attach(api, at, "a.txt", b"one", **key)
     again = attach(api, at, "a.txt", b"one", **key)
     assert first.json() == again.json()
