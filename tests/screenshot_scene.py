@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import replace
+from typing import Any
 
 from django.contrib.auth.models import Group
 
@@ -88,7 +89,7 @@ def _measure(slug: str, metric: str, about: float, now: dt.datetime) -> None:
 
 def _solved(ida: Actor, at: dt.datetime, title: str, severity: str, slug: str, took: dt.timedelta) -> None:
     incident = declare_incident(actor=ida, now=at, title=title, severity=severity, services=[slug])
-    act = {"incident_id": incident.pk, "actor": ida}
+    act: dict[str, Any] = {"incident_id": incident.pk, "actor": ida}
     acknowledge_incident(**act, now=at + 4 * MINUTE)
     post_update(**act, message="The cause is found and being taken back.", now=at + took / 2)
     resolve_incident(
@@ -104,7 +105,7 @@ def _open(ida: Actor, now: dt.datetime) -> None:
         impact="About one order in five; the orders themselves are safe.",
         description="The queue of the mail service grows since the new provider throttles us.",
     )  # fmt: skip
-    act = {"incident_id": incident.pk, "actor": ida}
+    act: dict[str, Any] = {"incident_id": incident.pk, "actor": ida}
     acknowledge_incident(**act, now=at + 6 * MINUTE)
     for role, name in (
         ("technical_lead", "tomas"),

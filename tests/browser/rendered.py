@@ -54,14 +54,11 @@ class Rendered:
                 found.setdefault(
                     re.sub(r"/(roles|checklists)/.*/", r"/\1/", target[1].split("?")[0]), target[1]
                 )
-        for target in found.values():
-            answer = browser.get(target.replace("&amp;", "&"), headers=IN_A_DIALOG)
+        for one in found.values():
+            answer = browser.get(one.replace("&amp;", "&"), headers=IN_A_DIALOG)
             if answer.status_code == 200:
-                self.answers[f"dialog {target}"] = (
-                    answer.status_code,
-                    {"Content-Type": "text/html"},
-                    answer.content,
-                )
+                headers = {"Content-Type": "text/html"}
+                self.answers[f"dialog {one}"] = answer.status_code, headers, answer.content
         return [target for target in found.values() if f"dialog {target}" in self.answers]
 
     @contextmanager
