@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
-from django.conf import settings
-from django.test import Client
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from core.models import User
 from incidents.models import Evidence, Incident, Task
-from tests import signing_in
-from tests.browser.test_stored_scripts import ARGS
-from tests.web import WebProcess
+from tests.browser.chromium import needs_chromium
+from tests.browser.conftest import Visitors
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    needs_chromium,
 ]
 PASTE = """async ([name, type, size]) => {
   const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 200 });
@@ -38,27 +31,11 @@ PASTE = """async ([name, type, size]) => {
 
 
 @pytest.fixture
-def page(web: WebProcess, incident: Incident, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """Ida's tab, which complains of every error of a script and every breach of the policy."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
-    session = Client()
-    signing_in.sign_in(session, User.objects.get(username="ida"))
-    value = session.cookies[settings.SESSION_COOKIE_NAME].value
-    wrong: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        context = browser.new_context(base_url=web.url, viewport={"width": 1440, "height": 900})
-        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": web.url}])
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on(
-            "console",
-            lambda line: wrong.append(line.text) if "Content Security Policy" in line.text else None,
-        )
-        page.goto(f"/incidents/{incident.ref}/")
-        yield page
-        browser.close()
-    assert wrong == []
+def page(visitors: Visitors, incident: Incident) -> Page:
+    """Ida's tab; a complaint of a script or a breach of the policy ends the test."""
+    page = visitors.somebody(User.objects.get(username="ida"))
+    page.goto(f"/incidents/{incident.ref}/")
+    return page
 
 
 def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident: Incident) -> None:

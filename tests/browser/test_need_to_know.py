@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 
 from core.models import User
 from incidents.models import Incident, Service
-from tests.browser.test_public_page import Visitors, axe_clean, wide
-from tests.browser.test_public_page import visitors as visitors
+from tests.browser.conftest import Visitors
+from tests.browser.test_public_page import axe_clean, wide
 
 pytestmark = [pytest.mark.browser, pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 SHOTS = os.environ.get("SHOTS", "")
