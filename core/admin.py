@@ -177,7 +177,7 @@ class ReadOnlyInline(LevelInline):
 _ACCESS = "The groups are the account levels; the highest counts. Staff may enter this admin."
 
 
-class AccountAdmin(HistoryMixin, CarefulMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg,misc]
+class AccountAdmin(HistoryMixin, CarefulMixin, LevelMixin, UserAdmin):  # type: ignore[type-arg]
     """Accounts: made by administrators, switched off rather than deleted."""
 
     see_action = write_action = "administer"

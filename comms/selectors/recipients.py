@@ -85,7 +85,7 @@ def _chosen(
     if audience.startswith(ACCOUNT):
         name = audience.removeprefix(ACCOUNT)
         own = [row for row in rows if row.user is not None and row.user.get_username() == name]
-        return own or _chosen(ROLE_HOLDERS, rows, roles)
+        return own or _chosen(ROLE_HOLDERS, rows, roles, grants)
     if audience == ROLE_HOLDERS:
         holding = [row for row in rows if held_by(row) - {""}]
         return holding or [row for row in rows if row.kind == ContactKind.PRIMARY]
