@@ -112,6 +112,7 @@ def test_a_change_moves_nothing_but_itself(scene: Scene, web: WebProcess, browse
     page = look(browser, web, scene.account, viewport={"width": 1440, "height": 900})
     page.goto(f"/incidents/{incident.ref}/", wait_until="load")
     page.get_by_text("Live", exact=True).wait_for()
+    since = page.evaluate("performance.now()")
     add_note(
         incident_id=incident.pk, summary="It is the pool.", actor=actor_for_user(scene.boss), now=utcnow()
     )
