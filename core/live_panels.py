@@ -8,6 +8,7 @@ CSRF token is there to be written down.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import threading
@@ -78,6 +79,16 @@ class Rendering:
     digest: str
     position: str
     began: float
+
+    @functools.cached_property
+    def whole(self) -> bytes:
+        """As it stands in an answer; made once for all who get it."""
+        said = {"digest": self.digest, "position": self.position, "html": self.html}
+        return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @property
+    def unchanged(self) -> bytes:
+        return json.dumps({"digest": self.digest, "position": self.position}, separators=(",", ":")).encode()
 
     def answers(self, asked: Asked) -> bool:
         if asked.seen and time.monotonic() - self.began < KEPT_SECONDS:
@@ -155,12 +166,11 @@ def render_all(panels: Sequence[str], render: Callable[[str], str]) -> dict[str,
 
 def answer(asked: Asked, found: Mapping[str, Rendering]) -> bytes:
     """`{"panels": {KEY: {"digest", "position", "html"}}}`; without `html` where the reader has just that."""
-    said = {
-        panel: {"digest": one.digest, "position": one.position}
-        | ({} if one.digest in asked.have else {"html": one.html})
+    parts = (
+        json.dumps(panel).encode() + b":" + (one.unchanged if one.digest in asked.have else one.whole)
         for panel, one in found.items()
-    }
-    return json.dumps({"panels": said}, separators=(",", ":"), ensure_ascii=False).encode()
+    )
+    return b'{"panels":{%s}}' % b",".join(parts)
 
 
 def audiences(asked: Collection[tuple[Actor, str]]) -> list[str | None]:

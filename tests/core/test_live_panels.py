@@ -293,6 +293,23 @@ def test_nobody_gets_another_ones_buttons_names_or_tokens(
     assert [name for name, text in shown.items() if release in text] == ["ria"]
 
 
+@pytest.mark.parametrize("level", ["viewer", "responder", "commander"])
+def test_who_has_one_audience_is_really_shown_the_same(
+    make_user: Callable[..., User], incident: Incident, shop: Service, level: str
+) -> None:
+    """Of every panel on every shared page; what is somebody's own belongs in the audience, or on another page."""
+    pair = [browser_of(make_user(name, level, "technical_lead")) for name in ("anna", "otto")]
+    for address in ("/", "/incidents/", f"/incidents/{incident.ref}/", "/services/", "/services/shop/"):
+        keys = ",".join(re.findall(r'id="panel-(\w+)"', pair[0].get(address).content.decode()))
+        assert "," in keys
+        shown = []
+        for browser in pair:
+            live_panels.shared_panels.forget()
+            shown.append({key: one["html"] for key, one in panels(browser, address, keys).items()})
+        for key, html in shown[0].items():
+            assert html == shown[1][key], (address, key)
+
+
 def test_a_restricted_incident_comes_out_of_nobody_elses_rendering(
     people: dict[str, User], commander: Actor, now: dt.datetime, shop: Service
 ) -> None:
