@@ -7,6 +7,7 @@ const first = "[autofocus], .dialog-body :is(input:not([type=hidden]), textarea,
 
 let opener = null; // { element, id, href } of what the open dialog came from
 let inHistory = false; // whether the entry on top of the history is this dialog's
+let shown = false; // whether something stands in it that is to be put away
 let sent = false; // whether what stands in it was accepted
 let settled = Promise.resolve(); // until the history is back where it was before the last dialog
 const typed = new Map(); // what stood in a form that was closed unsent, by its address
@@ -56,6 +57,7 @@ const form = () => content.querySelector("form[hx-post]");
 /* --- opening and closing -------------------------------------------------------------------------- */
 
 async function open(link) {
+  if (!dialog.open) left();
   const inside = dialog.contains(link);
   if (inside && form()) keep(form());
   content.replaceChildren();
@@ -68,6 +70,7 @@ async function open(link) {
 
 function show() {
   sent = false;
+  shown = true;
   if (form()) giveBack(form());
   if (!dialog.open) {
     dialog.showModal();
@@ -78,7 +81,10 @@ function show() {
   (content.querySelector("[aria-invalid=true]") ?? content.querySelector(first))?.focus();
 }
 
-dialog?.addEventListener("close", () => {
+/* What a closed dialog leaves behind, once. The browser may tell of the end when the next one is open already. */
+function left() {
+  if (!shown) return;
+  shown = false;
   if (form() && !sent) keep(form());
   content.replaceChildren();
   if (inHistory) {
@@ -87,7 +93,9 @@ dialog?.addEventListener("close", () => {
     history.back();
   }
   focusOpener();
-});
+}
+
+dialog?.addEventListener("close", () => dialog.open || left());
 
 /* The panel of the opener may have been drawn anew meanwhile, or the opener be gone with what it was for. */
 function focusOpener() {
@@ -102,6 +110,7 @@ function focusOpener() {
 addEventListener("popstate", () => {
   inHistory = false;
   if (dialog?.open) dialog.close();
+  left();
 });
 
 document.addEventListener("click", (event) => {
@@ -126,6 +135,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const leaves = there.pathname !== location.pathname;
   if (leaves) inHistory = false; // the dialog's entry becomes the other page's
   dialog.close();
+  left();
   if (leaves) location.replace(there);
 });
 

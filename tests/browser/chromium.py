@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 from django.conf import settings
 from django.db import connections
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 ARGS = [
@@ -36,6 +36,7 @@ def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip(_MISSING)
     with mock.patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"), sync_playwright() as playwright:
+        expect.set_options(timeout=15_000)  # milliseconds: a busy machine is no failure
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         try:
             yield browser
