@@ -164,6 +164,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-pk"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            ("due_at__isnull", False), ("overdue_at__isnull", True), ("state", "open")
+                        ),
+                        fields=["due_at"],
+                        name="tasks_due",
+                    )
+                ],
             },
         ),
         migrations.AddConstraint(
@@ -188,16 +197,6 @@ class Migration(migrations.Migration):
             model_name="evidencecontent",
             constraint=models.UniqueConstraint(
                 fields=("evidence", "position"), name="one_piece_at_a_position"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="task",
-            index=models.Index(
-                condition=models.Q(
-                    ("due_at__isnull", False), ("overdue_at__isnull", True), ("state", "open")
-                ),
-                fields=["due_at"],
-                name="tasks_due",
             ),
         ),
         migrations.AddConstraint(

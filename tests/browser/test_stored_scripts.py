@@ -107,7 +107,6 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
     _record_evidence(afternoon.incident, now)
-    Task.objects.create(incident=afternoon.incident, title="x", created_at=now, created_by="x")
     Task.objects.create(
         incident=afternoon.incident, title="x", created_at=now, created_by="x", state="done", finished_at=now, finished_by="x"
     )  # fmt: skip
