@@ -212,7 +212,7 @@ def declare(page: Page, *, keys: bool) -> Incident:
         page.goto("/incidents/declare/")
     page.get_by_label("What is wrong?").fill("Checkout fails")
     page.locator("input[name=severity][value=P1]").check(force=True)
-    page.locator("input[name=services][value=shop]").check(force=True)
+    page.locator("services-field input[type=text]").fill("shop")
     page.locator("form:has([name=severity]) [type=submit]").click()
     page.wait_for_url("**/incidents/INC-*/")
     return Incident.objects.get()
