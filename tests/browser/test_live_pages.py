@@ -153,7 +153,7 @@ def test_a_stream_that_breaks_is_said_polled_and_comes_back(
     cut["on"] = False
     expect(page.locator("#live-state")).to_have_text("Live", timeout=40_000)
     edit_incident(incident_id=incident.pk, title="Everybody can pay", actor=commander, now=now)
-    assert seconds_until(page, "Everybody can pay") < 1
+    assert seconds_until(page, "Everybody can pay") < 4, "by the stream, not by polling"
     assert asked
 
 
@@ -180,4 +180,4 @@ def test_a_second_tab_shares_the_stream_and_misses_nothing(
     first.close()
     expect(second.locator("#live-state")).to_have_text("Live", timeout=15_000)
     edit_incident(incident_id=incident.pk, title="Everybody can pay", actor=commander, now=now)
-    assert seconds_until(second, "Everybody can pay") < 1
+    assert seconds_until(second, "Everybody can pay") < 4, "by the stream, not by polling"
