@@ -126,7 +126,8 @@ def test_what_opens_over_a_page(site: Rendered, browser: Browser) -> None:
         page.goto(site.pages[0])
         assert len(site.dialogs) > 6
         for address in site.dialogs:
-            opener = page.locator(f"a[data-dialog][href='{address}']:visible").first
+            opener = page.locator(f"a[data-dialog][href='{address}']").first
+            opener.evaluate(UNFOLD)
             opener.focus()
             page.keyboard.press("Enter")
             page.wait_for_selector("#dialog[open] h2")
@@ -141,6 +142,11 @@ def test_what_opens_over_a_page(site: Rendered, browser: Browser) -> None:
             page.keyboard.press("Escape")
     assert found == []
 
+
+# What a link is folded away in.
+UNFOLD = (
+    "(link) => { for (let box = link; (box = box.parentElement?.closest('details')); ) box.open = true; }"
+)
 
 # What the keyboard stands on: whether it is seen, and seen to be where the keyboard is.
 STANDS = """() => {
