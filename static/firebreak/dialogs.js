@@ -104,7 +104,11 @@ function focusOpener() {
   const there = element.isConnected ? element
     : (id && document.getElementById(id)) || document.querySelector(`a[data-dialog][href="${CSS.escape(href)}"]`);
   if (document.activeElement === there) return;
-  (there ?? document.querySelector("#main"))?.focus({ preventScroll: true });
+  const target = there ?? document.querySelector("#main");
+  target?.focus({ preventScroll: true });
+  if (document.activeElement === target) return;
+  target?.closest("form")?.querySelector("input:not([type=hidden])")?.focus({ preventScroll: true }); // folded away without
+  target?.focus({ preventScroll: true });
 }
 
 addEventListener("popstate", () => {

@@ -244,7 +244,9 @@ def test_two_people_from_the_declaration_to_the_end(
     expect(tom_page.locator("section[aria-label=Rollback]")).to_contain_text("Approved")
     assert run(rollback).state == "succeeded"
     expect(ida_page.locator("section[aria-label=Rollback]")).to_contain_text("Succeeded")
-    expect(tom_page.locator("section[aria-label=Rollback] progress")).to_have_attribute("value", str(rollback.steps.count()))
+    expect(tom_page.locator("section[aria-label=Rollback] progress")).to_have_attribute(
+        "value", str(rollback.steps.count())
+    )
     expect(tom_page.locator(".stepper [aria-current]")).to_have_text("Monitoring")
 
     ida.do(TICK)
