@@ -103,12 +103,8 @@ function focusOpener() {
   const { element, id, href } = opener;
   const there = element.isConnected ? element
     : (id && document.getElementById(id)) || document.querySelector(`a[data-dialog][href="${CSS.escape(href)}"]`);
-  if (document.activeElement === there) return;
-  const target = there ?? document.querySelector("#main");
-  target?.focus({ preventScroll: true });
-  if (document.activeElement === target) return;
-  target?.closest("form")?.querySelector("input:not([type=hidden])")?.focus({ preventScroll: true }); // folded away without
-  target?.focus({ preventScroll: true });
+  if (document.activeElement !== document.body) return; // the browser's own doing, or somebody moved on
+  (there ?? document.querySelector("#main"))?.focus({ preventScroll: true });
 }
 
 addEventListener("popstate", () => {
