@@ -15,9 +15,9 @@ from core.forms import Line, Text
 from incidents import policy
 from incidents.models import Incident, RoleGrant
 from incidents.rules.criteria import MOST_DEGRADED
-from incidents.selectors.audience import list_who_may_join
 from incidents.selectors.changes import last_changed_by
 from incidents.selectors.declaration import security_level_cards, told_audiences
+from incidents.selectors.readers import list_who_may_join
 from incidents.services.escalation import DEFAULT_AUDIENCE
 from incidents.services.notes import KINDS
 from incidents.services_field import ServicesField

@@ -86,10 +86,10 @@ SERVICE_NOTES = (
 SERVICE_PANELS = ("rollbacks.panels.service_decisions",)
 
 # Who sees the same panels: function([(actor, path)]) -> [text or None]; see core.live_panels.
-LIVE_AUDIENCES = "incidents.audiences.audiences_of"
+LIVE_AUDIENCES = "incidents.selectors.audiences.audiences_of"
 # Whom another app tells something of their own on an incident's page:
 # function(accounts, references) -> {(account, reference)}.
-LIVE_PERSONAL = ("rollbacks.selectors.audience.named_in_rollbacks",)
+LIVE_PERSONAL = ("rollbacks.selectors.audiences.named_in_rollbacks",)
 
 # Banners on every page: function() -> tuple of Banner.
 BANNERS = (

@@ -9,7 +9,7 @@ from django.urls import reverse
 from core.access import REQUIRED, may
 from core.actors import Actor
 from incidents.models import Incident
-from incidents.selectors.audience import may_open_up, may_restrict
+from incidents.selectors.readers import may_open_up, may_restrict
 from incidents.states import IncidentStatus
 
 

@@ -16,12 +16,12 @@ from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGra
 from incidents.rules.levels import rank
 from incidents.selectors.actions import Action, incident_actions, security_actions, why_not_allowed
 from incidents.selectors.alerts import AlertLine, alerts_of_incident
-from incidents.selectors.audience import Reader, list_readers
 from incidents.selectors.cards import incident_url, is_response_breached
 from incidents.selectors.checklists import Guidance, guidance_for
 from incidents.selectors.declaration import SecurityLevelCard, security_level_card
 from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
+from incidents.selectors.readers import Reader, list_readers
 from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
     INCIDENT_ROLES,

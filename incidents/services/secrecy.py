@@ -12,7 +12,7 @@ from core.errors import Conflict, Invalid, NotAllowed
 from incidents import policy
 from incidents.models import Incident
 from incidents.rules.response import moved_due
-from incidents.selectors.audience import may_open_up, may_restrict
+from incidents.selectors.readers import may_open_up, may_restrict
 from incidents.services.incidents import lock_incident, must_be_open, refuse_while_held, save_incident
 from incidents.services.people import join_quietly
 from incidents.states import SECURITY_LEVELS, IncidentKind

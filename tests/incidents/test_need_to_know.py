@@ -22,8 +22,8 @@ from core.models import Event, User
 from core.outbox import deliver_pending
 from incidents import policy
 from incidents.models import Alert, ChecklistItem, Incident, RoleGrant
-from incidents.selectors.audience import list_readers, list_who_may_join
 from incidents.selectors.cards import VeiledCard, open_cards, veiled_cards
+from incidents.selectors.readers import list_readers, list_who_may_join
 from incidents.services.escalation import escalate_incident
 from incidents.services.holds import place_hold
 from incidents.services.incidents import (
