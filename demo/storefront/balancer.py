@@ -6,6 +6,7 @@ import http.client
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -47,6 +48,8 @@ class LoadBalancer(LoopbackServer):
     def __init__(self, site: Site, port: int, *, window_seconds: float) -> None:
         super().__init__(("127.0.0.1", port), BalancerHandler)
         self.window = TrafficWindow(window_seconds)
+        # An app server has answered since this started. Before, the slot's file may name one of the last run.
+        self.serving = False
         self.restrictions = Restrictions(site)
         self.edge = Edge(site)
         self._site = site
@@ -67,6 +70,12 @@ class LoadBalancer(LoopbackServer):
         )
         self.window.begin((slot, upstream.pid))
         return upstream
+
+    def ask(self, upstream: Upstream, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        """`forward`, remembering whether anybody has answered yet."""
+        answer = forward(upstream, method, path, headers, body)
+        self.serving = self.serving or answer.status != HTTPStatus.BAD_GATEWAY
+        return answer
 
     def metrics(self) -> dict[str, Any]:
         """Figures of requests really served, since the last switch or restart at the earliest."""
@@ -103,7 +112,7 @@ class BalancerHandler(BaseHTTPRequestHandler):
         elif self.path == "/metrics":
             send_text(self, exposition(self.server.metrics()))
         elif self.path == "/health":
-            self._send(forward(self.server.upstream(), self.command, self.path, {}, b""))
+            self._send(self.server.ask(self.server.upstream(), self.command, self.path, {}, b""))
         else:
             self._proxy(b"")
 
@@ -129,12 +138,13 @@ class BalancerHandler(BaseHTTPRequestHandler):
         window = self.server.window
         headers = {name: self.headers[name] for name in REQUEST_HEADERS if name in self.headers}
         started_at = time.monotonic()
-        answer = forward(upstream, self.command, self.path, headers, body)
-        window.record(
-            (upstream.slot, upstream.pid),
-            failed=answer.status >= 500,
-            duration_ms=(time.monotonic() - started_at) * 1000,
-        )
+        answer = self.server.ask(upstream, self.command, self.path, headers, body)
+        if self.server.serving:
+            window.record(
+                (upstream.slot, upstream.pid),
+                failed=answer.status >= 500,
+                duration_ms=(time.monotonic() - started_at) * 1000,
+            )
         if answer.is_security_event:
             window.record_security_event()
         if self.command == "GET" and answer.status == 200:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from demo.storefront import deploy as deploying
 from demo.storefront import slots
+from demo.storefront.balancer import LoadBalancer
 from demo.storefront.releases import install_release
 from demo.storefront.site import Site
 from demo.storefront.traffic_window import TrafficWindow
@@ -37,6 +39,24 @@ def test_however_it_ends_no_child_is_left_and_the_next_start_finds_the_site(
     storefront.start("--rate", "0")
     found = storefront.metrics()
     assert (found["version"], found["slot"]) == ("1.5.0", "green")
+
+
+def test_who_asks_before_the_first_app_server_is_up_is_no_error_of_it(storefront: Storefront) -> None:
+    """Right after a start the slot's file still names the server of the run before."""
+    balancer = LoadBalancer(Site(storefront.site), 0, window_seconds=60)
+    (storefront.site / "run").mkdir(parents=True, exist_ok=True)
+    (storefront.site / "run/blue.json").write_text(json.dumps({"version": "1.4.2", "port": 1, "pid": 1}))
+    thread = threading.Thread(target=balancer.serve_forever)
+    thread.start()
+    try:
+        connection = HTTPConnection("127.0.0.1", balancer.server_address[1], timeout=10)
+        connection.request("GET", "/products")
+        assert connection.getresponse().status == 502
+        assert balancer.metrics()["error_rate"] is None
+    finally:
+        balancer.shutdown()
+        balancer.server_close()
+        thread.join()
 
 
 def test_a_site_has_one_server(storefront: Storefront) -> None:
