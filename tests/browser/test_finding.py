@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 from comms.models import Contact
 from core.actors import Actor
 from core.models import User
 from incidents.models import Incident, Service
+from tests.browser.chromium import chromium, needs_chromium
 from tests.conftest import make_service
 from tests.pages.conftest import declare
 from tests.signing_in import sign_in
 from tests.web import WebProcess
 
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.faults,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    needs_chromium,
 ]
 CARD = "document.querySelector('#dialog input[name=severity]:checked')?.value"
 
@@ -51,8 +49,7 @@ def page(web: WebProcess, incident: Incident, commander: Actor) -> Iterator[Page
     client = Client()
     sign_in(client, User.objects.get(username=commander.label))
     wrong: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         context = browser.new_context(base_url=web.url, viewport={"width": 1440, "height": 900})
         cookie = client.cookies[settings.SESSION_COOKIE_NAME]
         context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": web.url}])
@@ -61,7 +58,6 @@ def page(web: WebProcess, incident: Incident, commander: Actor) -> Iterator[Page
         shown.on("pageerror", lambda error: wrong.append(str(error)))
         shown.goto("/")
         yield shown
-        browser.close()
     assert wrong == []
 
 
@@ -184,8 +180,7 @@ def test_without_scripts_the_search_is_a_page_and_services_are_a_text(
 ) -> None:
     client = Client()
     sign_in(client, User.objects.get(username=commander.label))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as browser:
         context = browser.new_context(base_url=web.url, java_script_enabled=False)
         cookie = client.cookies[settings.SESSION_COOKIE_NAME]
         context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": web.url}])
@@ -201,5 +196,4 @@ def test_without_scripts_the_search_is_a_page_and_services_are_a_text(
         page.get_by_label("Services").fill("shop, shop-eu")
         page.get_by_role("button", name="Declare and tell them").click()
         page.wait_for_url(re.compile("/incidents/INC-.*/"))
-        browser.close()
     assert Incident.objects.exclude(pk=incident.pk).get().services.count() == 2

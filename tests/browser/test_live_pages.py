@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,23 +10,23 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from core.actors import Actor
 from core.models import User
 from incidents.models import Incident
 from incidents.services.incidents import edit_incident
 from incidents.services.notes import add_note
+from tests.browser.chromium import chromium as started
+from tests.browser.chromium import needs_chromium
 from tests.signing_in import sign_in
 from tests.web import WebProcess
 
-CHROMIUM = shutil.which("chromium")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.faults,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    needs_chromium,
 ]
 
 
@@ -42,10 +41,8 @@ def web(tmp_path: Path, transactional_db: None) -> Iterator[WebProcess]:
 @pytest.fixture
 def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

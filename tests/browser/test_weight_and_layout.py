@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings as project
-from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from core.actors import actor_for_user
 from core.clock import utcnow
@@ -20,18 +18,17 @@ from incidents.models import Monitor
 from incidents.services.notes import add_note
 from rollbacks.models import Rollback
 from tests.access.scene import Scene, _advance
+from tests.browser.chromium import chromium, needs_chromium
 from tests.pages.test_query_counts import grow
 from tests.signing_in import sign_in
 from tests.web import WebProcess
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.faults,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    needs_chromium,
 ]
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 WIDTHS = {320: 640, 390: 844, 768: 1024, 1440: 900, 2560: 1440}
 MOST_SHIFT = 0.01
 SHIFTS = """(since = 0) => new Promise(done => {
@@ -65,11 +62,8 @@ def scene(now: dt.datetime) -> Scene:
 @pytest.fixture
 def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in this thread
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
-        connections.close_all()
 
 
 def look(browser: Browser, web: WebProcess, user: User | None, **options: Any) -> Page:
