@@ -38,7 +38,9 @@ def page(visitors: Visitors, incident: Incident) -> Page:
     return page
 
 
-def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident: Incident) -> None:
+def test_a_pasted_picture_and_a_dropped_log_become_evidence(
+    page: Page, incident: Incident, visitors: Visitors
+) -> None:
     page.evaluate(PASTE, ["image.png", "image/png", 0])
     expect(page.locator("#toasts")).to_contain_text("is attached")
     picture = page.locator("#panel-evidence img")
@@ -59,6 +61,10 @@ def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident
     assert Evidence.objects.get(name="large.log").size == 3_500_000
     page.evaluate(PASTE, ["larger.log", "text/plain", 800_000])
     expect(page.locator("#toasts")).to_contain_text("A request holds at most")
+    assert [
+        said for said in visitors.complaints if "413" in said
+    ] == visitors.complaints  # the browser's own note
+    visitors.complaints.clear()
 
 
 def test_a_task_is_added_in_one_line_and_done_by_one_click(page: Page, incident: Incident) -> None:

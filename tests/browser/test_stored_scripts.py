@@ -91,8 +91,9 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     """Rows in every table that holds a text, several where a list shows them."""
     for number in range(AT_ONCE):
         Contact.objects.create(
-            name=f"c{number}", email=f"c{number}@example.test", support_url="https://example.test"
-        )
+            name=f"c{number}", email=f"c{number}@example.test", support_url="https://example.test",
+            user=None if number else ada,  # whose link Ada opens
+        )  # fmt: skip
         declare(commander, now, number, "shop")
         Release.objects.create(
             service=afternoon.service, version=f"1.{number}", state=ReleaseState.GOOD,
