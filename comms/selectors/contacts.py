@@ -21,6 +21,7 @@ from comms.selectors.finding import search_contacts
 from comms.states import Means
 from core.actors import Actor
 from core.errors import NotFound
+from core.http import is_web_address
 from core.operation.facts import Trouble
 from incidents.models import Incident, Responder
 from incidents.states import AUDIENCES, Role, audience_label
@@ -189,7 +190,7 @@ def _line(contact: Contact, on: tuple[str, ...], warnings: tuple[str, ...], now:
         email=contact.email,
         chat=contact.chat,
         chat_url=f"slack://user?id={quote(contact.chat, safe='')}" if contact.chat else "",
-        support_url=contact.support_url,
+        support_url=contact.support_url if is_web_address(contact.support_url) else "",
         note=" · ".join(note for note in notes if note),
         local_time=now.astimezone(zone_of(contact.time_zone)),
         zone=contact.time_zone,
