@@ -104,8 +104,9 @@ def workshop(tmp_path: Path) -> Workshop:
     made = Workshop(tmp_path)
     once = f"import pathlib; p = pathlib.Path({str(made.folder)!r}, 'tried')\nif not p.exists(): p.touch(); sys.exit(3)"
     made.command("update_configuration", once)
+    made.command("yes_back", "")
     made.only(
-        {"key": "first", "command": "switch_version"},
+        {"key": "first", "command": "switch_version", "mutating": True, "verify_after": "yes_back"},
         {"key": "sure", "kind": "confirm", "question": QUESTION, "within": "10m"},
         {"key": "config", "command": "update_configuration"},
     )
