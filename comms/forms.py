@@ -54,7 +54,7 @@ class NoteForm(forms.Form):
         help_text="For “Message”. An incident alert says how it stands by itself.",
     )
     audiences = forms.MultipleChoiceField(
-        choices=[(audience, audience_label(audience)) for audience in AUDIENCES],
+        choices=[(audience, audience_label(audience).capitalize()) for audience in AUDIENCES],
         widget=forms.CheckboxSelectMultiple,
         label="Who is told?",
     )

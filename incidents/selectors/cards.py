@@ -155,7 +155,7 @@ def _open_tasks(incidents: Sequence[Incident], now: dt.datetime) -> dict[int, Op
     late = Count("pk", filter=Q(due_at__lte=now))
     rows = Task.objects.open().filter(incident__in=incidents).order_by().values_list("incident")
     return {
-        incident: OpenTasks(count, overdue) for incident, count, overdue in rows.annotate(Count("pk"), late)
+        incident: OpenTasks(count, overdue) for incident, count, overdue in rows.annotate(count=Count("pk"), late)
     }
 
 
