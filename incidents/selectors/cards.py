@@ -152,11 +152,9 @@ def _cards(rows: IncidentQuerySet, *, now: dt.datetime) -> tuple[IncidentCard, .
 
 
 def _open_tasks(incidents: Sequence[Incident], now: dt.datetime) -> dict[int, OpenTasks]:
-    late = Count("pk", filter=Q(due_at__lte=now))
     rows = Task.objects.open().filter(incident__in=incidents).order_by().values_list("incident")
-    return {
-        incident: OpenTasks(count, overdue) for incident, count, overdue in rows.annotate(count=Count("pk"), late)
-    }
+    counts = rows.annotate(count=Count("pk"), late=Count("pk", filter=Q(due_at__lte=now)))
+    return {incident: OpenTasks(count, late) for incident, count, late in counts}
 
 
 # Stream and number together: by the stream alone, every event of a long timeline would be read.
