@@ -19,6 +19,7 @@ from comms.states import (
     PublicImpact,
     PublicStatus,
     Template,
+    channel_name,
 )
 from core.careful_forms import CarefulForm
 from core.forms import Line, Text
@@ -53,7 +54,7 @@ class NoteForm(forms.Form):
         help_text="For “Message”. An incident alert says how it stands by itself.",
     )
     audiences = forms.MultipleChoiceField(
-        choices=[(audience, audience_label(audience)) for audience in AUDIENCES],
+        choices=[(audience, audience_label(audience).capitalize()) for audience in AUDIENCES],
         widget=forms.CheckboxSelectMultiple,
         label="Who is told?",
     )
@@ -65,7 +66,7 @@ class NoteForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["channels"].choices = [(key, key) for key in internal_channels()]  # type: ignore[attr-defined]
+        self.fields["channels"].choices = [(key, channel_name(key)) for key in internal_channels()]  # type: ignore[attr-defined]
 
 
 class PageForRoleForm(forms.Form):

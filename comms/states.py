@@ -82,6 +82,14 @@ PAGED, UPDATE_OVERDUE = "incident.paged", "incident.update_overdue"
 ROLE_PAGED = "role.paged"  # by hand: a role of the incident that nobody holds
 
 
+_CHANNEL_NAMES = {"sms": "SMS", "email": "E-mail", "user_email": "E-mail to subscribers"}
+
+
+def channel_name(key: str) -> str:
+    """For people, of a channel's key in the playbook: `Incident response`, `SMS`."""
+    return _CHANNEL_NAMES.get(key, key.replace("_", " ").capitalize())
+
+
 class Template(models.TextChoices):
     """The messages of this version. Source: seed, Communication Protocols; rulings, Templates."""
 
@@ -105,7 +113,7 @@ class Template(models.TextChoices):
     CHECK_FAILED = "check_failed", "Check failed"
     ALARM = "alarm", "Alarm of Firebreak itself"
     NOTE = "note", "Message"
-    MAINTENANCE = "maintenance", "Maintenance"
+    MAINTENANCE = "maintenance", "Maintenance notification"
     EXTERNAL_UPDATE = "external_update", "Update for users"
     ISSUE_RESOLVED = "issue_resolved", "Issue resolved"
 

@@ -15,7 +15,7 @@ from incidents.models import Incident, Release, Service
 from incidents.panels import Panel, ServiceNote
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
-from incidents.states import ReleaseState
+from incidents.states import ReleaseState, metric_name
 from rollbacks.models import Rollback
 from rollbacks.rules.targets import Targets
 from rollbacks.selectors.authority import case_of
@@ -171,7 +171,7 @@ def lost_trust(actor: Actor, service: Service, *, now: dt.datetime) -> ServiceNo
     found = distrusted_monitors(service, now=now)
     if not found:
         return None
-    names = ", ".join(f"{monitor.metric} ({count} judged false)" for monitor, count in found)
+    names = ", ".join(f"{metric_name(monitor.metric)} ({count} judged false)" for monitor, count in found)
     return ServiceNote(icon="hand-raised", text=f"Starts no rollbacks: {names}", tone="warning")
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from comms.models import Delivery, Message
 from comms.selectors.subscribers import USER_EMAIL
-from comms.states import DeliveryState, MessageState, Template
+from comms.states import DeliveryState, MessageState, Template, channel_name
 from incidents.models import Incident
 
 MESSAGES = 6
@@ -20,7 +20,7 @@ DELIVERIES = 8  # of each; the message's own page has them all
 
 @dataclass(frozen=True)
 class DeliveryLine:
-    """One recipient of a message."""
+    """One recipient of a message; empty where the channel is a place."""
 
     channel: str
     recipient: str
@@ -75,7 +75,9 @@ def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> Messa
     draft = message.state == MessageState.DRAFT
     few: list[Delivery] = message.few  # type: ignore[attr-defined]
     subscribers = [
-        DeliveryLine(channel, f"{count} subscribers", state, str(DeliveryState(state).label), None)
+        DeliveryLine(
+            channel_name(channel), f"{count} subscribers", state, str(DeliveryState(state).label), None
+        )
         for lane, channel, state, count in counts
         if lane == USER_EMAIL
     ]
@@ -94,8 +96,8 @@ def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> Messa
 
 def _delivery(delivery: Delivery) -> DeliveryLine:
     return DeliveryLine(
-        channel=delivery.channel,
-        recipient=delivery.recipient,
+        channel=channel_name(delivery.channel),
+        recipient="" if delivery.recipient == delivery.channel else delivery.recipient,
         state=delivery.state,
         state_label=str(DeliveryState(delivery.state).label),
         at=delivery.sent_at,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from incidents.selectors.cards import incident_url
+from incidents.states import metric_name
 from rollbacks.models import Decision
 from rollbacks.selectors.rollback_page import rollback_url
 from rollbacks.states import Verdict
@@ -39,7 +40,7 @@ def _line(decision: Decision) -> DecisionLine:
         at=decision.at,
         verdict=decision.verdict,
         label=str(Verdict(decision.verdict).label),
-        metric=decision.metric,
+        metric=metric_name(decision.metric),
         reasons=tuple(reason["text"] for reason in decision.reasons),
         service=decision.service.name,
         incident_ref=decision.incident.ref,

@@ -152,7 +152,7 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         environment=rollback.service.environment,
         from_version=rollback.from_version,
         target_version=rollback.target_version,
-        procedure=rollback.procedure,
+        procedure=policy.procedure_name(rollback.procedure),
         trigger=rollback.trigger,
         trigger_label=str(Trigger(rollback.trigger).label),
         state=rollback.state,
