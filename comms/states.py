@@ -113,7 +113,7 @@ class Template(models.TextChoices):
     CHECK_FAILED = "check_failed", "Check failed"
     ALARM = "alarm", "Alarm of Firebreak itself"
     NOTE = "note", "Message"
-    MAINTENANCE = "maintenance", "Maintenance notification"
+    MAINTENANCE = "maintenance", "Maintenance"
     EXTERNAL_UPDATE = "external_update", "Update for users"
     ISSUE_RESOLVED = "issue_resolved", "Issue resolved"
 
