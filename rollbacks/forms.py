@@ -7,9 +7,12 @@ from typing import Any
 
 from django import forms
 
+from core.careful_forms import CarefulForm
 from core.forms import Line, Text
 from incidents.forms import TEXT_LENGTH, text_area
 from rollbacks import policy
+from rollbacks.models import Rollback
+from rollbacks.selectors.rollback_page import last_editor
 
 LONGEST_SECONDS = 7 * 86_400
 PARAMETER = "parameters_"
@@ -57,10 +60,15 @@ class RequestForm(PlanForm):
     procedure = Line(required=False, widget=forms.HiddenInput)
 
 
-class EditRollbackForm(PlanForm):
-    """Change a rollback before it runs; `version` is the one that the person saw."""
+class EditRollbackForm(PlanForm, CarefulForm):
+    """Change a rollback before it runs."""
 
-    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
+    def __init__(self, *args: Any, rollback: Rollback, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rollback = rollback
+
+    def who_changed(self, name: str) -> str:
+        return last_editor(self._rollback)
 
 
 class ConfirmForm(forms.Form):

@@ -19,11 +19,12 @@ from core.versions import at_version
 from core.views.commands import CommandView
 from incidents import forms
 from incidents.companions import Companion, CompanionRefused, find_companion
-from incidents.models import ChecklistItem, Incident
+from incidents.models import ChecklistItem, Incident, Responder
 from incidents.selectors.cards import incident_url
 from incidents.selectors.checklists import get_item
 from incidents.selectors.declaration import security_level_cards, severity_cards, told_text
 from incidents.selectors.incident_page import get_incident
+from incidents.selectors.people import get_holder
 from incidents.services import incidents as commands
 from incidents.services.checklists import tick_item, untick_item
 from incidents.services.criteria import check_criteria
@@ -166,9 +167,8 @@ class Edit(CarefulCommand):
     submit_label = "Save"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        changes = {name: value for name, value in data.items() if value is not None}
         with self.unchanged():
-            commands.edit_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **changes)
+            commands.edit_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return f"{self.incident.ref} is saved."
 
 
@@ -394,30 +394,37 @@ class AddResponder(IncidentCommand):
 
 
 class RoleCommand(IncidentCommand):
-    """A command on one role of the incident."""
+    """A command on one role of the incident, by whoever saw who holds it."""
 
+    form_class = forms.HolderForm
     role: Role
+    holder: Responder | None
 
     def load(self, **kwargs: str) -> None:
         super().load(**kwargs)
         if kwargs["role"] not in INCIDENT_ROLES:
             raise NotFound("No such role.")
         self.role = Role(kwargs["role"])
+        self.holder = get_holder(self.incident, self.role)
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"holder": self.holder}
 
     def extra_context(self) -> dict[str, Any]:
-        return {"title": f"{self.title}: {self.role.label}"}
+        shown: dict[str, Any] = {"title": f"{self.title}: {self.role.label}"}
+        return shown | ({"consequences": [f"{self.holder.user} holds it now."]} if self.holder else {})
 
-    def assign(self, username: str, now: dt.datetime) -> None:
-        assign_role(
-            incident_id=self.incident.pk, role=self.role, username=username, actor=self.actor, now=now
-        )
+    def address(self) -> dict[str, Any]:
+        """Which role, as it was looked at, as the services take it."""
+        holder = self.holder.user.get_username() if self.holder else ""
+        return {"incident_id": self.incident.pk, "role": self.role, "replaces": holder, "actor": self.actor}
 
 
 class TakeRole(RoleCommand):
     title = "Take the role"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        self.assign(self.actor.label, now)
+        assign_role(**self.address(), username=self.actor.label, now=now)
         return f"You are {self.role.label} of {self.incident.ref}."
 
 
@@ -426,11 +433,11 @@ class AssignRole(RoleCommand):
     title = "Assign the role"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        self.assign(data["username"], now)
+        assign_role(**self.address(), username=data["username"], now=now)
         return f"{data['username']} is {self.role.label} of {self.incident.ref}."
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"role": self.role}
+        return {"holder": self.holder, "role": self.role}
 
 
 class ReleaseRole(RoleCommand):
@@ -441,7 +448,7 @@ class ReleaseRole(RoleCommand):
         return reverse("incidents:now") if self.is_left else super().back_url()
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        release_role(incident_id=self.incident.pk, role=self.role, actor=self.actor, now=now)
+        release_role(**self.address(), now=now)
         # Whoever held nothing else on a restricted incident has just left it.
         self.is_left = not Incident.objects.visible_to(self.actor).filter(pk=self.incident.pk).exists()
         return f"{self.role.label} of {self.incident.ref} is free."

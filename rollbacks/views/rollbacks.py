@@ -209,7 +209,8 @@ class Edit(RollbackCommand):
         changes["parameters"] = given_parameters(data)
         rows = Rollback.objects.filter(pk=self.rollback.pk)
         incident = Incident.objects.filter(pk=self.rollback.incident_id)
-        with at_version(rows, [data["version"]], after=(incident,)):
+        # The form was compared with this version, so it must still be that.
+        with at_version(rows, [self.rollback.version], after=(incident,)):
             rollback = editing.edit_rollback(
                 rollback_id=self.rollback.pk, changes=changes, actor=self.actor, now=now
             )
@@ -222,9 +223,10 @@ class Edit(RollbackCommand):
             candidates = targets_of(rollback.service, kind=kind, procedure=procedure).candidates
             versions = list(dict.fromkeys([rollback.target_version, *(c.version for c in candidates)]))
         values = {PARAMETER + name: value for name, value in rollback.parameters.items()}
-        named = ("target_version", "version", *editing.WORDS)
+        named = ("target_version", *editing.WORDS)
         initial = {**{name: getattr(rollback, name) for name in named}, **values}
-        return {"versions": versions, "procedure": rollback.procedure, "initial": initial}
+        said = {"procedure": rollback.procedure, "initial": initial, "rollback": rollback}
+        return {"versions": versions, **said}
 
     def consequences(self) -> list[str]:
         return [
