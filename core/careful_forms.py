@@ -139,7 +139,7 @@ class CarefulForm(forms.Form):
         for name in self.untouched:
             del data[name]
         if self.conflicts:
-            self.data = self._seen_now(now)
+            self.data = self.seen_now(now)
         return data
 
     def _say(self, name: str, mine: Any, theirs: Any) -> None:
@@ -159,7 +159,7 @@ class CarefulForm(forms.Form):
             )
         self.add_error(name, said)
 
-    def _seen_now(self, now: Mapping[str, Any]) -> QueryDict:
+    def seen_now(self, now: Mapping[str, Any]) -> QueryDict:
         """What is shown again: the person's own words, elsewhere what it is now; sent again, it is meant."""
         shown = QueryDict(mutable=True)
         shown.update(self.data)

@@ -204,14 +204,16 @@ class OptionalReasonForm(forms.Form):
     )
 
 
-class SecurityLevelForm(forms.Form):
+class SecurityLevelForm(WholeForm):
     """How bad it is as a security incident, and why."""
 
     level = forms.TypedChoiceField(coerce=int, widget=forms.RadioSelect, label="Level")
     reason = Text(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
 
-    def __init__(self, *args: Any, level: int | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        level = incident.security_level
+        said = f"It is of level {level} now. Send it again to change that."
+        super().__init__(*args, now_is=str(level or ""), said=said, **kwargs)
         choices = [choice for choice in security_level_choices() if choice[0] != level]
         self.fields["level"].choices = choices  # type: ignore[attr-defined]
 

@@ -323,16 +323,14 @@ class Untick(ChecklistCommand):
         return f"{self.item.name} is open again."
 
 
-class SetSecurityLevel(IncidentCommand):
+class SetSecurityLevel(CarefulCommand):
     form_class = forms.SecurityLevelForm
     title = "Set the security level"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        set_security_level(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        with self.unchanged():
+            set_security_level(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return f"{self.incident.ref} is a security incident of level {data['level']}."
-
-    def form_arguments(self) -> dict[str, Any]:
-        return {"level": self.incident.security_level}
 
     def extra_context(self) -> dict[str, Any]:
         consequences = [
@@ -394,53 +392,64 @@ class AddResponder(IncidentCommand):
 
 
 class RoleCommand(IncidentCommand):
-    """A command on one role of the incident, by whoever saw who holds it."""
+    """A command on one role of the incident."""
 
-    form_class = forms.HolderForm
     role: Role
-    holder: Responder | None
 
     def load(self, **kwargs: str) -> None:
         super().load(**kwargs)
         if kwargs["role"] not in INCIDENT_ROLES:
             raise NotFound("No such role.")
         self.role = Role(kwargs["role"])
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"title": f"{self.title}: {self.role.label}"}
+
+
+class HolderCommand(RoleCommand):
+    """Another one is to hold the role, or nobody, as whoever asks saw who holds it."""
+
+    form_class: type[forms.HolderForm] = forms.HolderForm
+    holder: Responder | None
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
         self.holder = get_holder(self.incident, self.role)
 
     def form_arguments(self) -> dict[str, Any]:
         return {"holder": self.holder}
 
     def extra_context(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {"title": f"{self.title}: {self.role.label}"}
-        return shown | ({"consequences": [f"{self.holder.user} holds it now."]} if self.holder else {})
+        holds = [f"{self.holder.user} holds it now."] if self.holder else []
+        return {**super().extra_context(), "consequences": holds}
 
-    def address(self) -> dict[str, Any]:
-        """Which role, as it was looked at, as the services take it."""
+    def as_seen(self) -> dict[str, Any]:
+        """Which role, as the form was compared with it, as the services take it."""
         holder = self.holder.user.get_username() if self.holder else ""
         return {"incident_id": self.incident.pk, "role": self.role, "replaces": holder, "actor": self.actor}
 
 
-class TakeRole(RoleCommand):
+class TakeRole(HolderCommand):
     title = "Take the role"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        assign_role(**self.address(), username=self.actor.label, now=now)
+        assign_role(**self.as_seen(), username=self.actor.label, now=now)
         return f"You are {self.role.label} of {self.incident.ref}."
 
 
-class AssignRole(RoleCommand):
+class AssignRole(HolderCommand):
     form_class = forms.AssignForm
     title = "Assign the role"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        assign_role(**self.address(), username=data["username"], now=now)
+        assign_role(**self.as_seen(), username=data["username"], now=now)
         return f"{data['username']} is {self.role.label} of {self.incident.ref}."
 
     def form_arguments(self) -> dict[str, Any]:
         return {"holder": self.holder, "role": self.role}
 
 
-class ReleaseRole(RoleCommand):
+class ReleaseRole(HolderCommand):
     title = "Release the role"
     is_left = False
 
@@ -448,7 +457,7 @@ class ReleaseRole(RoleCommand):
         return reverse("incidents:now") if self.is_left else super().back_url()
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        release_role(**self.address(), now=now)
+        release_role(**self.as_seen(), now=now)
         # Whoever held nothing else on a restricted incident has just left it.
         self.is_left = not Incident.objects.visible_to(self.actor).filter(pk=self.incident.pk).exists()
         return f"{self.role.label} of {self.incident.ref} is free."
