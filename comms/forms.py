@@ -23,20 +23,11 @@ from comms.states import (
 )
 from core.careful_forms import CarefulForm, WholeForm
 from core.forms import Line, Text
-from incidents.forms import text_area
+from incidents.forms import moment_field, text_area
 from incidents.states import AUDIENCES, audience_label
 
 BODY_LENGTH = 10_000
 LEAVE = ("", "not affected")
-
-
-def _moment(label: str, help_text: str = "") -> forms.DateTimeField:
-    return forms.DateTimeField(
-        required=False,
-        label=label,
-        help_text=help_text,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
-    )
 
 
 class NoteForm(forms.Form):
@@ -95,8 +86,8 @@ class ExternalFields(forms.Form):
     root_cause = Text(
         required=False, max_length=2_000, widget=text_area(2), label="Root cause, briefly and for users"
     )
-    started_at = _moment("Started at (UTC)")
-    resolved_at = _moment("Resolved at (UTC)")
+    started_at = moment_field("Started at (UTC)")
+    resolved_at = moment_field("Resolved at (UTC)")
 
     def __init__(self, *args: Any, update: PublicUpdate | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -302,9 +293,7 @@ class EditWebhookForm(WebhookForm, CarefulForm):
 class ReplayForm(forms.Form):
     """From when on."""
 
-    since = forms.DateTimeField(
-        label="Every event since (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
+    since = moment_field("Every event since (UTC)", required=True)
 
 
 class ConnectionForm(WholeForm):

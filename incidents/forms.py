@@ -29,6 +29,16 @@ def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
     return forms.Textarea(attrs={"rows": rows, **attrs})
 
 
+def moment_field(label: str, help_text: str = "", *, required: bool = False) -> forms.DateTimeField:
+    """A time in UTC, to the minute."""
+    return forms.DateTimeField(
+        required=required,
+        label=label,
+        help_text=help_text,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
+    )
+
+
 def security_level_choices() -> list[tuple[int, str]]:
     """`1 Critical Security Incident: Active data breach, …; respond within 15 min`."""
     return [
@@ -234,12 +244,7 @@ class NoteForm(forms.Form):
 
     summary = Line(max_length=SUMMARY_LENGTH, widget=text_area(2), label="Note")
     kind = forms.ChoiceField(choices=NOTE_KINDS, initial="note", required=False)
-    occurred_at = forms.DateTimeField(
-        required=False,
-        label="When it happened (UTC)",
-        help_text="Empty means now.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-    )
+    occurred_at = moment_field("When it happened (UTC)", "Empty means now.")
 
     def clean_kind(self) -> str:
         return self.cleaned_data["kind"] or "note"
@@ -308,15 +313,6 @@ DUE_IN = (
 )
 
 
-def due_at_field() -> forms.DateTimeField:
-    return forms.DateTimeField(
-        required=False,
-        label="Due (UTC)",
-        help_text="Empty means no due time.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
-    )
-
-
 class TaskForm(forms.Form):
     """One thing to do: what, by whom, until when."""
 
@@ -346,7 +342,7 @@ class NewTaskForm(TaskForm):
 class EditTaskForm(TaskForm, CarefulForm):
     """Another time is given exactly."""
 
-    due_at = due_at_field()
+    due_at = moment_field("Due (UTC)", "Empty means no due time.")
 
     def __init__(self, *args: Any, task: Task, owners: Sequence[str], **kwargs: Any) -> None:
         owner = task.owner.get_username() if task.owner else ""

@@ -230,7 +230,8 @@ def test_every_form_is_in_the_one_table_or_the_other() -> None:
 
 @pytest.fixture
 def world(shop: Service, commander: Actor, now: dt.datetime) -> World:
-    incident, by = make_outside(shop, commander, now).incident, {"actor": commander, "now": now}
+    incident = make_outside(shop, commander, now).incident
+    by: dict[str, Any] = {"actor": commander, "now": now}
     for version in ("1.7.0", "1.8.0"):
         at = now - dt.timedelta(days=9)
         shop.releases.create(version=version, state="good", deployed_at=at, recorded_at=at, good_at=at)
@@ -336,6 +337,7 @@ def test_a_connection_replaces_the_one_that_was_seen(
 
 
 def test_every_table_of_the_admin_is_careful_or_read_only() -> None:
+    table: Any
     for table in admin.site._registry.values():
         assert isinstance(table, CarefulMixin), table
         assert isinstance(table, ReadOnlyAdmin) or not table.list_editable, f"{table}: rows are edited unseen"
