@@ -31,8 +31,8 @@ def list_readers(incident: Incident) -> tuple[Reader, ...]:
     """
     on_it = Responder.objects.filter(incident=incident, until__isnull=True)
     mine = on_it.filter(user=OuterRef("pk"))
-    marks = {"is_on_it": Exists(mine), "is_granted": _is_granted()}
-    rows = _accounts().filter(Q(Exists(mine)) | _sees_all()).annotate(**marks).distinct()
+    rows = _accounts().filter(Q(Exists(mine)) | _sees_all())
+    rows = rows.annotate(is_on_it=Exists(mine), is_granted=_is_granted()).distinct()
     readers = [user for user in rows if user.level >= Level.VIEWER]
     readers.sort(key=lambda user: (not user.is_on_it, not user.is_granted, user.username))
     return tuple(Reader(user.username, _why(user)) for user in readers)
