@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.template.base import FilterExpression, Node, Parser, TextNode, Token, token_kwargs
 from django.template.context import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags import heroicons
+
+from core.careful_forms import Beside, CarefulForm
 
 register = template.Library()
 
@@ -128,6 +131,12 @@ def severity_badge(severity: str, name: str = "") -> SafeString:
     return format_html(
         '<span class="badge solid severity" data-tone="{}">{}{}</span>', severity, drawn, words
     )
+
+
+@register.simple_tag
+def both_texts(field: BoundField) -> Beside | None:
+    """What somebody else wrote into a field of a careful form meanwhile, beside the person's own."""
+    return field.form.both.get(field.name) if isinstance(field.form, CarefulForm) else None
 
 
 @register.simple_tag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from incidents.models import Incident
+from incidents.models import Incident, Responder
 from incidents.states import Role
 
 
@@ -12,3 +12,8 @@ def role_holders(incident: Incident) -> dict[Role, str]:
         incident.responders.filter(until__isnull=True).exclude(role="").values_list("role", "user__username")
     )
     return {Role(role): username for role, username in rows}
+
+
+def get_holder(incident: Incident, role: Role) -> Responder | None:
+    """Who holds the role now (one query)."""
+    return incident.responders.select_related("user").filter(role=role, until__isnull=True).first()

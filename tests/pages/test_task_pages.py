@@ -81,21 +81,6 @@ def test_a_card_of_now_counts_what_is_open_and_what_is_late(
     assert count_queries(ida, "/") == without
 
 
-def test_who_edits_an_older_version_is_told(ida: Client, incident: Incident, by: dict[str, Any]) -> None:
-    task = create_task(title="Look", **by)
-    address = f"/incidents/{incident.ref}/tasks/{task.pk}/edit/"
-    form = ida.get(address).content.decode()
-    assert 'name="version" value="1"' in form
-    sent = {"title": "Look again", "owner": "ida", "due_at": "2026-11-20T10:30", "version": "1"}
-    assert ida.post(address, sent).status_code == 302
-    refused = ida.post(address, sent | {"title": "Something else"})
-    assert refused.status_code == 412
-    assert "It was changed after the version" in refused.content.decode()
-    task.refresh_from_db()
-    assert (task.title, task.version) == ("Look again", 2)
-    assert ida.post(f"/incidents/{incident.ref}/tasks/{task.pk}/drop/", {"reason": ""}).status_code == 302
-
-
 def test_who_may_not_sees_why_and_on_a_closed_incident_nothing_is_offered(
     ida: Client, sign_in: SignIn, incident: Incident, by: dict[str, Any]
 ) -> None:
