@@ -13,7 +13,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 MOST_AT_ONCE = 200
 # From one look to the next: each costs as much for one who asks as for a hundred.
 PACE_SECONDS = 0.04
+# More of them side by side would only end later, all of them: they share one interpreter.
+RENDERINGS_AT_ONCE = 2
+TURN_SECONDS = 0.5
 WAIT_SECONDS = 5.0  # for who renders the same; then everybody goes to Django alone
 
 Onward = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -60,6 +63,7 @@ class PanelDoor:
         self._onward = onward
         self._waiting: list[_Waiting] = []
         self._rounds: asyncio.Task[None] | None = None
+        self._turns = asyncio.Semaphore(RENDERINGS_AT_ONCE)
         self._rendering: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._thread = ThreadPoolExecutor(1, "live-panels")  # keeps its database connection
 
@@ -87,11 +91,25 @@ class PanelDoor:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rendering.setdefault(key, done)
         try:
-            await self._onward(scope, receive, send)
+            async with self._turn():
+                await self._onward(scope, receive, send)
         finally:
             if self._rendering.get(key) is done:
                 del self._rendering[key]
             done.set_result(None)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Until it is this one's turn; who waited too long goes on without one."""
+        try:
+            await asyncio.wait_for(self._turns.acquire(), TURN_SECONDS)
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _look_at(self, session: str, path: str) -> _Asker | None:
         waiting = _Waiting(session, path, asyncio.get_running_loop().create_future())

@@ -200,7 +200,7 @@ class Hub:
 
     def _spread(self) -> int:
         """Milliseconds over which so many readers are to come for the news, not all in one moment."""
-        return min(MOST_SPREAD, len(self._readers) // 2)
+        return min(MOST_SPREAD, len(self._readers) // 4)
 
 
 class Doorkeeper:
