@@ -472,3 +472,46 @@ def test_what_the_door_answers_has_headers_a_line_and_a_count_as_what_django_ans
         assert (line["incident"], line["seconds"] < 5) == ("INC-2026-11-29-0001", True)
         assert line["request"].startswith(f"GET {path}?panels=header")
         assert "hunter2" not in line["request"]
+
+
+def test_who_comes_one_after_the_other_is_looked_at_together_and_few_render_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    under_way = [0]
+
+    def look(asked: Sequence[tuple[str, str]]) -> list[Any]:
+        looks.append(len(asked))
+        return [live_batches._Asker(session, 7) for session, _path in asked]  # nobody sees the same
+
+    async def django(scope: Any, receive: Any, send: Any) -> None:
+        under_way.append(under_way[-1] + 1)
+        await asyncio.sleep(0.01 if b"stuck" not in scope["query_string"] else 3600)
+        under_way.append(under_way[-1] - 1)
+
+    async def story() -> None:
+        site = Site()
+        site.door = PanelDoor(django)
+
+        def come(number: int, query: str = "panels=header&seen=9") -> asyncio.Task[Any]:
+            scope = {
+                "type": "http", "method": "GET", "path": "/", "query_string": query.encode(),
+                "headers": [(b"cookie", b"sessionid=%d" % number)],
+            }  # fmt: skip
+            return asyncio.create_task(site.door(scope, None, None))  # type: ignore[arg-type]
+
+        tasks = []
+        for number in range(40):
+            tasks.append(come(number))
+            await asyncio.sleep(0.005)
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
+        assert len(looks) < 20
+        assert max(under_way) == live_batches.RENDERINGS_AT_ONCE
+        monkeypatch.setattr(live_batches, "TURN_SECONDS", 0.05)
+        stuck = [come(number, "panels=stuck&seen=9") for number in range(4)]
+        await asyncio.wait_for(come(99), 5)
+        for task in stuck:
+            task.cancel()
+
+    monkeypatch.setattr(live_batches, "_look", look)
+    asyncio.run(story())
