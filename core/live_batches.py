@@ -36,7 +36,7 @@ MOST_AT_ONCE = 200
 # From one look to the next: each costs as much for one who asks as for a hundred.
 PACE_SECONDS = 0.04
 # More of them side by side would only end later, all of them: they share one interpreter.
-RENDERINGS_AT_ONCE = 2
+RENDERINGS_AT_ONCE = 3
 TURN_SECONDS = 0.5
 WAIT_SECONDS = 5.0  # for who renders the same; then everybody goes to Django alone
 
