@@ -86,14 +86,17 @@ class Rendering:
         said = {"digest": self.digest, "position": self.position, "html": self.html}
         return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
 
-    @property
+    @functools.cached_property
     def unchanged(self) -> bytes:
         return json.dumps({"digest": self.digest, "position": self.position}, separators=(",", ":")).encode()
 
+    @functools.cached_property
+    def saw(self) -> Position | None:
+        return Position.parse(self.position)
+
     def answers(self, asked: Asked) -> bool:
         if asked.seen and time.monotonic() - self.began < KEPT_SECONDS:
-            seen = Position.parse(self.position)
-            return seen is not None and all(seen.sees(change) for change in asked.seen)
+            return self.saw is not None and all(map(self.saw.sees, asked.seen))
         return self.began >= asked.arrived
 
 
@@ -167,7 +170,7 @@ def render_all(panels: Sequence[str], render: Callable[[str], str]) -> dict[str,
 def answer(asked: Asked, found: Mapping[str, Rendering]) -> bytes:
     """`{"panels": {KEY: {"digest", "position", "html"}}}`; without `html` where the reader has just that."""
     parts = (
-        json.dumps(panel).encode() + b":" + (one.unchanged if one.digest in asked.have else one.whole)
+        b'"%s":%s' % (panel.encode(), one.unchanged if one.digest in asked.have else one.whole)
         for panel, one in found.items()
     )
     return b'{"panels":{%s}}' % b",".join(parts)
