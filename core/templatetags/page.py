@@ -14,6 +14,7 @@ from typing import Any
 from django import template
 from django.template.base import FilterExpression, Node, Parser, TextNode, Token, token_kwargs
 from django.template.context import Context
+from django.template.defaultfilters import linebreaksbr
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags import heroicons
@@ -43,6 +44,7 @@ _ICONS: Mapping[str, str] = {
 }
 _OTHER_ICON = "ellipsis-horizontal-circle"
 _SEVERITY_ICONS = {"P0": "fire", "P1": "exclamation-triangle", "P2": "exclamation-circle"}
+_EVENT_TONES = {"rollback": "rollback", "monitor": "high", "state": "P2", "note": "ok"}
 CLOCKS = ("", "ago", "until", "since", "between")
 _RUNNING = frozenset(("validating", "executing", "verifying", "running", "starting", "sending"))
 
@@ -127,6 +129,30 @@ def severity_badge(severity: str, name: str = "") -> SafeString:
     words = f"{severity} {name}" if name else severity
     return format_html(
         '<span class="badge solid severity" data-tone="{}">{}{}</span>', severity, drawn, words
+    )
+
+
+@register.simple_tag
+def event_line(event: Any) -> SafeString:
+    """One event of a timeline (an incidents.selectors.timeline.EventLine); there are a hundred on a page."""
+    summary = format_html("<bdi>{}</bdi>", event.summary)
+    if event.url:
+        summary = format_html('<a href="{}">{}</a>', event.url, summary)
+    detail = linebreaksbr(event.detail) if event.detail else ""
+    return format_html(
+        '<li class="event" data-group="{}"><span class="event-icon" data-tone="{}">{}</span>'
+        '<div><p>{}</p>{}<p class="muted event-meta">{}{} · '
+        '<span title="Position in the timeline">#{}</span></p></div>'
+        "{}</li>\n",
+        event.group,
+        _EVENT_TONES.get(event.group, "neutral"),
+        icon("micro", event.icon, ("aria_hidden", "true")),
+        summary,
+        format_html('<p class="muted small">{}</p>', detail) if detail else "",
+        event.actor,
+        f" · {event.source}" if event.source else "",
+        event.seq,
+        moment(event.occurred_at),
     )
 
 
