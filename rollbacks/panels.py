@@ -158,9 +158,9 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
     )
     asked_already = _first_services(incident)
     others = {services[release.service_id] for release in releases}.difference(asked_already)
-    ways = ways_back(actor, incident, asked_already) | (
-        ways_back(actor, incident, tuple(others)) if others else {}
-    )
+    ways = {**ways_back(actor, incident, asked_already)}
+    if others:
+        ways |= ways_back(actor, incident, tuple(others))
     return Panel(
         key="suspect_releases",
         template="rollbacks/panel_releases.html",

@@ -21,7 +21,7 @@ from core.accounts.sessions import actor_of_session
 from core.actors import Actor
 from core.errors import NotAllowed, NotFound
 from core.live import spoken_all
-from core.live_panels import Asked, Rendering, answer, audiences, render_all, shared_panels
+from core.live_panels import Asked, Beginning, Rendering, answer, audiences, render_all, shared_panels
 from core.once import asking_once
 from core.views.context import page as page_context
 
@@ -92,6 +92,7 @@ def answer_panels(request: HttpRequest, actor: Actor, view: Callable[[], HttpRes
 
     def make(keys: Sequence[str]) -> Mapping[str, Rendering]:
         request.live_panels = keys  # type: ignore[attr-defined]
+        request.live_beginning = Beginning.now()  # type: ignore[attr-defined]  # before the view reads anything
         rendered = view()
         assert isinstance(rendered, _Rendered)
         return rendered.found
@@ -143,7 +144,7 @@ def render_page(
     if not hasattr(request, "live_panels"):
         return HttpResponse(of_panel(keys[0]))
     rendered = _Rendered()
-    rendered.found = render_all(keys, of_panel)
+    rendered.found = render_all(keys, of_panel, request.live_beginning)  # type: ignore[attr-defined]
     return rendered
 
 

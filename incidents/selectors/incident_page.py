@@ -312,5 +312,5 @@ def _checks(services: Sequence[Service], now: dt.datetime) -> tuple[MetricLine, 
     monitors = list(Monitor.objects.filter(service__in=list(by_id), enabled=True)[:CHECKS])
     for monitor in monitors:
         monitor.service = by_id[monitor.service_id]
-    lines = metric_lines(monitors, now=now, name_service=True).values()
+    lines = metric_lines(monitors, now=now, name_service=len(services) > 1).values()
     return tuple(sorted(lines, key=lambda line: (-rank(MonitorLevel(line.level)), line.service, line.label)))
