@@ -156,14 +156,27 @@ class SharedPanels:
 shared_panels = SharedPanels()
 
 
-def render_all(panels: Sequence[str], render: Callable[[str], str]) -> dict[str, Rendering]:
-    """Each panel by `render`, with what was seen before the first of them was read for."""
-    began, position = time.monotonic(), live.position()
+@dataclass(frozen=True)
+class Beginning:
+    """When reading for panels began (time.monotonic), and what was committed by then."""
+
+    at: float
+    position: str
+
+    @classmethod
+    def now(cls) -> Beginning:
+        return cls(time.monotonic(), live.position())
+
+
+def render_all(
+    panels: Sequence[str], render: Callable[[str], str], beginning: Beginning
+) -> dict[str, Rendering]:
+    """Each panel by `render`; nothing that they show was read before the `beginning`."""
     made = {}
     for panel in panels:
         html = render(panel)
         digest = hashlib.sha256(html.encode()).hexdigest()[:16]
-        made[panel] = Rendering(html, digest, position, began)
+        made[panel] = Rendering(html, digest, beginning.position, beginning.at)
     return made
 
 

@@ -12,6 +12,9 @@ from rollbacks.models import Decision
 from rollbacks.selectors.rollback_page import rollback_url
 from rollbacks.states import Verdict
 
+# What a line needs of a decision, its service, incident and rollback: they have a hundred columns.
+SHOWN = ("at", "verdict", "metric", "reasons", "service__name", "incident__ref", "rollback__ref")
+
 
 @dataclass(frozen=True)
 class DecisionLine:

@@ -27,6 +27,7 @@ from core.operation import requests
 from incidents.models import Incident, RoleGrant, Service
 from incidents.services.incidents import declare_incident, edit_incident
 from incidents.services.people import assign_role
+from incidents.views import pages
 from tests.signing_in import sign_in
 
 SHARED = "header,next,checklists,people,timeline,checks,alerts,facts"
@@ -251,9 +252,9 @@ def test_two_who_see_the_same_cost_one_rendering(
     made: list[Sequence[str]] = []
     render_all = live_panels.render_all
 
-    def counting(keys: Sequence[str], render: Callable[[str], str]) -> dict[str, Rendering]:
+    def counting(keys: Sequence[str], *how: Any) -> dict[str, Rendering]:
         made.append(keys)
-        return render_all(keys, render)
+        return render_all(keys, *how)
 
     monkeypatch.setattr("core.views.reading.render_all", counting)
     address = f"/incidents/{incident.ref}/"
@@ -336,12 +337,31 @@ def test_a_restricted_incident_comes_out_of_nobody_elses_rendering(
     assert "Leak" not in panels(vic, "/", "incidents", seen="3")["incidents"]["html"]
 
 
+def test_what_a_rendering_has_seen_is_asked_before_anything_is_read(
+    people: dict[str, User], incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed in between would count as shown, and nobody would ask again."""
+    order: list[str] = []
+    for where, name in ((live, "position"), (pages, "get_incident")):
+        real = getattr(where, name)
+
+        def noting(*args: Any, real: Any = real, name: str = name) -> Any:
+            order.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(where, name, noting)
+    panels(browser_of(people["rob"]), f"/incidents/{incident.ref}/", "header")
+    assert order == ["position", "get_incident"]
+
+
 def test_only_what_is_asked_for_is_read(
     people: dict[str, User], incident: Incident, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
     rob = browser_of(people["rob"])
-    with django_assert_max_num_queries(16):
-        panels(rob, f"/incidents/{incident.ref}/", "checks")
+    prices = {"checks": 14, "timeline": 14, "header": 16, "facts": 14, "people": 15, "tasks": 15}
+    for key, price in prices.items():
+        with django_assert_max_num_queries(price):
+            panels(rob, f"/incidents/{incident.ref}/", key)
     with django_assert_max_num_queries(16):
         panels(rob, "/", "incidents")
     with django_assert_max_num_queries(12):
