@@ -237,7 +237,7 @@ def test_a_monitor_that_is_removed_meanwhile_confirms_nothing(
         Rollback.objects.filter(pk=rollback.pk).update(breach_check_until=utcnow(), due_at=utcnow())
         rollback = run(rollback)
     assert (rollback.state, rollback.mutated_at) == ("cancelled", None)
-    assert "of error_rate were critical" in rollback.outcome
+    assert "of error rate were critical" in rollback.outcome
 
 
 @pytest.mark.django_db
