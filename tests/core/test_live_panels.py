@@ -362,7 +362,7 @@ def test_only_what_is_asked_for_is_read(
     for key, price in prices.items():
         with django_assert_max_num_queries(price):
             panels(rob, f"/incidents/{incident.ref}/", key)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         panels(rob, "/", "incidents")
     with django_assert_max_num_queries(12):
         panels(rob, "/", "banners")
