@@ -26,6 +26,13 @@ EVENT_CONSUMERS = (
             "checklist.overdue",
             "role.paged",
             "task.overdue",
+            "checklist.due_soon",
+            "report.",
+            "action_item.",
+            "review.",
+            "training.",
+            "document.",
+            "drill.",
             "delivery.given_up",
             "channel.limit_",
             "webhook.disabled",
@@ -52,6 +59,9 @@ EVENT_CONSUMERS = (
     ),
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
+
+# What an event reminds of: beginning of its kind -> function(event) -> whether it is still to be done.
+REMINDERS: dict[str, str] = {}
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.
 PATIENT_CONSUMERS = ("comms.webhooks",)
@@ -105,6 +115,11 @@ SEARCH_PROVIDERS = (
     ("contacts", "comms.selectors.finding.find_contacts"),
     ("releases", "incidents.selectors.finding.find_releases"),
 )
+
+# What else an incident's export holds: (name, function(actor, incident) -> plain JSON).
+EXPORT_PARTS: tuple[tuple[str, str], ...] = ()
+# What a review's agenda is filled with: (name, function(actor, period) -> Section, see incidents.facts).
+REVIEW_SECTIONS: tuple[tuple[str, str], ...] = ()
 
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
 ENCRYPTED_STORES = (
