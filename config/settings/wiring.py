@@ -117,7 +117,10 @@ SEARCH_PROVIDERS = (
 )
 
 # What else an incident's export holds: (name, function(actor, incident) -> plain JSON).
-EXPORT_PARTS: tuple[tuple[str, str], ...] = ()
+EXPORT_PARTS: tuple[tuple[str, str], ...] = (
+    ("rollbacks", "rollbacks.selectors.export.rollbacks_of"),
+    ("messages", "comms.selectors.export.messages_of"),
+)
 # What a review's agenda is filled with: (name, function(actor, period) -> Section, see incidents.facts).
 REVIEW_SECTIONS: tuple[tuple[str, str], ...] = ()
 
