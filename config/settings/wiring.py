@@ -8,6 +8,7 @@ from config.settings.base import RUNNER_QUEUES
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
     ("incidents.checklists", "incidents.consumers.keep_checklists", ("incident.", "rollback.", "message.")),
+    ("incidents.reports", "incidents.consumers.draft_report", ("incident.resolved",)),
     (
         "rollbacks.automation",
         "rollbacks.consumers.consider_rollback",
@@ -61,7 +62,9 @@ EVENT_CONSUMERS = (
 )
 
 # What an event reminds of: beginning of its kind -> function(event) -> whether it is still to be done.
-REMINDERS: dict[str, str] = {}
+REMINDERS = {
+    "report.": "incidents.selectors.reports.is_report_due",
+}
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.
 PATIENT_CONSUMERS = ("comms.webhooks",)
@@ -118,6 +121,7 @@ SEARCH_PROVIDERS = (
 
 # What else an incident's export holds: (name, function(actor, incident) -> plain JSON).
 EXPORT_PARTS: tuple[tuple[str, str], ...] = (
+    ("report", "incidents.selectors.reports.report_of"),
     ("rollbacks", "rollbacks.selectors.export.rollbacks_of"),
     ("messages", "comms.selectors.export.messages_of"),
 )
@@ -140,6 +144,7 @@ PLAYBOOK_SECTIONS = (
     ("criteria", "criteria.yaml", "incidents.playbook.Criteria"),
     ("checklists", "checklists.yaml", "incidents.playbook.Checklists"),
     ("alerts", "alerts.yaml", "incidents.playbook.AlertRules"),
+    ("reports", "reports.yaml", "incidents.playbook.Reports"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -171,6 +176,7 @@ SWEEPS = (
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("incidents.sweep_tasks", "incidents.services.tasks.mark_overdue_tasks", 5.0),
+    ("incidents.sweep_reports", "incidents.services.reports.remind_of_reports", 60.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
@@ -221,6 +227,7 @@ DUE_WORK = (
     ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
     ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
     ("tasks", "Due times of tasks", "incidents.selectors.due.due_tasks", 120.0),
+    ("reports", "Due times of reports", "incidents.selectors.due.due_reports", 600.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),

@@ -49,6 +49,7 @@ class IncidentExportSerializer(serializers.Serializer[Any]):
     tasks = _rows()
     evidence = _rows()
     alerts = _rows()
+    report = serializers.DictField(allow_null=True)
     rollbacks = _rows()
     messages = _rows()
     digest = serializers.CharField()

@@ -52,6 +52,16 @@ urlpatterns = [
         name="incident-export",
     ),
     path(
+        "incidents/<str:ref>/report.md",
+        on_documents.ReportMarkdownViewSet.as_view({"get": "retrieve"}),
+        name="incident-report-markdown",
+    ),
+    path(
+        "incidents/<str:ref>/report.pdf",
+        on_documents.ReportPdfViewSet.as_view({"get": "retrieve"}),
+        name="incident-report-pdf",
+    ),
+    path(
         "incidents/<str:ref>/checklists/",
         on_guidance.ChecklistViewSet.as_view({"get": "list"}),
         name="incident-checklists",

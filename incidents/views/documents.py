@@ -1,8 +1,8 @@
-"""An incident as files: the report, and everything there is about it."""
+"""An incident as files: its report, and everything there is about it."""
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpRequest
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from core.actors import Actor
@@ -11,6 +11,10 @@ from core.views.downloads import own_file
 from core.views.reading import reading
 from incidents.selectors.export import export_incident
 from incidents.selectors.incident_page import get_incident
+from incidents.selectors.report_files import markdown_of, pdf_of
+
+MARKDOWN = "text/markdown; charset=utf-8"
+PDF = "application/pdf"
 
 
 @reading
@@ -19,3 +23,17 @@ def export(request: HttpRequest, actor: Actor, ref: str) -> HttpResponseBase:
     incident = get_incident(actor, ref)
     file = export_incident(actor, incident, now=utcnow())
     return own_file(FileResponse(file), name=f"{incident.ref}.json", content_type="application/json")
+
+
+@reading
+def report_markdown(request: HttpRequest, actor: Actor, ref: str) -> HttpResponseBase:
+    """The report in the policy's own structure."""
+    incident = get_incident(actor, ref)
+    return own_file(HttpResponse(markdown_of(incident)), name=f"{incident.ref}.md", content_type=MARKDOWN)
+
+
+@reading
+def report_pdf(request: HttpRequest, actor: Actor, ref: str) -> HttpResponseBase:
+    """The report as a document to hand on."""
+    incident = get_incident(actor, ref)
+    return own_file(HttpResponse(pdf_of(incident)), name=f"{incident.ref}.pdf", content_type=PDF)
