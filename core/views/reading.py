@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import PermissionDenied
@@ -26,6 +26,7 @@ from core.live_panels import Asked, Rendering, answer, audiences, render_all, sh
 from core.views.context import page as page_context
 
 _P = ParamSpec("_P")
+_Answer = TypeVar("_Answer", bound=HttpResponseBase)
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,7 @@ class _Rendered(HttpResponse):
     found: Mapping[str, Rendering]
 
 
-def answer_panels(
-    request: HttpRequest, actor: Actor, view: Callable[[], HttpResponseBase]
-) -> HttpResponseBase:
+def answer_panels(request: HttpRequest, actor: Actor, view: Callable[[], _Answer]) -> _Answer | HttpResponse:
     """`?panels=KEY,KEY` as JSON (core.live_panels.answer), `?panel=KEY` as it is. Raises NotFound.
 
     `view` renders by `render_page`.

@@ -25,7 +25,8 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
 _REPORTS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM incidents_report r
  WHERE r.state <> 'published' AND r.overdue_at IS NULL AND r.due_at <= clock_timestamp()
-   AND EXISTS (SELECT FROM incidents_incident i WHERE i.id = r.incident_id AND i.status = 'resolved' AND NOT i.drill)
+   AND EXISTS (SELECT FROM incidents_incident i
+                WHERE i.id = r.incident_id AND i.status = 'resolved' AND NOT i.drill)
 """
 _TASKS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float

@@ -16,7 +16,7 @@ from incidents import policy
 from incidents.models import Incident, Report, ReportRow
 from incidents.rules.report import ActionRow, ReportFacts, RollbackPart, TimelineRow
 from incidents.rules.reports import CHOSEN_KINDS, EVENT, column, entries
-from incidents.states import ReportSection, ReportState
+from incidents.states import ReportSection, ReportState, Severity
 from incidents.values import duration_text
 
 MOST_ROWS = 2_000  # of a report's timeline: a storm of events is read in the export
@@ -200,15 +200,9 @@ def report_of(_actor: Actor, incident: Incident) -> dict[str, Any] | None:
     if report is None:
         return None
     names = (
-        "state",
-        "revision",
-        "drafted_at",
-        "due_at",
-        "submitted_at",
-        "submitted_by",
-        "published_at",
+        "state", "revision", "drafted_at", "due_at", "submitted_at", "submitted_by", "published_at",
         "published_by",
-    )
+    )  # fmt: skip
     texts = report.texts.order_by("section").values("section", "text", "version", "changed_at", "changed_by")
     published = report.published.values("revision", "markdown", "sha256", "published_at", "published_by")
     return {
@@ -228,6 +222,6 @@ def missing_everywhere(reports: Sequence[Report]) -> dict[int, int]:
             filled[pk].add(section)
     asked = policy.reports().required
     return {
-        report.pk: len(set(asked[report.incident.severity]) - filled[report.pk])  # type: ignore[index]
+        report.pk: len(set(asked[Severity(report.incident.severity)]) - filled[report.pk])
         for report in reports
     }

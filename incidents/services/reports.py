@@ -28,7 +28,7 @@ from incidents.rules.markdown import report_markdown
 from incidents.rules.reports import gaps, why_not_published
 from incidents.selectors.reports import drafted_texts, report_facts, report_url, texts_of
 from incidents.services.incidents import lock_incident
-from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role
+from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role, Severity
 from incidents.timeline import record_on_incident
 
 TEXT_LENGTH = 20_000  # of a section: a report is read
@@ -189,7 +189,7 @@ def submit_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report
     incident, report = _lock(incident_id, actor, now)
     if report.state != ReportState.DRAFT:
         raise NotReady(f"The report is {_state(report)}.", state=report.state)
-    if missing := gaps(texts_of(report), policy.reports().required[incident.severity]):  # type: ignore[index]
+    if missing := gaps(texts_of(report), policy.reports().required[Severity(incident.severity)]):
         names = ", ".join(str(gap.section.label) for gap in missing)
         raise NotReady(f"Still to be written: {names}.", state=report.state)
     _save(
@@ -260,7 +260,7 @@ def why_not_publish(incident: Incident, report: Report, actor: Actor) -> str:
     asked = policy.reports()
     return why_not_published(
         state=report.state,
-        missing=gaps(texts_of(report), asked.required[incident.severity]),  # type: ignore[index]
+        missing=gaps(texts_of(report), asked.required[Severity(incident.severity)]),
         second_person=incident.severity in asked.second_person,
         submitted_by_user=report.submitted_by_user_id,
         publisher=actor.user_id,
@@ -320,7 +320,7 @@ def _begin(incident: Incident, now: dt.datetime) -> tuple[Report, bool]:
 
 def _due(incident: Incident) -> dt.datetime:
     began = incident.resolved_at or incident.declared_at
-    return began + dt.timedelta(seconds=policy.reports().due[incident.severity])  # type: ignore[index]
+    return began + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
 
 
 def _write_drafts(report: Report, incident: Incident, now: dt.datetime) -> None:
