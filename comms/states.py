@@ -110,6 +110,7 @@ class Template(models.TextChoices):
     RECOVERY = "recovery", "Recovery"
     INCIDENT_UPDATE = "incident_update", "Update"
     INCIDENT_RESOLVED = "incident_resolved", "Resolved"
+    REMINDER = "reminder", "Reminder"
     CHECK_FAILED = "check_failed", "Check failed"
     ALARM = "alarm", "Alarm of Firebreak itself"
     NOTE = "note", "Message"

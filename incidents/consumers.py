@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from core.models import Event
+from incidents.services import reports
 from incidents.services.breaches import answer_level_change
 from incidents.services.checklists import answer_event, is_known_to_checklists
 
@@ -28,6 +29,11 @@ def declare_for_breach(event: Event, now: dt.datetime) -> None:
 def keep_checklists(event: Event, now: dt.datetime) -> None:
     """Open checklists and tick what the machine did itself; idempotent by the event."""
     answer_event(event=event, now=now)
+
+
+def draft_report(event: Event, now: dt.datetime) -> None:
+    """The incident was resolved: begin its report; idempotent, what people wrote stays."""
+    reports.draft_report(event=event, now=now)
 
 
 def is_answered(kind: str) -> bool:

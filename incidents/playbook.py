@@ -10,7 +10,16 @@ from pydantic import AfterValidator, Field, RootModel, StringConstraints, field_
 from core.playbook.loader import Location, Playbook
 from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, Text
 from incidents.rules import matchers
-from incidents.states import INCIDENT_ROLES, IncidentKind, Metric, MonitorLevel, Role, Severity, Tier
+from incidents.states import (
+    INCIDENT_ROLES,
+    IncidentKind,
+    Metric,
+    MonitorLevel,
+    ReportSection,
+    Role,
+    Severity,
+    Tier,
+)
 
 Audience = Literal["everyone", "technical_team", "management", "development_team", "security_team"]
 
@@ -414,6 +423,33 @@ class Checklist(Section):
 
 class Checklists(RootModel[Mapping[Key, Checklist]]):
     """checklists.yaml: what must not be forgotten, and by when."""
+
+
+class Reports(Section):
+    """reports.yaml: when a post-incident report is due, what it must say, who may publish it."""
+
+    due: Mapping[Severity, PositiveSeconds] = Field(
+        description="How long after the resolution the report of an incident must be published."
+    )
+    remind_before: PositiveSeconds = Field(
+        description="How long before that its owner is reminded; after it they are told that it is overdue."
+    )
+    required: Mapping[Severity, tuple[ReportSection, ...]] = Field(
+        description="Which sections must say something before the report is published."
+    )
+    second_person: tuple[Severity, ...] = Field(
+        default=(), description="Of which severities another person publishes it than who handed it in."
+    )
+    may_be_skipped: tuple[Severity, ...] = Field(
+        default=(), description="Which incidents may be closed without a published report, with a reason."
+    )
+
+    @model_validator(mode="after")
+    def _all_severities(self) -> Reports:
+        for name, given in (("due", self.due), ("required", self.required)):
+            if missing := [level.value for level in Severity if level not in given]:
+                raise ValueError(f"{name} says nothing of {', '.join(missing)}")
+        return self
 
 
 LabelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]

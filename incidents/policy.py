@@ -12,6 +12,7 @@ from incidents.playbook import (
     Checklist,
     Criteria,
     Limits,
+    Reports,
     RoleDuties,
     SecurityLevel,
     SeverityLevel,
@@ -47,6 +48,10 @@ def checklists() -> Mapping[str, Checklist]:
 
 def alerts() -> AlertRules:
     return cast(AlertRules, get_playbook()["alerts"])
+
+
+def reports() -> Reports:
+    return cast(Reports, get_playbook()["reports"])
 
 
 def response_target_seconds(severity: str, level: int | None) -> float:

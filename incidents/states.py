@@ -115,6 +115,46 @@ class EvidenceKind(models.TextChoices):
     FILE = "file", "File"
 
 
+class ReportState(models.TextChoices):
+    """How far a post-incident report is; a published one is opened again by a new revision."""
+
+    DRAFT = "draft", "Draft"
+    IN_REVIEW = "in_review", "In review"
+    PUBLISHED = "published", "Published"
+
+
+class ReportSection(models.TextChoices):
+    """What people write into a report; the rest is read from the timeline. Source: seed, its template."""
+
+    IMPACT = "impact", "Impact"
+    PRIMARY_CAUSE = "primary_cause", "Primary cause"
+    CONTRIBUTING_FACTORS = "contributing_factors", "Contributing factors"
+    ACTIONS_TAKEN = "actions_taken", "Actions taken"
+    USERS_AFFECTED = "users_affected", "Users affected"
+    IMPACT_DURATION = "impact_duration", "Duration of impact"
+    FUNCTIONALITY_AFFECTED = "functionality_affected", "Functionality affected"
+    REVENUE_IMPACT = "revenue_impact", "Revenue impact"
+    SLA_BREACH = "sla_breach", "SLA breach"
+    CUSTOMER_COMPLAINTS = "customer_complaints", "Customer complaints"
+    WENT_WELL = "went_well", "What went well"
+    COULD_BE_IMPROVED = "could_be_improved", "What could be improved"
+
+
+class ActionItemKind(models.TextChoices):
+    """What an action item is for. Source: seed, Action Items and Prevention Measures."""
+
+    ACTION = "action", "Action item"
+    IMMEDIATE = "immediate", "Prevention, immediate"
+    LONG_TERM = "long_term", "Prevention, long-term"
+
+
+class ActionItemState(models.TextChoices):
+    OPEN = "open", "Open"
+    IN_PROGRESS = "in_progress", "In progress"
+    DONE = "done", "Done"
+    DROPPED = "dropped", "Dropped"
+
+
 class Tier(models.TextChoices):
     """How strongly criteria speak for a rollback, the strongest first. Source: seed, the criteria."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from incidents.views import alerts, evidence, incidents, pages, presence, releases, tasks
+from incidents.views import alerts, documents, evidence, incidents, pages, presence, releases, reports, tasks
 
 app_name = "incidents"
 urlpatterns = [
@@ -31,6 +31,10 @@ urlpatterns = [
     path("incidents/", pages.incidents, name="incidents"),
     path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
     path("incidents/<slug:ref>/", pages.incident, name="incident"),
+    path("incidents/<slug:ref>/export.json", documents.export, name="export"),
+    path("incidents/<slug:ref>/report/", reports.report, name="report"),
+    path("incidents/<slug:ref>/report.md", documents.report_markdown, name="report_markdown"),
+    path("incidents/<slug:ref>/report.pdf", documents.report_pdf, name="report_pdf"),
     path("incidents/<slug:ref>/here/", presence.here, name="here"),
     path("incidents/<slug:ref>/acknowledge/", incidents.Acknowledge.as_view(), name="acknowledge"),
     path("incidents/<slug:ref>/edit/", incidents.Edit.as_view(), name="edit"),

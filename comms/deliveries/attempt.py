@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils.module_loading import import_string
 
 from comms import outbox_files
 from comms.channels import CHANNELS
@@ -211,6 +213,8 @@ def _link(delivery: Delivery) -> tuple[str, str]:
 
 def _is_stale(message: Message) -> bool:
     incident = message.incident
+    if message.template == Template.REMINDER:
+        return not _is_still_due(message.event)
     if incident is None:
         return False
     rollback = Rollback.objects.filter(ref=message.rollback_ref).first() if message.rollback_ref else None
@@ -222,6 +226,15 @@ def _is_stale(message: Message) -> bool:
         overdue=_is_overdue(message.template, incident, message.event),
         answered=message.template == Template.ESCALATION and _is_answered(incident, message.event),
     )
+
+
+def _is_still_due(event: Event) -> bool:
+    """Whether what the event reminds of is still to be done, as the app says whose event it is."""
+    for prefix, path in settings.REMINDERS.items():
+        if event.kind.startswith(prefix):
+            still_due: Callable[[Event], bool] = import_string(path)
+            return still_due(event)
+    return True
 
 
 def _is_overdue(template: str, incident: Incident, event: Event) -> bool:

@@ -98,7 +98,7 @@ def facts_for(event: Event, incident: Incident | None, rollback: Rollback | None
         root_cause=incident.root_cause or UNKNOWN,
         drill=incident.drill,
         bridge=bridge_of(incident),
-        url=f"{settings.PUBLIC_URL}/incidents/{incident.ref}/",
+        url=_address(event) or f"{settings.PUBLIC_URL}/incidents/{incident.ref}/",
         rollback=_rollback_facts(rollback),
     )
 
@@ -121,8 +121,14 @@ def _without_incident(event: Event) -> MessageFacts:
     return MessageFacts(
         event_summary=f"{slug}: {event.summary}" if slug else event.summary,
         event_time=event.occurred_at,
-        url=f"{settings.PUBLIC_URL}/services/{slug}/" if slug else settings.PUBLIC_URL,
+        url=_address(event) or (f"{settings.PUBLIC_URL}/services/{slug}/" if slug else settings.PUBLIC_URL),
     )
+
+
+def _address(event: Event) -> str:
+    """Of the page that the event itself names, such as what it reminds of; empty where it names none."""
+    path = event.data.get("path")
+    return f"{settings.PUBLIC_URL}{path}" if isinstance(path, str) and path.startswith("/") else ""
 
 
 def _rollback_facts(rollback: Rollback | None) -> RollbackFacts | None:

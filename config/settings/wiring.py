@@ -8,6 +8,7 @@ from config.settings.base import RUNNER_QUEUES
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
     ("incidents.checklists", "incidents.consumers.keep_checklists", ("incident.", "rollback.", "message.")),
+    ("incidents.reports", "incidents.consumers.draft_report", ("incident.resolved",)),
     (
         "rollbacks.automation",
         "rollbacks.consumers.consider_rollback",
@@ -26,6 +27,13 @@ EVENT_CONSUMERS = (
             "checklist.overdue",
             "role.paged",
             "task.overdue",
+            "checklist.due_soon",
+            "report.",
+            "action_item.",
+            "review.",
+            "training.",
+            "document.",
+            "drill.",
             "delivery.given_up",
             "channel.limit_",
             "webhook.disabled",
@@ -52,6 +60,11 @@ EVENT_CONSUMERS = (
     ),
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
+
+# What an event reminds of: beginning of its kind -> function(event) -> whether it is still to be done.
+REMINDERS = {
+    "report.": "incidents.selectors.reports.is_report_due",
+}
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.
 PATIENT_CONSUMERS = ("comms.webhooks",)
@@ -111,6 +124,15 @@ SEARCH_PROVIDERS = (
     ("releases", "incidents.selectors.finding.find_releases"),
 )
 
+# What else an incident's export holds: (name, function(actor, incident) -> plain JSON).
+EXPORT_PARTS: tuple[tuple[str, str], ...] = (
+    ("report", "incidents.selectors.reports.report_of"),
+    ("rollbacks", "rollbacks.selectors.export.rollbacks_of"),
+    ("messages", "comms.selectors.export.messages_of"),
+)
+# What a review's agenda is filled with: (name, function(actor, period) -> Section, see incidents.facts).
+REVIEW_SECTIONS: tuple[tuple[str, str], ...] = ()
+
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
 ENCRYPTED_STORES = (
     "core.accounts.mfa.second_factors",
@@ -127,6 +149,7 @@ PLAYBOOK_SECTIONS = (
     ("criteria", "criteria.yaml", "incidents.playbook.Criteria"),
     ("checklists", "checklists.yaml", "incidents.playbook.Checklists"),
     ("alerts", "alerts.yaml", "incidents.playbook.AlertRules"),
+    ("reports", "reports.yaml", "incidents.playbook.Reports"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -158,6 +181,7 @@ SWEEPS = (
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("incidents.sweep_tasks", "incidents.services.tasks.mark_overdue_tasks", 5.0),
+    ("incidents.sweep_reports", "incidents.services.reports.remind_of_reports", 60.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
@@ -208,6 +232,7 @@ DUE_WORK = (
     ("responses", "Response clocks", "incidents.selectors.due.due_responses", 120.0),
     ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
     ("tasks", "Due times of tasks", "incidents.selectors.due.due_tasks", 120.0),
+    ("reports", "Due times of reports", "incidents.selectors.due.due_reports", 600.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),

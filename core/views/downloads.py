@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 
 # Without an origin of its own (`sandbox`) and with no source allowed, nothing in it runs.
@@ -32,3 +33,12 @@ def strangers_file(
         "Content-Digest": f"sha-256=:{digest}:",
     }
     return HttpResponse(data, content_type=content_type + charset, headers=headers)
+
+
+def own_file(response: HttpResponseBase, *, name: str, content_type: str) -> HttpResponseBase:
+    """A file that Firebreak wrote itself, of what people said: a download that no cache keeps."""
+    response.headers["Content-Type"] = content_type
+    for header, value in HEADERS.items():
+        response.headers[header] = value
+    response.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return response

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
@@ -26,6 +27,7 @@ from core.once import asking_once
 from core.views.context import page as page_context
 
 _P = ParamSpec("_P")
+_Answer = TypeVar("_Answer", bound=HttpResponseBase)
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Live:
 
 
 def reading(
-    view: Callable[Concatenate[HttpRequest, Actor, _P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, _P], HttpResponse]:
+    view: Callable[Concatenate[HttpRequest, Actor, _P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, _P], HttpResponseBase]:
     """A GET page for accounts that may read; the view is given the actor."""
 
     @require_safe
     @functools.wraps(view)
-    def door(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponse:
+    def door(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponseBase:
         actor = actor_of_session(request)
 
         def read() -> HttpResponse:
@@ -77,7 +79,7 @@ class _Rendered(HttpResponse):
     found: Mapping[str, Rendering]
 
 
-def answer_panels(request: HttpRequest, actor: Actor, view: Callable[[], HttpResponse]) -> HttpResponse:
+def answer_panels(request: HttpRequest, actor: Actor, view: Callable[[], _Answer]) -> _Answer | HttpResponse:
     """`?panels=KEY,KEY` as JSON (core.live_panels.answer), `?panel=KEY` as it is. Raises NotFound.
 
     `view` renders by `render_page`.

@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from incidents.api import alert_views as on_alerts
+from incidents.api import document_views as on_documents
 from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
 from incidents.api import ingest_views as on_ingest
@@ -44,6 +45,21 @@ urlpatterns = [
         "incidents/<str:ref>/roles/<str:role>/",
         on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),
         name="incident-role",
+    ),
+    path(
+        "incidents/<str:ref>/export.json",
+        on_documents.ExportViewSet.as_view({"get": "retrieve"}),
+        name="incident-export",
+    ),
+    path(
+        "incidents/<str:ref>/report.md",
+        on_documents.ReportMarkdownViewSet.as_view({"get": "retrieve"}),
+        name="incident-report-markdown",
+    ),
+    path(
+        "incidents/<str:ref>/report.pdf",
+        on_documents.ReportPdfViewSet.as_view({"get": "retrieve"}),
+        name="incident-report-pdf",
     ),
     path(
         "incidents/<str:ref>/checklists/",

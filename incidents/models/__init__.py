@@ -9,6 +9,7 @@ from incidents.models.monitors import Monitor, Sample
 from incidents.models.outages import MonitoringOutage
 from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
+from incidents.models.reports import PublishedReport, Report, ReportChange, ReportRow, ReportText
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
@@ -26,7 +27,12 @@ __all__ = [
     "Monitor",
     "MonitoringOutage",
     "Presence",
+    "PublishedReport",
     "Release",
+    "Report",
+    "ReportChange",
+    "ReportRow",
+    "ReportText",
     "Responder",
     "RoleGrant",
     "Rollup",

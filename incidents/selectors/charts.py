@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from incidents.playbook import Limits
 from incidents.selectors.axes import day_text, time_ticks, value_ticks
-from incidents.selectors.durations import duration_text
 from incidents.selectors.series import Recent, Slot, gap_after
 from incidents.states import Metric
-from incidents.values import describe_value
+from incidents.values import describe_value, duration_text
 
 SPARK_BOX = (120.0, 32.0)
 CHART_BOX = (640.0, 160.0)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from incidents import policy
 from incidents.playbook import Authority
-from incidents.selectors.durations import duration_text
 from incidents.states import SECURITY_LEVELS, Severity, audience_label
+from incidents.values import duration_text
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM incidents_checklistitem
  WHERE ticked_at IS NULL AND lapsed_at IS NULL AND due_at <= clock_timestamp()
 """
+_REPORTS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM incidents_report r
+ WHERE r.state <> 'published' AND r.overdue_at IS NULL AND r.due_at <= clock_timestamp()
+   AND EXISTS (SELECT FROM incidents_incident i
+                WHERE i.id = r.incident_id AND i.status = 'resolved' AND NOT i.drill)
+"""
 _TASKS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM incidents_task WHERE state = 'open' AND overdue_at IS NULL AND due_at <= clock_timestamp()
@@ -67,3 +73,8 @@ def due_checklists() -> DueWork:
 def due_tasks() -> DueWork:
     """Open tasks whose time has come and of which nobody has said so yet."""
     return due_from(_TASKS)
+
+
+def due_reports() -> DueWork:
+    """Reports whose due time has passed and of which nobody has said so yet."""
+    return due_from(_REPORTS)

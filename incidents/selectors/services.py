@@ -17,11 +17,11 @@ from incidents.panels import Panel, ServiceNote, service_notes, service_panels
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import IncidentCard, cards_of_service
 from incidents.selectors.charts import Chart, Moment, draw_chart
-from incidents.selectors.durations import duration_text
 from incidents.selectors.metrics import MetricLine, metric_label, metric_lines
 from incidents.selectors.series import Series, series_of
 from incidents.selectors.tiles import ServiceTile, tile_of, with_monitors_and_releases
 from incidents.states import MonitorLevel, ReleaseState
+from incidents.values import duration_text
 
 LEDGER_LENGTH = 30
 MOMENTS = 60  # of a kind in a chart, the newest

@@ -18,6 +18,7 @@ from incidents import policy
 from incidents.models import Incident, Service
 from incidents.rules.response import is_breached, response_due, response_due_after_change
 from incidents.services import people
+from incidents.services.closing import must_be_reported
 from incidents.states import MOVES, IncidentKind, IncidentSource, IncidentStatus, Severity
 from incidents.timeline import record_on_incident
 from incidents.transitions import move_incident
@@ -303,6 +304,8 @@ def close_incident(*, incident_id: int, actor: Actor, now: dt.datetime, reason: 
     """Nothing is left to do; a closed incident does not change any more."""
     require(actor, "respond")
     incident = lock_incident(incident_id, actor)
+    if incident.status == IncidentStatus.RESOLVED:
+        must_be_reported(incident, reason)
     move_incident(incident, IncidentStatus.CLOSED, closed_at=now)
     record_on_incident(
         incident,

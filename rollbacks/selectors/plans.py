@@ -14,7 +14,7 @@ from core.playbook import get_playbook
 from incidents.models import Incident, Service
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.declaration import told_text
-from incidents.selectors.durations import duration_text
+from incidents.values import duration_text
 from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.playbook import Procedure

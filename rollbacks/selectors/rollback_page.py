@@ -16,7 +16,7 @@ from core.errors import NotFound
 from core.models import Event
 from core.playbook import get_playbook
 from incidents.selectors.cards import incident_url
-from incidents.selectors.durations import duration_text
+from incidents.values import duration_text
 from rollbacks import policy
 from rollbacks.facts import ActingStep
 from rollbacks.models import Rollback, RollbackStep

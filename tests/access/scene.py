@@ -35,6 +35,7 @@ from incidents.models import (
     Incident,
     MaintenanceWindow,
     Monitor,
+    Report,
     RoleGrant,
     Service,
     Silence,
@@ -256,6 +257,12 @@ def _resolved(subject: Subject, now: dt.datetime) -> None:
     Incident.objects.filter(pk=subject.incident.pk).update(status="resolved", resolved_at=now)
 
 
+def _reported(subject: Subject, now: dt.datetime) -> None:
+    _resolved(subject, now)
+    given: dict[str, Any] = {"state": "published", "published_at": now, "published_by": "wren"}
+    Report.objects.create(incident=subject.incident, drafted_at=now, due_at=now, **given)
+
+
 def _no_rollback(subject: Subject, now: dt.datetime) -> None:
     Rollback.objects.filter(pk=subject.rollback.pk).update(state="cancelled", completed_at=now)
     subject.incident.holds.all().delete()
@@ -412,6 +419,7 @@ def _reachable(subject: Subject, now: dt.datetime) -> None:
 
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
+    "reported": _reported,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
     "two_people": _two_people,

@@ -14,6 +14,7 @@ from core.outbox import deliver_pending
 from incidents.models import Incident
 from incidents.services.incidents import close_incident, resolve_incident
 from tests.pages.test_reading import count_queries
+from tests.reporting import publish_report_of
 
 ITEM = {"key", "name", "text", "starts_at", "due_at", "ticked_at", "ticked_by", "note", "overdue"}
 
@@ -83,6 +84,7 @@ def test_a_closed_incident_is_409(
     api: APIClient, at: str, incident: Incident, commander: Any, now: dt.datetime
 ) -> None:
     resolve_incident(incident_id=incident.pk, resolution="x", actor=commander, now=now)
+    publish_report_of(incident, now=now)
     close_incident(incident_id=incident.pk, actor=commander, now=now)
     refused = api.post(f"{at}checklists/emergency/items/assess_severity/tick/")
     assert (refused.status_code, refused.json()["state"]) == (409, "closed")

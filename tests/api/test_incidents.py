@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from core.clock import utcnow
 from core.models import User
 from incidents.models import Incident, Service
 from incidents.services.holds import place_hold, release_hold
 from incidents.services.incidents import declare_incident
+from tests.reporting import publish_report_of
 
 INCIDENTS = "/api/v1/incidents/"
 FIELDS = {
@@ -81,6 +83,9 @@ def test_the_whole_life_of_an_incident(api: APIClient, declared: dict[str, Any])
     assert (resolved["status"], resolved["next_update_due_at"]) == ("resolved", None)
     assert api.post(f"{at}reopen/", {"reason": "It is back"}).json()["status"] == "investigating"
     assert api.post(f"{at}resolve/", {"resolution": "Now really"}).status_code == 200
+    refused = api.post(f"{at}close/")
+    assert (refused.status_code, refused.json()["code"]) == (409, "report_not_published")
+    publish_report_of(Incident.objects.get(ref=declared["ref"]), now=utcnow())
     assert api.post(f"{at}close/").json()["status"] == "closed"
     events = api.get(f"{at}timeline/?page_size=200").json()["results"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))

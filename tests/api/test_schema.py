@@ -109,7 +109,11 @@ def test_refusals_and_headers_are_described(schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", VERSIONED)
 def test_what_has_a_version_says_so(schema: dict[str, Any], kind: str) -> None:
-    [path] = [p for p in schema["paths"] if p.startswith(f"/api/v1/{kind}/{{") and p.count("/") == 5]
+    [path] = [
+        p
+        for p in schema["paths"]
+        if p.startswith(f"/api/v1/{kind}/{{") and p.endswith("}/") and p.count("/") == 5
+    ]
     read = schema["paths"][path]["get"]
     assert "ETag" in read["responses"]["200"]["headers"]
     assert ("304" in read["responses"]) == (kind != "monitors") == ("If-None-Match" in parameters_of(read))

@@ -76,7 +76,7 @@ pytestmark = [
 # Addresses with nobody's text: the API (JSON), accounts, the admin (walked table by table), fixed forms.
 NO_TEXT = (
     "/api/", "/accounts/", "/admin/", "/status/", "/channels/connections/", "/system/banners/", "/search/services/",
-    "/incidents/{ref}/evidence/{pk}/",  # a file, saved and not shown: tests/incidents/test_evidence.py
+    "/incidents/{ref}/export.json", "/incidents/{ref}/evidence/{pk}/",  # a file, saved and not shown: tests/incidents/test_evidence.py
 )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ from incidents.services.notes import add_note
 from incidents.services.people import assign_role
 from tests.comms.day import EVERYONE, LEADS, Day, due_again, make_cast
 from tests.processes import database_environment
+from tests.reporting import publish_report_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Told = tuple[float, str, frozenset[str]]
@@ -272,6 +273,7 @@ def test_reopened_nobody_is_paged_at_once(day: Day, ida: Actor) -> None:
         (110, "response_overdue", frozenset(EVERYONE)),
     ]
     resolve_incident(**act, resolution="gone", now=day.now)
+    publish_report_of(Incident.objects.get(pk=act["incident_id"]), now=day.now)
     close_incident(**act, now=day.now)
     day.run(until=1000)
     assert len(day.told("response_overdue")) == 2

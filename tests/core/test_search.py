@@ -23,6 +23,7 @@ from incidents.services.people import add_responder
 from rollbacks.services.requests import request_rollback
 from tests.conftest import make_service
 from tests.pages.conftest import HOSTILE
+from tests.reporting import publish_report_of
 from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +63,7 @@ def test_what_is_open_comes_before_what_is_newer_and_over(
     for number in range(10):
         over = declare(commander, now, f"Checkout failed {number}")
         resolve_incident(incident_id=over.pk, resolution="done", actor=commander, now=now)
+        publish_report_of(over, now=now)
         close_incident(incident_id=over.pk, actor=commander, now=now)
     found = keys(viewer, "checkout", "incident")
     assert found[0] == still_open.ref

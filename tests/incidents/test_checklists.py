@@ -26,6 +26,7 @@ from incidents.services import incidents as commands
 from incidents.services.checklists import AlreadyTicked, mark_lapsed_phases, tick_item, untick_item
 from incidents.states import IncidentStatus
 from incidents.timeline import record_on_incident
+from tests.reporting import publish_report_of
 
 pytestmark = pytest.mark.django_db
 MakeActor = Callable[..., Actor]
@@ -288,6 +289,7 @@ def test_a_closed_incident_is_ticked_by_nobody_and_by_no_machine(
 ) -> None:
     commands.resolve_incident(incident_id=emergency.pk, resolution="fixed", actor=commander, now=began)
     _tick(emergency, "assess_severity", commander, began)  # late, but true: the record may be completed
+    publish_report_of(emergency, now=began)
     commands.close_incident(incident_id=emergency.pk, actor=commander, now=began)
     with pytest.raises(Conflict, match="closed"):
         _tick(emergency, "preserve_evidence", commander, began)
@@ -342,6 +344,7 @@ def test_after_the_resolution_the_emergency_is_not_overdue_but_the_analysis_stil
         c.key: (c.asked_for, c.overdue) for c in list_checklists(SYSTEM, emergency, now=resolved + 2 * HOUR)
     }
     assert shown == {"emergency": (False, 0), "analysis": (True, 4)}
+    publish_report_of(emergency, now=resolved)
     commands.close_incident(incident_id=emergency.pk, actor=commander, now=resolved + 3 * HOUR)
     assert mark_lapsed_phases(now=resolved + 30 * HOUR) == 0
 

@@ -34,6 +34,7 @@ from incidents.services.evidence import (
 )
 from incidents.services.incidents import close_incident, declare_incident, resolve_incident
 from tests.conftest import run_as_owner
+from tests.reporting import publish_report_of
 
 MakeActor = Callable[..., Actor]
 
@@ -223,6 +224,7 @@ def test_who_may_and_on_which_incident(by: dict[str, Any], make_actor: MakeActor
         withdraw_evidence(evidence_id=row.pk, reason="x", **by | {"incident_id": secret.pk})
     resolve_incident(resolution="fixed", **by)
     attach_evidence(name="b.txt", content=b"y", **by)
+    publish_report_of(Incident.objects.get(pk=by["incident_id"]), now=by["now"])
     close_incident(**by)
     with pytest.raises(Conflict, match="is closed"):
         attach_evidence(name="c.txt", content=b"z", **by)

@@ -23,6 +23,7 @@ from incidents.selectors.tasks import is_task_overdue, task_board
 from incidents.services import tasks
 from incidents.services.incidents import close_incident, declare_incident, post_update, resolve_incident
 from incidents.services.people import add_responder
+from tests.reporting import publish_report_of
 
 pytestmark = pytest.mark.django_db
 MakeActor = Callable[..., Actor]
@@ -104,6 +105,7 @@ def test_who_may_and_on_which_incident(
         tasks.complete_task(task_id=task.pk, **by | {"incident_id": other.pk})
     resolve_incident(resolution="fixed", **by)
     follow_up = tasks.create_task(title="Write it down", **by)  # resolved, and there is still something to do
+    publish_report_of(incident, now=by["now"])
     close_incident(**by)
     with pytest.raises(Conflict, match="is closed"):
         tasks.create_task(title="Late", **by)
@@ -181,6 +183,7 @@ def test_what_is_done_dropped_or_of_a_closed_incident_is_never_overdue(
     tasks.complete_task(task_id=done.pk, **by)
     tasks.drop_task(task_id=dropped.pk, **by)
     resolve_incident(resolution="fixed", **by)
+    publish_report_of(incident, now=now)
     close_incident(**by)
     assert tasks.mark_overdue_tasks(now=now + MINUTE) == 0
     assert not Task.objects.lapsing(now + MINUTE).exists()  # nor is it looked at again

@@ -17,6 +17,7 @@ from incidents.services.checklists import mark_lapsed_phases, tick_item
 from incidents.services.incidents import close_incident, declare_incident, resolve_incident
 from tests.pages.conftest import HOSTILE, SignIn, declare
 from tests.pages.test_reading import count_queries
+from tests.reporting import publish_report_of
 
 IN_PLACE = {"HX-Request": "true"}
 MINUTE = dt.timedelta(minutes=1)
@@ -143,6 +144,7 @@ def test_a_resolved_incident_asks_for_the_analysis_and_a_closed_one_for_nothing(
     assert "Assess severity" not in shown
     assert "verdue" not in shown
     assert "of 16, ended" in _page(ida, late, "checklists")
+    publish_report_of(late, now=now)
     close_incident(incident_id=late.pk, actor=commander, now=now)
     page = ida.get(f"/incidents/{late.ref}/").content.decode()
     assert "/tick/" not in page

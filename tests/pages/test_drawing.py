@@ -27,8 +27,8 @@ from incidents.selectors.charts import (
     line_path,
     spark_path,
 )
-from incidents.selectors.durations import duration_text
 from incidents.selectors.series import STEPS, Recent, Slot, gap_after
+from incidents.values import duration_text
 
 START = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 LIMITS = Limits(high=0.02, critical=0.05)

@@ -9,11 +9,13 @@ import pytest
 from django.test import Client
 
 from core.actors import Actor
+from core.clock import utcnow
 from core.models import Event, User
 from incidents.models import Incident, Service
 from incidents.services.holds import place_hold
 from incidents.states import IncidentStatus
 from tests.pages.conftest import HOSTILE, SignIn, declare
+from tests.reporting import publish_report_of
 
 DIALOG = {"HX-Request": "true", "HX-Target": "dialog-content"}
 IN_PLACE = {"HX-Request": "true"}
@@ -72,6 +74,8 @@ def test_the_life_of_an_incident_in_forms(ida: Client, incident: Incident) -> No
         ("close", {}, IncidentStatus.CLOSED),
     ]
     for verb, data, status in steps:
+        if verb == "close":
+            publish_report_of(incident, now=utcnow())
         address = f"/incidents/{incident.ref}/{verb}/"
         assert ida.get(address).status_code == 200, verb  # the page without JavaScript
         answer = ida.post(address, data)

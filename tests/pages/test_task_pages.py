@@ -18,6 +18,7 @@ from incidents.services.tasks import create_task
 from tests.incidents.test_evidence import HTML, png
 from tests.pages.conftest import HOSTILE, SignIn
 from tests.pages.test_reading import count_queries
+from tests.reporting import publish_report_of
 
 MINUTE = dt.timedelta(minutes=1)
 
@@ -92,6 +93,7 @@ def test_who_may_not_sees_why_and_on_a_closed_incident_nothing_is_offered(
     assert re.search(r'id="task-done-\d+" aria-disabled="true"', shown)
     resolve_incident(resolution="fixed", **by)
     assert "task-form" in page(ida, incident)
+    publish_report_of(incident, now=by["now"])
     close_incident(**by)
     shown = page(ida, incident)
     assert "task-form" not in shown and "data-evidence" not in shown

@@ -1,0 +1,1 @@
+"""Reports as files: Markdown in, HTML and PDF out."""

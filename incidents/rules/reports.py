@@ -1,0 +1,118 @@
+"""What of a timeline stands in a report, what is still missing in it, and who may publish it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from incidents.states import ReportSection
+
+EVENT, ACTION = "event", "action"
+# By kind: what happened, or what somebody did about it. What is not here is left out until a person wants it.
+_COLUMN: Mapping[str, str] = {
+    "incident.declared": EVENT,
+    "incident.breached": EVENT,
+    "incident.metric_recovered": EVENT,
+    "incident.response_breached": EVENT,
+    "incident.severity_changed": EVENT,
+    "incident.security_level_changed": EVENT,
+    "incident.reopened": EVENT,
+    "incident.acknowledged": ACTION,
+    "incident.escalated": ACTION,
+    "incident.updated": ACTION,
+    "incident.resolved": ACTION,
+    "decision.made": ACTION,
+    "action.taken": ACTION,
+    "criteria.assessed": ACTION,
+    "rollback.requested": ACTION,
+    "rollback.approved": ACTION,
+    "rollback.rejected": ACTION,
+    "rollback.break_glass": ACTION,
+    "rollback.started": ACTION,
+    "rollback.succeeded": EVENT,
+    "rollback.failed": EVENT,
+    "rollback.cancelled": EVENT,
+    "rollback.needs_attention": EVENT,
+    "rollback.handed_over": ACTION,
+    "rollback.resolved_by_hand": ACTION,
+    "rollback.refused": EVENT,
+}
+CHOSEN_KINDS = tuple(_COLUMN)
+
+
+def column(kind: str) -> str:
+    """Where an event stands by itself: under `event` or `action`, or empty."""
+    return _COLUMN.get(kind, "")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A section that must say something and does not, and what to write there."""
+
+    section: ReportSection
+    prompt: str
+
+
+PROMPTS: Mapping[ReportSection, str] = {
+    ReportSection.IMPACT: "What users and systems felt of it, in one line",
+    ReportSection.PRIMARY_CAUSE: "Detailed explanation of the root cause",
+    ReportSection.CONTRIBUTING_FACTORS: "What made it possible or worse, one a line",
+    ReportSection.ACTIONS_TAKEN: "What was done about it, one a line",
+    ReportSection.USERS_AFFECTED: "Number or percentage",
+    ReportSection.IMPACT_DURATION: "How long users felt it",
+    ReportSection.FUNCTIONALITY_AFFECTED: "What did not work, or not well",
+    ReportSection.REVENUE_IMPACT: "If applicable",
+    ReportSection.SLA_BREACH: "Yes or no, and which",
+    ReportSection.CUSTOMER_COMPLAINTS: "Number",
+    ReportSection.WENT_WELL: "What should be done the same way again, one a line",
+    ReportSection.COULD_BE_IMPROVED: "What should go better next time, one a line",
+}
+# These are lists: one entry a line.
+LISTS = frozenset(
+    {
+        ReportSection.CONTRIBUTING_FACTORS,
+        ReportSection.ACTIONS_TAKEN,
+        ReportSection.WENT_WELL,
+        ReportSection.COULD_BE_IMPROVED,
+    }
+)
+
+
+def entries(text: str) -> tuple[str, ...]:
+    """The lines of a list; a mark of a list before one is no part of it."""
+    lines = (line.strip() for line in text.splitlines())
+    bare = (line[2:].strip() if line[:2] in ("- ", "* ", "+ ") else line for line in lines)
+    return tuple(line for line in bare if line)
+
+
+def gaps(texts: Mapping[str, str], required: Iterable[ReportSection]) -> tuple[Gap, ...]:
+    """The required sections without a text, in the template's order."""
+    asked = set(required)
+    return tuple(
+        Gap(section, PROMPTS[section])
+        for section in ReportSection
+        if section in asked and not texts.get(section, "").strip()
+    )
+
+
+def why_not_published(
+    *,
+    state: str,
+    missing: Collection[Gap],
+    second_person: bool,
+    submitted_by_user: int | None,
+    publisher: int | None,
+    is_person: bool,
+) -> str:
+    """Why somebody may not publish a report, or empty. A program never does: it vouches for nothing."""
+    if not is_person:
+        return "A person publishes a report."
+    if state == "published":
+        return "It is published."
+    if missing:
+        return f"Still to be written: {', '.join(str(gap.section.label) for gap in missing)}."
+    if second_person and state != "in_review":
+        return "Ask for its review first: at this severity a second person publishes it."
+    if second_person and publisher == submitted_by_user:
+        return "Another person than who handed it in publishes it at this severity."
+    return ""

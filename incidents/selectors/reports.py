@@ -1,0 +1,227 @@
+"""A report as its page, its files and its commands read it: what people wrote, and what the timeline says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from core.actors import Actor
+from core.events import rfc3339
+from core.models import Event
+from incidents import policy
+from incidents.models import Incident, Report, ReportRow
+from incidents.rules.report import ActionRow, ReportFacts, RollbackPart, TimelineRow
+from incidents.rules.reports import CHOSEN_KINDS, EVENT, column, entries
+from incidents.states import ReportSection, ReportState, Severity
+from incidents.values import duration_text
+
+MOST_ROWS = 2_000  # of a report's timeline: a storm of events is read in the export
+_ROLLBACK_KINDS = (
+    "rollback.requested", "rollback.started", "rollback.succeeded", "rollback.failed", "rollback.cancelled",
+    "rollback.rejected", "rollback.expired", "rollback.handed_over", "rollback.resolved_by_hand",
+    "rollback.preempted",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReportLine:
+    """A row of the report's timeline as an editor shows it; `seq` names its event."""
+
+    seq: int
+    at: dt.datetime
+    kind: str
+    event: str
+    action: str
+    owner: str
+    included: bool
+    reworded: bool
+
+
+def report_url(ref: str) -> str:
+    return reverse("incidents:report", args=[ref])
+
+
+def texts_of(report: Report | None) -> dict[str, str]:
+    """What the sections say; a section that nobody wrote is missing (one query)."""
+    return dict(report.texts.values_list("section", "text")) if report is not None else {}
+
+
+def report_facts(incident: Incident) -> ReportFacts:
+    """Everything that the report prints (six queries, whatever the incident went through)."""
+    report = Report.objects.filter(incident=incident).first()
+    texts = texts_of(report) if report is not None else drafted_texts(incident)
+    actions = action_rows(incident)
+
+    def said(section: ReportSection) -> str:
+        return texts.get(section, "")
+
+    return ReportFacts(
+        ref=incident.ref,
+        title=incident.title,
+        severity=incident.severity,
+        severity_name=policy.severity_level(incident.severity).name,
+        drill=incident.drill,
+        restricted=incident.restricted,
+        state=report.state if report else ReportState.DRAFT,
+        started_at=incident.started_at,
+        ended_at=incident.resolved_at,
+        impact=said(ReportSection.IMPACT),
+        timeline=tuple(
+            TimelineRow(line.at, line.event, line.action, line.owner)
+            for line in report_lines(incident, report)
+            if line.included
+        ),
+        primary_cause=said(ReportSection.PRIMARY_CAUSE),
+        contributing_factors=entries(said(ReportSection.CONTRIBUTING_FACTORS)),
+        actions_taken=entries(said(ReportSection.ACTIONS_TAKEN)),
+        rollbacks=rollback_parts(incident),
+        users_affected=said(ReportSection.USERS_AFFECTED),
+        impact_duration=said(ReportSection.IMPACT_DURATION),
+        functionality_affected=said(ReportSection.FUNCTIONALITY_AFFECTED),
+        revenue_impact=said(ReportSection.REVENUE_IMPACT),
+        sla_breach=said(ReportSection.SLA_BREACH),
+        customer_complaints=said(ReportSection.CUSTOMER_COMPLAINTS),
+        went_well=entries(said(ReportSection.WENT_WELL)),
+        could_be_improved=entries(said(ReportSection.COULD_BE_IMPROVED)),
+        action_items=actions,
+        immediate_actions=(),
+        long_term_improvements=(),
+        published_at=report.published_at if report else None,
+        published_by=report.published_by if report else "",
+    )
+
+
+def action_rows(_incident: Incident) -> tuple[ActionRow, ...]:
+    return ()
+
+
+def report_lines(incident: Incident, report: Report | None) -> list[ReportLine]:
+    """Events that stand in the report by their kind or by somebody's wish, in the order in which they
+    happened; left out ones too, so that they can be taken in again. At most MOST_ROWS (two queries).
+    """
+    wished = {row.event_id: row for row in report.rows.all()} if report is not None else {}
+    events = Event.objects.filter(stream_id=incident.stream_id)
+    chosen = events.filter(kind__in=CHOSEN_KINDS) | events.filter(pk__in=list(wished))
+    rows = chosen.defer("canonical", "data").order_by("occurred_at", "seq")[:MOST_ROWS]
+    return [_line(event, wished.get(event.pk)) for event in rows]
+
+
+def _line(event: Event, wish: ReportRow | None) -> ReportLine:
+    is_event = column(event.kind) == EVENT
+    shown = {
+        "event": event.summary if is_event else "",
+        "action": "" if is_event else event.summary,
+        "owner": event.actor,
+    }
+    if wish is not None and wish.included:
+        shown = {"event": wish.event_text, "action": wish.action_text, "owner": wish.owner or event.actor}
+    return ReportLine(
+        seq=event.seq,
+        at=event.occurred_at,
+        kind=event.kind,
+        included=wish.included if wish is not None else True,
+        reworded=wish is not None,
+        **shown,
+    )
+
+
+def rollback_parts(incident: Incident) -> tuple[RollbackPart, ...]:
+    """What the timeline says of each rollback, in the order in which they were asked for (one query)."""
+    events = Event.objects.filter(stream_id=incident.stream_id, kind__in=_ROLLBACK_KINDS)
+    found: dict[str, dict[str, Any]] = {}
+    for event in events.defer("canonical").order_by("seq"):
+        part = found.setdefault(str(event.data.get("rollback", "")), {})
+        _add(part, event)
+    return tuple(
+        RollbackPart(ref=ref, **part) for ref, part in found.items() if ref and "initiated_at" in part
+    )
+
+
+def _add(part: dict[str, Any], event: Event) -> None:
+    data = event.data
+    if event.kind == "rollback.requested":
+        part.update(
+            service=str(data.get("service", "")),
+            initiated_at=event.occurred_at,
+            completed_at=None,
+            from_version=str(data.get("from", "")),
+            target_version=str(data.get("target", "")),
+            method=str(data.get("trigger", "")),
+            outcome="",
+        )
+    elif event.kind == "rollback.started":
+        part["target_version"] = str(data.get("target", part.get("target_version", "")))
+    else:
+        part["completed_at"] = event.occurred_at
+        part["outcome"] = event.kind.removeprefix("rollback.").replace("_", " ")
+
+
+def drafted_texts(incident: Incident) -> Mapping[str, str]:
+    """What can be said from what is known, for people to go on with."""
+    return {
+        ReportSection.IMPACT: incident.impact,
+        ReportSection.PRIMARY_CAUSE: incident.root_cause,
+        ReportSection.ACTIONS_TAKEN: "\n".join(_actions(incident)),
+        ReportSection.IMPACT_DURATION: _duration(incident),
+    }
+
+
+def _actions(incident: Incident) -> Iterator[str]:
+    kinds = ("action.taken", "rollback.succeeded", "rollback.resolved_by_hand")
+    events = Event.objects.filter(stream_id=incident.stream_id, kind__in=kinds).order_by("occurred_at", "seq")
+    yield from events.values_list("summary", flat=True)[:50]
+    if incident.resolution:
+        yield " ".join(incident.resolution.split())
+
+
+def _duration(incident: Incident) -> str:
+    if incident.resolved_at is None:
+        return ""
+    return duration_text((incident.resolved_at - incident.started_at).total_seconds())
+
+
+def is_report_due(event: Event) -> bool:
+    """Whether what the event reminds of is still to be done, and due when it said."""
+    report = Report.objects.filter(incident__ref=event.data["incident"]).first()
+    return (
+        report is not None
+        and report.state != ReportState.PUBLISHED
+        and rfc3339(report.due_at) == event.data.get("due_at")
+    )
+
+
+def report_of(_actor: Actor, incident: Incident) -> dict[str, Any] | None:
+    """What the export of the incident says of its report: docs/export.md."""
+    report = Report.objects.filter(incident=incident).select_related("owner").first()
+    if report is None:
+        return None
+    names = (
+        "state", "revision", "drafted_at", "due_at", "submitted_at", "submitted_by", "published_at",
+        "published_by",
+    )  # fmt: skip
+    texts = report.texts.order_by("section").values("section", "text", "version", "changed_at", "changed_by")
+    published = report.published.values("revision", "markdown", "sha256", "published_at", "published_by")
+    return {
+        **{name: getattr(report, name) for name in names},
+        "owner": report.owner.get_username() if report.owner else None,
+        "texts": list(texts),
+        "published": list(published),
+    }
+
+
+def missing_everywhere(reports: Sequence[Report]) -> dict[int, int]:
+    """How many required sections each report still lacks (one query)."""
+    filled: dict[int, set[str]] = {report.pk: set() for report in reports}
+    rows = Report.objects.filter(pk__in=list(filled)).exclude(texts__text="")
+    for pk, section in rows.values_list("pk", "texts__section"):
+        if section:
+            filled[pk].add(section)
+    asked = policy.reports().required
+    return {
+        report.pk: len(set(asked[Severity(report.incident.severity)]) - filled[report.pk])
+        for report in reports
+    }

@@ -1,0 +1,378 @@
+"""Commands on the report of an incident: drafted by the resolution, written, reviewed, published, revised."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from core import events
+from core.access import require
+from core.actors import SYSTEM, Actor, ActorKind
+from core.errors import Conflict, Invalid, NotAllowed, NotFound
+from core.models import Event, User
+from incidents import policy
+from incidents.models import (
+    Incident,
+    PublishedReport,
+    Report,
+    ReportChange,
+    ReportRow,
+    ReportText,
+    Responder,
+)
+from incidents.rules.markdown import report_markdown
+from incidents.rules.reports import gaps, why_not_published
+from incidents.selectors.reports import drafted_texts, report_facts, report_url, texts_of
+from incidents.services.incidents import lock_incident
+from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role, Severity
+from incidents.timeline import record_on_incident
+
+TEXT_LENGTH = 20_000  # of a section: a report is read
+
+
+class ReportChanged(Conflict):
+    """Somebody wrote the same section since; `theirs` is what it says now."""
+
+    code = "report_changed"
+
+    def __init__(self, message: str, *, theirs: str, version: int) -> None:
+        super().__init__(message, state=f"version {version}")
+        self.theirs, self.version = theirs, version
+
+
+class NotReady(Conflict):
+    """The report may not be published now; the message says why."""
+
+    code = "report_not_ready"
+
+
+@transaction.atomic
+def draft_report(*, event: Event, now: dt.datetime) -> Report | None:
+    """The incident was resolved: its report is begun, or brought up to date where nobody touched it."""
+    incident = Incident.objects.select_for_update(no_key=True).filter(stream_id=event.stream_id).first()
+    if incident is None or incident.resolved_at is None or incident.drill:  # a drill has its scorecard
+        return None
+    report, made = _begin(incident, now)
+    if not made and report.state != ReportState.PUBLISHED:
+        due = _due(incident)
+        if due != report.due_at:
+            _save(report, due_at=due, reminded_at=None, overdue_at=None)
+    _write_drafts(report, incident, now)
+    return report
+
+
+@transaction.atomic
+def edit_report(
+    *,
+    incident_id: int,
+    texts: dict[str, str],
+    actor: Actor,
+    now: dt.datetime,
+    seen: dict[str, int] | None = None,
+) -> Report:
+    """Write sections. `seen` are the versions that the writer had before them, 0 for an empty section.
+
+    Raises ReportChanged when one was written since, NotReady on a report that is published. A text that is
+    the same is no change.
+    """
+    incident, report = _lock(incident_id, actor, now)
+    _must_be_open(report)
+    for section, text in texts.items():
+        _write(incident, report, ReportSection(section), text, (seen or {}).get(section), actor, now)
+    return report
+
+
+def _write(
+    incident: Incident,
+    report: Report,
+    section: ReportSection,
+    text: str,
+    seen: int | None,
+    actor: Actor,
+    now: dt.datetime,
+) -> None:
+    if len(text) > TEXT_LENGTH:
+        raise Invalid({section: f"At most {TEXT_LENGTH} characters."})
+    text = text.strip()
+    row = report.texts.filter(section=section).first()
+    version = row.version if row else 0
+    if text == (row.text if row else ""):
+        return
+    if seen is not None and seen != version:
+        by = row.changed_by if row else "somebody"
+        raise ReportChanged(
+            f"{section.label} was written by {by} meanwhile.", theirs=row.text if row else "", version=version
+        )
+    if row is None:
+        row = ReportText(report=report, section=section, version=0)
+    _store(row, report, text, actor, now)
+    _save(report)
+    _record(
+        incident, report, "report.edited", f"Report: {section.label} written", actor, now, section=section
+    )
+
+
+def _store(row: ReportText, report: Report, text: str, actor: Actor, now: dt.datetime) -> None:
+    row.text, row.version = text, row.version + 1
+    row.changed_at, row.changed_by, row.by_machine = now, actor.label[:200], actor.is_machine
+    row.save()
+    ReportChange.objects.create(
+        report=report,
+        section=row.section,
+        version=row.version,
+        revision=report.revision,
+        text=text,
+        changed_at=now,
+        changed_by=row.changed_by,
+        changed_by_account=actor.user_id,
+    )
+
+
+@transaction.atomic
+def edit_row(
+    *,
+    incident_id: int,
+    seq: int,
+    included: bool,
+    actor: Actor,
+    now: dt.datetime,
+    event_text: str = "",
+    action_text: str = "",
+    owner: str = "",
+) -> ReportRow:
+    """Leave an event out of the report's timeline, take it in, or say it in other words."""
+    incident, report = _lock(incident_id, actor, now)
+    _must_be_open(report)
+    event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
+    if event is None:
+        raise NotFound("No such event on the timeline.")
+    if included and not (event_text.strip() or action_text.strip()):
+        raise Invalid({"event_text": "Say what happened, or what was done."})
+    row, _made = ReportRow.objects.update_or_create(
+        report=report,
+        event=event,
+        defaults={
+            "included": included,
+            "event_text": event_text.strip()[:500],
+            "action_text": action_text.strip()[:500],
+            "owner": owner.strip()[:200],
+        },
+    )
+    _save(report)
+    said = f"Report: event {seq} {'stands in' if included else 'is left out of'} the timeline"
+    _record(incident, report, "report.row_edited", said, actor, now, seq=seq, included=included)
+    return row
+
+
+@transaction.atomic
+def give_report(*, incident_id: int, owner: str | None, actor: Actor, now: dt.datetime) -> Report:
+    """Say who sees to it that the report is written; they are reminded."""
+    incident, report = _lock(incident_id, actor, now)
+    user = User.objects.filter(username__iexact=owner, is_active=True).first() if owner else None
+    if owner and user is None:
+        raise Invalid({"owner": "No such account."})
+    if user == report.owner:
+        return report
+    _save(report, owner=user, reminded_at=None, overdue_at=None)
+    said = f"Report is {user}'s to write" if user else "Report is nobody's to write"
+    _record(incident, report, "report.given", said, actor, now, owner=user.get_username() if user else None)
+    return report
+
+
+@transaction.atomic
+def submit_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report:
+    """Hand it in for review; what the severity asks for must be written."""
+    incident, report = _lock(incident_id, actor, now)
+    if report.state != ReportState.DRAFT:
+        raise NotReady(f"The report is {_state(report)}.", state=report.state)
+    if missing := gaps(texts_of(report), policy.reports().required[Severity(incident.severity)]):
+        names = ", ".join(str(gap.section.label) for gap in missing)
+        raise NotReady(f"Still to be written: {names}.", state=report.state)
+    _save(
+        report,
+        state=ReportState.IN_REVIEW,
+        submitted_at=now,
+        submitted_by=actor.label[:200],
+        submitted_by_user_id=actor.user_id,
+    )
+    _record(incident, report, "report.submitted", "Report handed in for review", actor, now)
+    return report
+
+
+@transaction.atomic
+def return_report(*, incident_id: int, reason: str, actor: Actor, now: dt.datetime) -> Report:
+    """It needs another round: back to its writers, with what is to be changed."""
+    incident, report = _lock(incident_id, actor, now)
+    if report.state != ReportState.IN_REVIEW:
+        raise NotReady(f"The report is {_state(report)}.", state=report.state)
+    if not reason.strip():
+        raise Invalid({"reason": "Say what is to be changed."})
+    _save(report, state=ReportState.DRAFT)
+    _record(incident, report, "report.returned", f"Report returned: {reason}", actor, now, reason=reason)
+    return report
+
+
+@transaction.atomic
+def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report:
+    """It says what there is to say: kept as it is, for ever. Raises NotReady with the reason."""
+    incident, report = _lock(incident_id, actor, now)
+    if incident.status in OPEN_STATUSES:
+        raise NotReady(f"{incident.ref} is open: its report ends with its resolution.", state=report.state)
+    if why := why_not_publish(incident, report, actor):
+        raise NotReady(why, state=report.state)
+    _save(report, state=ReportState.PUBLISHED, published_at=now, published_by=actor.label[:200])
+    text = report_markdown(report_facts(incident))
+    PublishedReport.objects.create(
+        report=report,
+        revision=report.revision,
+        markdown=text,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        published_at=now,
+        published_by=report.published_by,
+    )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    said = f"Report published, revision {report.revision}"
+    _record(incident, report, "report.published", said, actor, now, revision=report.revision, sha256=digest)
+    return report
+
+
+@transaction.atomic
+def revise_report(*, incident_id: int, reason: str, actor: Actor, now: dt.datetime) -> Report:
+    """Open a published report again: the next revision begins, the published one stays as it is."""
+    incident, report = _lock(incident_id, actor, now)
+    if report.state != ReportState.PUBLISHED:
+        raise NotReady(
+            f"The report is {_state(report)}: only a published one is revised.", state=report.state
+        )
+    if not reason.strip():
+        raise Invalid({"reason": "Say why it is opened again."})
+    _save(report, state=ReportState.DRAFT, revision=report.revision + 1)
+    _record(incident, report, "report.revised", f"Report opened again: {reason}", actor, now, reason=reason)
+    return report
+
+
+def why_not_publish(incident: Incident, report: Report, actor: Actor) -> str:
+    """Why the actor may not publish it now, or empty."""
+    asked = policy.reports()
+    return why_not_published(
+        state=report.state,
+        missing=gaps(texts_of(report), asked.required[Severity(incident.severity)]),
+        second_person=incident.severity in asked.second_person,
+        submitted_by_user=report.submitted_by_user_id,
+        publisher=actor.user_id,
+        is_person=actor.kind is ActorKind.USER,
+    )
+
+
+def remind_of_reports(*, now: dt.datetime) -> int:
+    """Tell owners of reports that come due, and of those that are overdue, once each; returns how many."""
+    said = 0
+    near = now + dt.timedelta(seconds=policy.reports().remind_before)
+    for report in _awaited().filter(due_at__lte=near, reminded_at__isnull=True).order_by("due_at")[:100]:
+        said += _remind(report.pk, now)
+    for report in _awaited().filter(due_at__lte=now, overdue_at__isnull=True).order_by("due_at")[:100]:
+        said += _remind(report.pk, now)
+    return said
+
+
+def _awaited() -> QuerySet[Report]:
+    """Not published, of incidents that are over and not closed without one; nobody is reminded in a drill."""
+    awaited = Report.objects.exclude(state=ReportState.PUBLISHED)
+    return awaited.filter(incident__status=IncidentStatus.RESOLVED, incident__drill=False)
+
+
+@transaction.atomic
+def _remind(report_id: int, now: dt.datetime) -> bool:
+    incident_id = Report.objects.values_list("incident_id", flat=True).get(pk=report_id)
+    incident = Incident.objects.select_for_update(no_key=True).get(pk=incident_id)
+    report = _awaited().select_related("owner").filter(pk=report_id).first()
+    if report is None:
+        return False
+    overdue = report.due_at <= now
+    if (report.overdue_at if overdue else report.reminded_at) is not None:
+        return False
+    _save(report, reminded_at=report.reminded_at or now, overdue_at=now if overdue else None)
+    to = [f"account:{report.owner.get_username()}"] if report.owner else ["role_holders"]
+    kind = "report.overdue" if overdue else "report.due_soon"
+    when = f"{report.due_at:%Y-%m-%d %H:%M} UTC"
+    said = f"Report of {incident.ref} {'was due' if overdue else 'is due'} {when}"
+    _record(incident, report, kind, said, SYSTEM, now, to=to, due_at=events.rfc3339(report.due_at))
+    return True
+
+
+def _begin(incident: Incident, now: dt.datetime) -> tuple[Report, bool]:
+    commander = Responder.objects.filter(
+        incident=incident, role=Role.INCIDENT_COMMANDER, until__isnull=True
+    ).first()
+    return Report.objects.get_or_create(
+        incident=incident,
+        defaults={
+            "drafted_at": now,
+            "due_at": _due(incident),
+            "owner_id": commander.user_id if commander else None,
+        },
+    )
+
+
+def _due(incident: Incident) -> dt.datetime:
+    began = incident.resolved_at or incident.declared_at
+    return began + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
+
+
+def _write_drafts(report: Report, incident: Incident, now: dt.datetime) -> None:
+    """What the timeline says, in sections that no person has touched."""
+    if report.state == ReportState.PUBLISHED:
+        return
+    there = {row.section: row for row in report.texts.all()}
+    for section, text in drafted_texts(incident).items():
+        row = there.get(section)
+        if not text or (row is not None and (not row.by_machine or row.text == text)):
+            continue
+        _store(row or ReportText(report=report, section=section, version=0), report, text, SYSTEM, now)
+
+
+def _lock(incident_id: int, actor: Actor, now: dt.datetime) -> tuple[Incident, Report]:
+    """Both; what changes a report holds its incident's lock. The report of an incident that was resolved
+    before there were reports is begun now.
+    """
+    require(actor, "respond")
+    if not actor.is_machine and actor.kind is ActorKind.CONTACT:
+        raise NotAllowed("A link acknowledges, and nothing else.")
+    incident = lock_incident(incident_id, actor)
+    report = Report.objects.select_related("owner").filter(incident=incident).first()
+    if report is None:
+        if incident.status in OPEN_STATUSES:
+            raise NotReady(
+                f"{incident.ref} is open: its report begins with its resolution.", state=incident.status
+            )
+        report, _made = _begin(incident, now)
+        _write_drafts(report, incident, now)
+    return incident, report
+
+
+def _must_be_open(report: Report) -> None:
+    if report.state == ReportState.PUBLISHED:
+        raise NotReady("The report is published: revise it first.", state=report.state)
+
+
+def _state(report: Report) -> str:
+    return str(ReportState(report.state).label).lower()
+
+
+def _save(report: Report, **columns: Any) -> None:
+    for name, value in columns.items():
+        setattr(report, name, value)
+    report.version = F("version") + 1
+    report.save(update_fields=[*columns, "version"])
+    report.refresh_from_db(fields=["version"])
+
+
+def _record(
+    incident: Incident, report: Report, kind: str, summary: str, actor: Actor, now: dt.datetime, **data: Any
+) -> Event:
+    more = {"path": report_url(incident.ref), "state": str(report.state), **data}
+    return record_on_incident(incident, kind, summary, actor=actor, now=now, data=more)
