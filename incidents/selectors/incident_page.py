@@ -22,6 +22,7 @@ from incidents.selectors.declaration import SecurityLevelCard, security_level_ca
 from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
 from incidents.selectors.readers import Reader, list_readers
+from incidents.selectors.report_pages import ReportCard, report_line
 from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
     INCIDENT_ROLES,
@@ -131,6 +132,7 @@ class IncidentView:
     guidance: Guidance
     tasks: TaskBoard
     evidence: EvidenceBoard
+    report: ReportCard | None
     can_note: bool
     edit_url: str | None
     join_url: str | None
@@ -165,6 +167,7 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
             actor, incident, tuple(sorted({row.user.get_username() for row in people})), now=now
         ),
         evidence=evidence_board(actor, incident),
+        report=report_line(incident, now=now),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),
         join_url=reverse("incidents:add_responder", args=[incident.ref]) if may(actor, "respond") else None,
