@@ -18,8 +18,8 @@ from incidents.api import report_serializers as shapes
 from incidents.api.filters import ReportFilters
 from incidents.models import Incident, Report
 from incidents.selectors.records import get_incident
-from incidents.selectors.report_pages import report_of_incident, reports_of
-from incidents.selectors.reports import drafted_texts, report_lines, texts_and_versions, written_everywhere
+from incidents.selectors.report_pages import report_of_incident, reports_of, standing
+from incidents.selectors.reports import report_lines, written_everywhere
 from incidents.services import reports
 
 
@@ -104,7 +104,7 @@ class ReportViewSet(ApiViewSet):
     def _show(self, incident: Incident) -> Response:
         report = _report(incident)
         stored = report if report.pk else None
-        texts, versions = texts_and_versions(stored) if stored else (dict(drafted_texts(incident)), {})
+        texts, versions = standing(incident, stored)
         context = {
             "written": {report.pk: {key for key, text in texts.items() if text}},
             "required": policy.reports().required,
@@ -112,10 +112,6 @@ class ReportViewSet(ApiViewSet):
             "versions": versions,
             "lines": report_lines(incident, stored),
         }
-        return self.show_with(report, context)
-
-    def show_with(self, report: Report, context: dict[str, Any]) -> Response:
-        """Its whole shape, with its version."""
 
         def shape(row: Report) -> shapes.ReportSerializer:
             return shapes.ReportSerializer(row, context=context)

@@ -28,6 +28,7 @@ from incidents.selectors.reports import (
     line_of,
     report_lines,
     report_url,
+    texts_and_versions,
     texts_of,
     why_not_publish,
     written_everywhere,
@@ -360,11 +361,7 @@ def _texts(incident: Incident, stored: Report | None) -> Mapping[str, ReportText
     if stored is not None:
         return {row.section: row for row in stored.texts.all()}
     drafts = {} if incident.status in OPEN_STATUSES else drafted_texts(incident)
-    return {
-        key: ReportText(section=key, text=text, by_machine=True, version=0, changed_by="")
-        for key, text in drafts.items()
-        if text
-    }
+    return {key: ReportText(section=key, text=text, by_machine=True) for key, text in drafts.items() if text}
 
 
 def _why_not_edit(actor: Actor, report: Report | None) -> str:
@@ -389,9 +386,9 @@ def _section(
         required=required,
         by_machine=row is not None and row.by_machine,
         changed_by=row.changed_by if row is not None else "",
-        changed_at=row.changed_at if row is not None and row.version else None,
+        changed_at=row.changed_at if row is not None else None,
         edit_url=reverse("incidents:report_section", kwargs=where) if editable else None,
-        history_url=reverse("incidents:report_history", kwargs=where) if row and row.version else None,
+        history_url=reverse("incidents:report_history", kwargs=where) if row and row.pk else None,
     )
 
 
@@ -453,15 +450,20 @@ def _actions(
     return tuple(found)
 
 
-def get_section(incident: Incident, key: str) -> tuple[ReportSection, ReportText | None, str]:
-    """A section, its row, and what it says now; raises NotFound for a name that is none."""
+def get_section(incident: Incident, key: str) -> tuple[ReportSection, str, int]:
+    """A section, what it says now, and at which version; raises NotFound for a name that is none."""
     if key not in ReportSection.values:
         raise NotFound("A report has no such section.")
-    section = ReportSection(key)
-    report = Report.objects.filter(incident=incident).first()
-    row = report.texts.filter(section=section).first() if report is not None else None
-    text = row.text if row is not None else ("" if report else drafted_texts(incident).get(section, ""))
-    return section, row, text
+    texts, versions = standing(incident, Report.objects.filter(incident=incident).first())
+    return ReportSection(key), texts.get(key, ""), versions.get(key, 0)
+
+
+def standing(incident: Incident, stored: Report | None) -> tuple[dict[str, str], dict[str, int]]:
+    """What the sections say and at which version each is; without a report, what its beginning will store."""
+    if stored is not None:
+        return texts_and_versions(stored)
+    texts = {str(key): text for key, text in drafted_texts(incident).items() if text}
+    return texts, dict.fromkeys(texts, 1)
 
 
 def get_row(incident: Incident, seq: int) -> ReportLine:

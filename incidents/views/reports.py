@@ -128,7 +128,7 @@ def revision(request: HttpRequest, actor: Actor, ref: str, number: int) -> HttpR
 def history(request: HttpRequest, actor: Actor, ref: str, section: str) -> HttpResponse:
     """How a section came about."""
     incident = get_incident(actor, ref)
-    found, _row, _text = get_section(incident, section)
+    found, _text, _version = get_section(incident, section)
     context = {
         "incident": incident,
         "section": found.label,
@@ -170,21 +170,22 @@ class EditSection(ReportCommand):
     form_class = SectionForm
     submit_label = "Save"
     section: ReportSection
+    text: str
+    version: int
 
     def load(self, **kwargs: Any) -> None:
         super().load(**kwargs)
-        self.section, row, self.text = get_section(self.incident, kwargs["section"])
-        self.version = row.version if row is not None else 0
+        self.section, self.text, self.version = get_section(self.incident, kwargs["section"])
 
     def form_arguments(self) -> dict[str, Any]:
         return {"section": self.section, "version": self.version, "now_is": {"text": self.text}}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        seen = {} if data["seen"] is None else {self.section: self.version}
+        seen = {} if data["seen"] is None else {str(self.section): self.version}
         commands.edit_report(
             incident_id=self.incident.pk,
-            texts={self.section: data["text"]},
-            seen={str(section): version for section, version in seen.items()},
+            texts={str(self.section): data["text"]},
+            seen=seen,
             actor=self.actor,
             now=now,
         )
