@@ -162,6 +162,16 @@ class RowView:
 
 
 @dataclass(frozen=True)
+class SectionText:
+    """What a section says now, at which version, and who wrote it."""
+
+    section: ReportSection
+    text: str
+    version: int
+    changed_by: str
+
+
+@dataclass(frozen=True)
 class EventChoice:
     """An event that stands in the report's timeline, or may."""
 
@@ -450,12 +460,16 @@ def _actions(
     return tuple(found)
 
 
-def get_section(incident: Incident, key: str) -> tuple[ReportSection, str, int]:
-    """A section, what it says now, and at which version; raises NotFound for a name that is none."""
+def get_section(incident: Incident, key: str) -> SectionText:
+    """Raises NotFound for a name that is no section's."""
     if key not in ReportSection.values:
         raise NotFound("A report has no such section.")
-    texts, versions = standing(incident, Report.objects.filter(incident=incident).first())
-    return ReportSection(key), texts.get(key, ""), versions.get(key, 0)
+    report = Report.objects.filter(incident=incident).first()
+    row = report.texts.filter(section=key).first() if report is not None else None
+    if row is not None:
+        return SectionText(ReportSection(key), row.text, row.version, row.changed_by)
+    texts, versions = standing(incident, report)
+    return SectionText(ReportSection(key), texts.get(key, ""), versions.get(key, 0), "")
 
 
 def standing(incident: Incident, stored: Report | None) -> tuple[dict[str, str], dict[str, int]]:

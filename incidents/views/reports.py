@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,16 +12,18 @@ from django.urls import reverse
 from django.utils.safestring import mark_safe
 
 from core.actors import Actor
+from core.careful_forms import WholeForm
 from core.clock import utcnow
 from core.texts import made_harmless
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import forms
 from incidents.documents.html import as_html
-from incidents.report_forms import GiveForm, RowForm, SectionForm
+from incidents.report_forms import GiveForm, RowForm, SectionForm, row_of
 from incidents.selectors.incident_page import get_incident
-from incidents.selectors.report_files import html_of
+from incidents.selectors.report_files import html_of, markdown_of
 from incidents.selectors.report_pages import (
     STATES,
+    SectionText,
     get_revision,
     get_row,
     get_section,
@@ -34,7 +37,7 @@ from incidents.selectors.report_pages import (
 from incidents.selectors.reports import ReportLine, report_url
 from incidents.selectors.tasks import owner_choices
 from incidents.services import reports as commands
-from incidents.states import ReportSection, Severity
+from incidents.states import Severity
 from incidents.views.incidents import IncidentCommand
 
 
@@ -128,7 +131,7 @@ def revision(request: HttpRequest, actor: Actor, ref: str, number: int) -> HttpR
 def history(request: HttpRequest, actor: Actor, ref: str, section: str) -> HttpResponse:
     """How a section came about."""
     incident = get_incident(actor, ref)
-    found, _text, _version = get_section(incident, section)
+    found = get_section(incident, section).section
     context = {
         "incident": incident,
         "section": found.label,
@@ -160,8 +163,6 @@ def timeline(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
 class ReportCommand(IncidentCommand):
     """A command on the report of the incident that the address names."""
 
-    template_name = "incidents/report_form.html"
-
     def back_url(self) -> str:
         return report_url(self.incident.ref)
 
@@ -169,30 +170,26 @@ class ReportCommand(IncidentCommand):
 class EditSection(ReportCommand):
     form_class = SectionForm
     submit_label = "Save"
-    section: ReportSection
-    text: str
-    version: int
+    section: SectionText
 
     def load(self, **kwargs: Any) -> None:
         super().load(**kwargs)
-        self.section, self.text, self.version = get_section(self.incident, kwargs["section"])
+        self.section = get_section(self.incident, kwargs["section"])
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"section": self.section, "version": self.version, "now_is": {"text": self.text}}
+        return {"section": self.section.section, "text": self.section.text, "by": self.section.changed_by}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        seen = {} if data["seen"] is None else {str(self.section): self.version}
-        commands.edit_report(
-            incident_id=self.incident.pk,
-            texts={str(self.section): data["text"]},
-            seen=seen,
-            actor=self.actor,
-            now=now,
-        )
-        return f"{self.section.label} is saved."
+        key = str(self.section.section)
+        if "text" in data:  # the form was compared with this version, so it must still be that
+            texts, seen = {key: data["text"]}, {key: self.section.version}
+            commands.edit_report(
+                incident_id=self.incident.pk, texts=texts, seen=seen, actor=self.actor, now=now
+            )
+        return f"{self.section.section.label} is saved."
 
     def extra_context(self) -> dict[str, Any]:
-        return {"title": str(self.section.label)}
+        return {"title": str(self.section.section.label)}
 
 
 class EditRow(ReportCommand):
@@ -209,11 +206,16 @@ class EditRow(ReportCommand):
         return {"line": self.line}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        seen = None if data.pop("seen") is None else self.line.version
+        said = row_of(self.line) | data
         commands.edit_row(
-            incident_id=self.incident.pk, seq=self.line.seq, seen=seen, actor=self.actor, now=now, **data
+            incident_id=self.incident.pk,
+            seq=self.line.seq,
+            seen=self.line.version,
+            actor=self.actor,
+            now=now,
+            **said,
         )
-        return "It stands in the report." if data["included"] else "It is left out of the report."
+        return "It stands in the report." if said["included"] else "It is left out of the report."
 
     def extra_context(self) -> dict[str, Any]:
         when = f"{self.line.at:%Y-%m-%d %H:%M:%S} UTC"
@@ -241,7 +243,13 @@ class Return(ReportCommand):
 
 
 class Publish(ReportCommand):
+    form_class = WholeForm
     title = "Publish"
+
+    def form_arguments(self) -> dict[str, Any]:
+        text = markdown_of(self.incident)
+        said = "Somebody wrote in it since you opened this. Read it again; sent again, it is published."
+        return {"now_is": hashlib.sha256(text.encode()).hexdigest()[:16], "said": said}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         commands.publish_report(incident_id=self.incident.pk, actor=self.actor, now=now)
@@ -276,13 +284,11 @@ class Give(ReportCommand):
     def form_arguments(self) -> dict[str, Any]:
         found = report_of_incident(self.incident, now=utcnow())
         owner = found.owner.get_username() if found is not None and found.owner else ""
-        names = owner_choices(self.incident)
-        return {
-            "owners": names if not owner or owner in names else [owner, *names],
-            "initial": {"owner": owner},
-        }
+        return {"owner": owner, "owners": owner_choices(self.incident)}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        if "owner" not in data:  # left as it was
+            return "The report stays whose it is."
         owner = data["owner"] or None
         commands.give_report(incident_id=self.incident.pk, owner=owner, actor=self.actor, now=now)
         return f"The report is {owner}'s to write." if owner else "The report is nobody's to write."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -128,12 +129,12 @@ def test_two_thousand_rows_are_a_document_and_what_is_more_is_named() -> None:
 
 def test_a_document_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "SECONDS", 0.05)
-    started: list[subprocess.Popen[bytes]] = []
-    begin = subprocess.Popen.__init__
+    started: list[Any] = []
+    begin: Any = subprocess.Popen.__init__
 
-    def noted(self: subprocess.Popen[bytes], *args: object, **kwargs: object) -> None:
+    def noted(self: Any, *args: Any, **kwargs: Any) -> None:
         started.append(self)
-        begin(self, *args, **kwargs)  # type: ignore[arg-type]
+        begin(self, *args, **kwargs)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", noted)
     with pytest.raises(NotMade) as refused:
@@ -145,10 +146,10 @@ def test_a_document_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch
 def test_one_that_needs_too_much_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds stand in the process itself: a smaller one is one that this document does not fit into."""
     small = "import incidents.documents.pdf as pdf; pdf.MEMORY = 50 * 1024**2; pdf.main()"
-    real = subprocess.run
+    real: Any = subprocess.run
 
-    def narrow(command: list[str], **kwargs: object) -> object:
-        return real([command[0], "-c", small], **kwargs)  # type: ignore[call-overload]
+    def narrow(command: list[str], **kwargs: Any) -> Any:
+        return real([command[0], "-c", small], **kwargs)
 
     monkeypatch.setattr(subprocess, "run", narrow)
     with pytest.raises(NotMade):
