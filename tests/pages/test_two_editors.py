@@ -203,8 +203,8 @@ EDITS = {
     ),
     "reports.EditRow": Edit(
         "{incident}report/timeline/1/",
-        {"included": "on", "event_text": "Ida's words"},
-        {"included": "on", "event_text": "Rosa's words"},
+        {"event_text": "Ida's words"},
+        {"event_text": "Rosa's words"},
     ),
     "reports.Give": Edit("{incident}report/give/", {"owner": "ida"}, {"owner": "rosa"}),
     "reports.Publish": Edit("{incident}report/publish/", {}, write_more),
