@@ -6,12 +6,14 @@ from collections.abc import Mapping
 class FirebreakError(Exception):
     """Something that could not be done, said in words for the person who asked.
 
-    `code` is stable and shown by the API; `state` is the current state where that is the reason.
+    `code` is stable and shown by the API; `state` is the current state where that is the reason, `more` what
+    else a program needs to know.
     """
 
     code = "error"
     status = 400
     retry_after: int | None = None  # seconds, where trying again is the right thing to do
+    more: Mapping[str, str | int] = {}
 
     def __init__(self, message: str, *, state: str | None = None) -> None:
         super().__init__(message)

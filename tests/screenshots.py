@@ -82,7 +82,11 @@ def _calm(firebreak: Firebreak) -> dict[str, str]:
     message = firebreak.shell(
         "from comms.models import Message; print(Message.objects.filter(state='draft').latest('pk').pk)"
     ).strip()
+    told = next(one["ref"] for one in firebreak.all("/incidents/") if one["severity"] == "P1")
     return {
+        "reports": "/reports/",
+        "report": f"/incidents/{told}/report/",
+        "report-read": f"/incidents/{told}/report/read/",
         "solved-rollback": f"/rollbacks/{firebreak.all('/rollbacks/')[0]['ref']}/",
         "incident-p2": f"/incidents/{mail}/",
         "update": f"/incidents/{mail}/update/",

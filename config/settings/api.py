@@ -34,6 +34,7 @@ SPECTACULAR_SETTINGS = {
         "IncidentKindEnum": "incidents.states.IncidentKind",
         "ContactKindEnum": "comms.models.contacts.ContactKind",
         "StepKindEnum": "rollbacks.playbook.STEP_KINDS",
+        "ReportStateEnum": "incidents.states.ReportState",
         "QuietStateEnum": "incidents.states.QUIET_STATES",
         "AudienceEnum": "incidents.states.AUDIENCES",
         "TemplateEnum": "comms.states.Template",

@@ -79,7 +79,7 @@ def _as_refusal(exception: Exception) -> Exception:
 
 
 def _extras(error: FirebreakError) -> dict[str, Any]:
-    extras: dict[str, Any] = {}
+    extras: dict[str, Any] = dict(error.more)
     if error.state is not None:
         extras["state"] = error.state
     if isinstance(error, Invalid):
@@ -121,6 +121,9 @@ _PROBLEM_SCHEMA = {
         "code": {"type": "string", "description": "Stable; for programs."},
         "request_id": {"type": "string", "description": "Names this request in the logs; quote it."},
         "state": {"type": "string", "description": "The current state, where that is the reason."},
+        "section": {"type": "string", "description": "Of a report: what somebody else wrote since."},
+        "theirs": {"type": "string", "description": "What it says now."},
+        "version": {"type": "integer", "description": "Its version now."},
         "errors": {
             "type": "array",
             "items": {

@@ -22,6 +22,7 @@ from incidents.states import (
     IncidentStatus,
     MonitorLevel,
     ReleaseState,
+    ReportState,
     Severity,
     TaskState,
 )
@@ -90,6 +91,24 @@ class TaskFilters(Filters):
     owner = serializers.CharField(max_length=150, required=False)
 
     LOOKUPS = {"state": "state", "owner": "owner__username"}
+
+
+class ReportFilters(Filters):
+    """`overdue=true`: not published, and its time has come."""
+
+    state = serializers.ChoiceField(choices=ReportState.choices, required=False)
+    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
+    owner = serializers.CharField(max_length=150, required=False)
+    overdue = serializers.BooleanField(required=False)
+
+    LOOKUPS = {"state": "state", "severity": "incident__severity", "owner": "owner__username"}
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        rows = super().apply(rows, asked)
+        if "overdue" in asked:
+            late = ~Q(state=ReportState.PUBLISHED) & Q(due_at__lte=utcnow())
+            rows = rows.filter(late if asked["overdue"] else ~late)
+        return rows
 
 
 class EvidenceFilters(Filters):

@@ -8,6 +8,7 @@ from incidents.api import document_views as on_documents
 from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
 from incidents.api import ingest_views as on_ingest
+from incidents.api import report_views as on_reports
 from incidents.api import service_views as on_services
 from incidents.api import work_views as on_work
 
@@ -25,9 +26,14 @@ router.register("monitors/<int:pk>/rollups", on_services.RollupViewSet, "monitor
 router.register("alerts", on_alerts.AlertViewSet)
 router.register("silences", on_alerts.SilenceViewSet)
 router.register("maintenance-windows", on_alerts.WindowViewSet, "maintenance-window")
+router.register("reports", on_reports.ReportListViewSet, "report")
 router.register("ingest/deliveries", on_ingest.InboundViewSet, "inbound")
 
 RELEASE = "services/<str:slug>/releases/<path:version>"  # a version may hold slashes
+REPORT = "incidents/<str:ref>/report"
+REPORT_VERBS = {
+    "submit": "submit", "return": "send_back", "publish": "publish", "revise": "revise", "assign": "assign",
+}  # fmt: skip
 EVIDENCE = "incidents/<str:ref>/evidence/<int:pk>"
 urlpatterns = [
     path("", include(router.urls)),
@@ -50,6 +56,24 @@ urlpatterns = [
         "incidents/<str:ref>/export.json",
         on_documents.ExportViewSet.as_view({"get": "retrieve"}),
         name="incident-export",
+    ),
+    path(
+        f"{REPORT}/",
+        on_reports.ReportViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="incident-report",
+    ),
+    *(
+        path(
+            f"{REPORT}/{verb}/",
+            on_reports.ReportViewSet.as_view({"post": method}),
+            name=f"incident-report-{verb}",
+        )
+        for verb, method in REPORT_VERBS.items()
+    ),
+    path(
+        f"{REPORT}/timeline/<int:seq>/",
+        on_reports.ReportViewSet.as_view({"put": "edit_row"}),
+        name="incident-report-row",
     ),
     path(
         "incidents/<str:ref>/report.md",

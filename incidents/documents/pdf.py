@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -15,16 +16,25 @@ from typing import Any
 
 import typst
 
+from core.errors import FirebreakError
 from incidents.documents.blocks import tree
 
+logger = logging.getLogger(__name__)
 TEMPLATE = Path(__file__).with_name("report.typ")
 SECONDS = 30
 MEMORY = 2 * 1024**3
 MOST_ROWS = 2_000  # of a table: a document of a hundred pages is read by nobody
 
 
-class NotMade(Exception):
-    """The PDF could not be made, or not in time."""
+class NotMade(FirebreakError):
+    """The PDF could not be made, or not in time. Why is in the log: it is nothing that a reader can mend."""
+
+    code = "pdf_not_made"
+    status = 503
+    retry_after = 60
+
+    def __init__(self) -> None:
+        super().__init__("The PDF could not be made now. The Markdown says the same; try again in a minute.")
 
 
 @dataclass(frozen=True)
@@ -42,16 +52,22 @@ class Head:
 
 
 def as_pdf(head: Head, markdown: str, *, timestamp: int) -> bytes:
-    """The same bytes for the same document; `timestamp` (seconds) is when it was changed last."""
+    """The same bytes for the same document; `timestamp` (seconds) is when it was changed last.
+
+    Raises NotMade.
+    """
     document = {**vars(head), "nodes": _bounded(tree(markdown))}
     given = json.dumps({"document": document, "timestamp": timestamp}).encode()
     command = [sys.executable, "-m", "incidents.documents.pdf"]
     try:
         made = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise NotMade(f"It took longer than {SECONDS} s.") from error
+        logger.error("PDF of %s took longer than %s s", head.ref, SECONDS)
+        raise NotMade from error
     if made.returncode != 0 or not made.stdout.startswith(b"%PDF-"):
-        raise NotMade(made.stderr.decode(errors="replace")[-500:])
+        why = made.stderr.decode(errors="replace")[-500:]
+        logger.error("PDF of %s could not be made (status %s): %s", head.ref, made.returncode, why)
+        raise NotMade
     return made.stdout
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 
 from django.conf import settings
@@ -58,6 +59,9 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"report of {self.incident_id}"
+
+    def is_overdue(self, now: dt.datetime) -> bool:
+        return self.state != ReportState.PUBLISHED and self.due_at <= now
 
 
 class ReportText(models.Model):

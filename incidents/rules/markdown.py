@@ -130,6 +130,11 @@ def _entries(texts: Iterable[str]) -> list[str]:
     return [f"- {_inline(text)}" for text in texts if text.strip()] or [f"- {UNKNOWN}"]
 
 
+def listed(texts: Iterable[str]) -> str:
+    """Entries as a list, as the report prints them."""
+    return "\n".join(_entries(texts))
+
+
 def plain(text: str) -> str:
     """A text of one line that Markdown changes nothing in."""
     return _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\g<0>", " ".join(text.split())))

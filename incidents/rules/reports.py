@@ -23,7 +23,7 @@ _COLUMN: Mapping[str, str] = {
     "incident.resolved": ACTION,
     "decision.made": ACTION,
     "action.taken": ACTION,
-    "criteria.assessed": ACTION,
+    "decision.criteria_checked": ACTION,
     "rollback.requested": ACTION,
     "rollback.approved": ACTION,
     "rollback.rejected": ACTION,

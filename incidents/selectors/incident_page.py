@@ -24,6 +24,7 @@ from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
 from incidents.selectors.people import people_on
 from incidents.selectors.readers import Reader, list_readers
+from incidents.selectors.report_pages import ReportCard, report_line
 from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
     INCIDENT_ROLES,
@@ -127,7 +128,7 @@ class IncidentView:
 
     PARTS = (
         "incident", "actions", "security", "roles", "responders", "checks", "alerts", "guidance", "tasks",
-        "evidence", "can_note", "edit_url", "join_url",
+        "evidence", "report", "can_note", "edit_url", "join_url",
     )  # fmt: skip
 
     def __init__(self, actor: Actor, incident: Incident, *, now: dt.datetime) -> None:
@@ -177,6 +178,10 @@ class IncidentView:
     @cached_property
     def evidence(self) -> EvidenceBoard:
         return evidence_board(self._actor, self._incident)
+
+    @cached_property
+    def report(self) -> ReportCard | None:
+        return report_line(self._incident, now=self._now)
 
     @property
     def can_note(self) -> bool:

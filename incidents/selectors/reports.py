@@ -9,13 +9,13 @@ from typing import Any
 
 from django.urls import reverse
 
-from core.actors import Actor
+from core.actors import Actor, ActorKind
 from core.events import rfc3339
 from core.models import Event
 from incidents import policy
-from incidents.models import Incident, Report, ReportRow
+from incidents.models import Incident, Report, ReportRow, ReportText
 from incidents.rules.report import ActionRow, ReportFacts, RollbackPart, TimelineRow
-from incidents.rules.reports import CHOSEN_KINDS, EVENT, column, entries
+from incidents.rules.reports import CHOSEN_KINDS, EVENT, column, entries, gaps, why_not_published
 from incidents.states import ReportSection, ReportState, Severity
 from incidents.values import duration_text
 
@@ -39,15 +39,42 @@ class ReportLine:
     owner: str
     included: bool
     reworded: bool
+    version: int
 
 
 def report_url(ref: str) -> str:
     return reverse("incidents:report", args=[ref])
 
 
+def due_of(incident: Incident) -> dt.datetime:
+    """When the report of an incident that is over must be published, by its severity."""
+    began = incident.resolved_at or incident.declared_at
+    return began + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
+
+
+def why_not_publish(incident: Incident, report: Report, actor: Actor) -> str:
+    """Why the actor may not publish it now, or empty."""
+    asked = policy.reports()
+    texts = texts_of(report) if report.pk else drafted_texts(incident)
+    return why_not_published(
+        state=report.state,
+        missing=gaps(texts, asked.required[Severity(incident.severity)]),
+        second_person=incident.severity in asked.second_person,
+        submitted_by_user=report.submitted_by_user_id,
+        publisher=actor.user_id,
+        is_person=actor.kind is ActorKind.USER,
+    )
+
+
 def texts_of(report: Report | None) -> dict[str, str]:
     """What the sections say; a section that nobody wrote is missing (one query)."""
     return dict(report.texts.values_list("section", "text")) if report is not None else {}
+
+
+def texts_and_versions(report: Report) -> tuple[dict[str, str], dict[str, int]]:
+    """What the sections say, and at which version each is (one query)."""
+    rows = list(report.texts.values_list("section", "text", "version"))
+    return {key: text for key, text, _ in rows}, {key: version for key, _, version in rows}
 
 
 def report_facts(incident: Incident) -> ReportFacts:
@@ -107,10 +134,11 @@ def report_lines(incident: Incident, report: Report | None) -> list[ReportLine]:
     events = Event.objects.filter(stream_id=incident.stream_id)
     chosen = events.filter(kind__in=CHOSEN_KINDS) | events.filter(pk__in=list(wished))
     rows = chosen.defer("canonical", "data").order_by("occurred_at", "seq")[:MOST_ROWS]
-    return [_line(event, wished.get(event.pk)) for event in rows]
+    return [line_of(event, wished.get(event.pk)) for event in rows]
 
 
-def _line(event: Event, wish: ReportRow | None) -> ReportLine:
+def line_of(event: Event, wish: ReportRow | None) -> ReportLine:
+    """How an event stands in the report, by its kind or by somebody's wish."""
     is_event = column(event.kind) == EVENT
     shown = {
         "event": event.summary if is_event else "",
@@ -123,8 +151,9 @@ def _line(event: Event, wish: ReportRow | None) -> ReportLine:
         seq=event.seq,
         at=event.occurred_at,
         kind=event.kind,
-        included=wish.included if wish is not None else True,
+        included=wish.included if wish is not None else bool(column(event.kind)),
         reworded=wish is not None,
+        version=wish.version if wish is not None else 0,
         **shown,
     )
 
@@ -213,15 +242,10 @@ def report_of(_actor: Actor, incident: Incident) -> dict[str, Any] | None:
     }
 
 
-def missing_everywhere(reports: Sequence[Report]) -> dict[int, int]:
-    """How many required sections each report still lacks (one query)."""
-    filled: dict[int, set[str]] = {report.pk: set() for report in reports}
-    rows = Report.objects.filter(pk__in=list(filled)).exclude(texts__text="")
-    for pk, section in rows.values_list("pk", "texts__section"):
-        if section:
-            filled[pk].add(section)
-    asked = policy.reports().required
-    return {
-        report.pk: len(set(asked[Severity(report.incident.severity)]) - filled[report.pk])
-        for report in reports
-    }
+def written_everywhere(reports: Sequence[Report]) -> dict[int, set[str]]:
+    """Which sections of each report say something (one query)."""
+    found: dict[int, set[str]] = {report.pk: set() for report in reports}
+    rows = ReportText.objects.filter(report__in=list(found)).exclude(text="")
+    for pk, section in rows.values_list("report", "section"):
+        found[pk].add(section)
+    return found

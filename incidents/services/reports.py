@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 
 from core import events
 from core.access import require
-from core.actors import SYSTEM, Actor, ActorKind
+from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.models import Event, User
 from incidents import policy
@@ -25,13 +25,21 @@ from incidents.models import (
     Responder,
 )
 from incidents.rules.markdown import report_markdown
-from incidents.rules.reports import gaps, why_not_published
-from incidents.selectors.reports import drafted_texts, report_facts, report_url, texts_of
+from incidents.rules.reports import gaps
+from incidents.selectors.reports import (
+    drafted_texts,
+    due_of,
+    report_facts,
+    report_url,
+    texts_of,
+    why_not_publish,
+)
 from incidents.services.incidents import lock_incident
 from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role, Severity
 from incidents.timeline import record_on_incident
 
 TEXT_LENGTH = 20_000  # of a section: a report is read
+ROW_LENGTH = 500  # of a cell of the timeline
 
 
 class ReportChanged(Conflict):
@@ -39,9 +47,20 @@ class ReportChanged(Conflict):
 
     code = "report_changed"
 
-    def __init__(self, message: str, *, theirs: str, version: int) -> None:
-        super().__init__(message, state=f"version {version}")
+    def __init__(self, message: str, *, section: str, theirs: str, version: int) -> None:
+        super().__init__(message)
         self.theirs, self.version = theirs, version
+        self.more = {"section": section, "theirs": theirs, "version": version}
+
+
+class RowChanged(Conflict):
+    """Somebody changed the same row of the timeline since."""
+
+    code = "report_row_changed"
+
+    def __init__(self, message: str, *, version: int) -> None:
+        super().__init__(message)
+        self.more = {"version": version}
 
 
 class NotReady(Conflict):
@@ -58,10 +77,11 @@ def draft_report(*, event: Event, now: dt.datetime) -> Report | None:
         return None
     report, made = _begin(incident, now)
     if not made and report.state != ReportState.PUBLISHED:
-        due = _due(incident)
+        due = due_of(incident)
         if due != report.due_at:
             _save(report, due_at=due, reminded_at=None, overdue_at=None)
-    _write_drafts(report, incident, now)
+    if _write_drafts(report, incident, now) and not made:
+        _save(report)
     return report
 
 
@@ -105,7 +125,10 @@ def _write(
     if seen is not None and seen != version:
         by = row.changed_by if row else "somebody"
         raise ReportChanged(
-            f"{section.label} was written by {by} meanwhile.", theirs=row.text if row else "", version=version
+            f"{section.label} was written by {by} meanwhile.",
+            section=section,
+            theirs=row.text if row else "",
+            version=version,
         )
     if row is None:
         row = ReportText(report=report, section=section, version=0)
@@ -143,8 +166,13 @@ def edit_row(
     event_text: str = "",
     action_text: str = "",
     owner: str = "",
+    seen: int | None = None,
 ) -> ReportRow:
-    """Leave an event out of the report's timeline, take it in, or say it in other words."""
+    """Leave an event out of the report's timeline, take it in, or say it in other words.
+
+    `seen` is the version of the row that the writer had before them, 0 where nobody had touched it. Raises
+    RowChanged where somebody has since, NotFound for an event of another timeline.
+    """
     incident, report = _lock(incident_id, actor, now)
     _must_be_open(report)
     event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
@@ -152,16 +180,14 @@ def edit_row(
         raise NotFound("No such event on the timeline.")
     if included and not (event_text.strip() or action_text.strip()):
         raise Invalid({"event_text": "Say what happened, or what was done."})
-    row, _made = ReportRow.objects.update_or_create(
-        report=report,
-        event=event,
-        defaults={
-            "included": included,
-            "event_text": event_text.strip()[:500],
-            "action_text": action_text.strip()[:500],
-            "owner": owner.strip()[:200],
-        },
-    )
+    row = ReportRow.objects.filter(report=report, event=event).first()
+    row = row or ReportRow(report=report, event=event, version=0)
+    if seen is not None and seen != row.version:
+        raise RowChanged("Somebody changed this row meanwhile.", version=row.version)
+    row.included, row.version = included, row.version + 1
+    row.event_text, row.action_text = event_text.strip()[:ROW_LENGTH], action_text.strip()[:ROW_LENGTH]
+    row.owner = owner.strip()[:200]
+    row.save()
     _save(report)
     said = f"Report: event {seq} {'stands in' if included else 'is left out of'} the timeline"
     _record(incident, report, "report.row_edited", said, actor, now, seq=seq, included=included)
@@ -170,11 +196,16 @@ def edit_row(
 
 @transaction.atomic
 def give_report(*, incident_id: int, owner: str | None, actor: Actor, now: dt.datetime) -> Report:
-    """Say who sees to it that the report is written; they are reminded."""
+    """Say who sees to it that the report is written; they are reminded.
+
+    Raises Invalid for an unknown account, and for one that may not see the incident.
+    """
     incident, report = _lock(incident_id, actor, now)
     user = User.objects.filter(username__iexact=owner, is_active=True).first() if owner else None
     if owner and user is None:
         raise Invalid({"owner": "No such account."})
+    if user and not Incident.objects.visible_to(actor_for_user(user)).filter(pk=incident.pk).exists():
+        raise Invalid({"owner": f"{user} may not see this incident: bring them onto it first."})
     if user == report.owner:
         return report
     _save(report, owner=user, reminded_at=None, overdue_at=None)
@@ -255,19 +286,6 @@ def revise_report(*, incident_id: int, reason: str, actor: Actor, now: dt.dateti
     return report
 
 
-def why_not_publish(incident: Incident, report: Report, actor: Actor) -> str:
-    """Why the actor may not publish it now, or empty."""
-    asked = policy.reports()
-    return why_not_published(
-        state=report.state,
-        missing=gaps(texts_of(report), asked.required[Severity(incident.severity)]),
-        second_person=incident.severity in asked.second_person,
-        submitted_by_user=report.submitted_by_user_id,
-        publisher=actor.user_id,
-        is_person=actor.kind is ActorKind.USER,
-    )
-
-
 def remind_of_reports(*, now: dt.datetime) -> int:
     """Tell owners of reports that come due, and of those that are overdue, once each; returns how many."""
     said = 0
@@ -312,27 +330,25 @@ def _begin(incident: Incident, now: dt.datetime) -> tuple[Report, bool]:
         incident=incident,
         defaults={
             "drafted_at": now,
-            "due_at": _due(incident),
+            "due_at": due_of(incident),
             "owner_id": commander.user_id if commander else None,
         },
     )
 
 
-def _due(incident: Incident) -> dt.datetime:
-    began = incident.resolved_at or incident.declared_at
-    return began + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
-
-
-def _write_drafts(report: Report, incident: Incident, now: dt.datetime) -> None:
-    """What the timeline says, in sections that no person has touched."""
+def _write_drafts(report: Report, incident: Incident, now: dt.datetime) -> int:
+    """What the timeline says, in sections that no person has touched; returns how many it wrote."""
     if report.state == ReportState.PUBLISHED:
-        return
+        return 0
+    written = 0
     there = {row.section: row for row in report.texts.all()}
     for section, text in drafted_texts(incident).items():
         row = there.get(section)
         if not text or (row is not None and (not row.by_machine or row.text == text)):
             continue
         _store(row or ReportText(report=report, section=section, version=0), report, text, SYSTEM, now)
+        written += 1
+    return written
 
 
 def _lock(incident_id: int, actor: Actor, now: dt.datetime) -> tuple[Incident, Report]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 
 from core.actors import Actor
 from core.clock import utcnow
 from core.views.downloads import own_file
 from core.views.reading import reading
+from incidents.documents.pdf import NotMade
 from incidents.selectors.export import export_incident
 from incidents.selectors.incident_page import get_incident
 from incidents.selectors.report_files import markdown_of, pdf_of
@@ -36,4 +38,11 @@ def report_markdown(request: HttpRequest, actor: Actor, ref: str) -> HttpRespons
 def report_pdf(request: HttpRequest, actor: Actor, ref: str) -> HttpResponseBase:
     """The report as a document to hand on."""
     incident = get_incident(actor, ref)
-    return own_file(HttpResponse(pdf_of(incident)), name=f"{incident.ref}.pdf", content_type=PDF)
+    try:
+        file = pdf_of(incident)
+    except NotMade as error:
+        context = {"incident": incident, "said": error.message}
+        answer = render(request, "incidents/not_made.html", context, status=error.status)
+        answer["Retry-After"] = str(error.retry_after)
+        return answer
+    return own_file(HttpResponse(file), name=f"{incident.ref}.pdf", content_type=PDF)

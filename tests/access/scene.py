@@ -35,7 +35,10 @@ from incidents.models import (
     Incident,
     MaintenanceWindow,
     Monitor,
+    PublishedReport,
     Report,
+    ReportChange,
+    ReportText,
     RoleGrant,
     Service,
     Silence,
@@ -46,7 +49,7 @@ from incidents.services.incidents import declare_incident
 from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
 from incidents.services.services import switch_back
-from incidents.states import INCIDENT_ROLES, Role
+from incidents.states import INCIDENT_ROLES, ReportSection, Role
 from rollbacks.models import AutomationSwitch, Decision, Rollback
 from rollbacks.services.requests import request_rollback
 from tests.access.matrix import Case
@@ -263,6 +266,31 @@ def _reported(subject: Subject, now: dt.datetime) -> None:
     Report.objects.create(incident=subject.incident, drafted_at=now, due_at=now, **given)
 
 
+def _written(subject: Subject, now: dt.datetime) -> None:
+    """A report with every section written, and the words of one of them."""
+    _resolved(subject, now)
+    report = Report.objects.create(incident=subject.incident, drafted_at=now, due_at=now)
+    said: dict[str, Any] = {"text": "Said", "changed_at": now, "changed_by": "wren"}
+    ReportText.objects.bulk_create(
+        ReportText(report=report, section=section, by_machine=False, **said) for section in ReportSection
+    )
+    ReportChange.objects.create(report=report, section="impact", version=1, revision=1, **said)
+
+
+def _handed_in(subject: Subject, now: dt.datetime) -> None:
+    _written(subject, now)
+    given: dict[str, Any] = {"state": "in_review", "submitted_at": now, "submitted_by": "wren"}
+    Report.objects.filter(incident=subject.incident).update(**given)
+
+
+def _published(subject: Subject, now: dt.datetime) -> None:
+    _written(subject, now)
+    given: dict[str, Any] = {"published_at": now, "published_by": "wren"}
+    Report.objects.filter(incident=subject.incident).update(state="published", **given)
+    report = Report.objects.get(incident=subject.incident)
+    PublishedReport.objects.create(report=report, revision=1, markdown="# Said", sha256="0" * 64, **given)
+
+
 def _no_rollback(subject: Subject, now: dt.datetime) -> None:
     Rollback.objects.filter(pk=subject.rollback.pk).update(state="cancelled", completed_at=now)
     subject.incident.holds.all().delete()
@@ -420,6 +448,9 @@ def _reachable(subject: Subject, now: dt.datetime) -> None:
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "resolved": _resolved,
     "reported": _reported,
+    "written": _written,
+    "handed_in": _handed_in,
+    "published": _published,
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
     "two_people": _two_people,

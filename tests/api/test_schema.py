@@ -23,6 +23,8 @@ WITHOUT_BODY = (
     "/webhooks/{id}/test/",
     "/tasks/{id}/done/",
     "/tasks/{id}/reopen/",
+    "/report/submit/",
+    "/report/publish/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}

@@ -36,6 +36,8 @@ NEVER = {
     "incidents.checklistitem.key": "a key of the playbook",
     "incidents.evidence": "append-only: payloads are recorded, not written over",
     "incidents.evidencewithdrawal": "append-only: payloads are recorded, not written over",
+    "incidents.reportchange": "append-only: payloads are recorded, not written over",
+    "incidents.publishedreport": "append-only: payloads are recorded, not written over",
     "incidents.service.slug": "a-z, 0-9 and hyphens: addresses are made of it",
     "incidents.service.procedure": "a key of the playbook",
     "incidents.monitor.policy": "a key of the playbook",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -43,12 +44,17 @@ from incidents.models import (
     Incident,
     MaintenanceWindow,
     Presence,
+    PublishedReport,
     Release,
+    Report,
+    ReportChange,
+    ReportRow,
+    ReportText,
     Service,
     Silence,
     Task,
 )
-from incidents.states import ReleaseState
+from incidents.states import ReleaseState, ReportSection
 from rollbacks.models import Approval, Rollback, RollbackStep, StepOutput
 from rollbacks.services.automation import disarm_automation
 from rollbacks.services.endings import ask_for_a_person
@@ -77,6 +83,7 @@ pytestmark = [
 NO_TEXT = (
     "/api/", "/accounts/", "/admin/", "/status/", "/channels/connections/", "/system/banners/", "/search/services/",
     "/incidents/{ref}/export.json", "/incidents/{ref}/evidence/{pk}/",  # a file, saved and not shown: tests/incidents/test_evidence.py
+    "/incidents/{ref}/report.md", "/incidents/{ref}/report.pdf",  # files too: tests/incidents/test_markdown.py, test_documents.py
 )  # fmt: skip
 
 
@@ -113,6 +120,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     ChecklistItem.objects.update(ticked_at=now, ticked_by="x")
     _record_payloads(afternoon.incident, now)
     _record_evidence(afternoon.incident, now)
+    _report(afternoon.incident, now)
     Task.objects.create(
         incident=afternoon.incident, title="x", created_at=now, created_by="x", state="done", finished_at=now, finished_by="x"
     )  # fmt: skip
@@ -217,6 +225,33 @@ def _record_evidence(incident: Incident, now: dt.datetime) -> None:
             EvidenceWithdrawal.objects.create(
                 evidence=row, reason=payload[:500], withdrawn_at=now, withdrawn_by=payload[:200]
             )
+
+
+def _report(incident: Incident, now: dt.datetime) -> None:
+    """One being written with all that was ever published of it, and one of an incident that is over."""
+    over = Incident.objects.exclude(pk=incident.pk).latest("pk")
+    Incident.objects.filter(pk=over.pk).update(status="resolved", resolved_at=now)
+    for about in (incident, over):
+        report = Report.objects.create(
+            incident=about, drafted_at=now, due_at=now, submitted_by="x", published_by="x"
+        )
+        for section in ReportSection:
+            ReportText.objects.create(
+                report=report, section=section, text="x", changed_at=now, changed_by="x", by_machine=False
+            )
+        event = Event.objects.filter(stream=about.stream).earliest("seq")
+        ReportRow.objects.create(
+            report=report, event=event, included=True, event_text="x", action_text="x", owner="x"
+        )
+    report = incident.report
+    for number, payload in enumerate(PAYLOADS, 1):
+        said: dict[str, Any] = {"report": report, "revision": number}
+        ReportChange.objects.create(
+            **said, section="impact", version=number, text=payload, changed_at=now, changed_by=payload[:200]
+        )
+        PublishedReport.objects.create(
+            **said, markdown=payload, sha256="0" * 64, published_at=now, published_by=payload[:200]
+        )
 
 
 @pytest.fixture
@@ -400,6 +435,11 @@ def _pages(full: Afternoon) -> list[str]:
         "/services/",
         "/services/shop/",
         "/contacts/",
+        "/reports/",
+        *(
+            f"{incident}report/{rest}"
+            for rest in ("", "read/", "timeline/", "sections/impact/history/", "revisions/1/")
+        ),
         "/search/",
         "/search/?q=script",
         "/alerts/",
@@ -432,6 +472,7 @@ def _forms(full: Afternoon) -> list[str]:
         "update", "security-level", "restrict", "unrestrict", "responders/add", "evidence", "tasks/new",
         *(f"tasks/{todo}/{name}" for name in ("edit", "done", "drop")), f"tasks/{done}/reopen", f"evidence/{exhibit}/withdraw",
         "roles/communications_lead/page", "roles/technical_lead/assign", "roles/technical_lead/take", "roles/incident_commander/release",
+        *(f"report/{name}" for name in ("submit", "return", "publish", "revise", "give", "sections/impact", "timeline/1")),
         f"checklists/{item.checklist}/{item.key}/tick", f"checklists/{item.checklist}/{item.key}/untick",
     )  # fmt: skip
     of_rollback = (

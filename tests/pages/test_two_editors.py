@@ -25,8 +25,9 @@ from core.differing import MOST, side_by_side
 from core.errors import Conflict
 from core.models import User
 from core.views.commands import CommandView
-from incidents.models import Incident, RoleGrant, Service
+from incidents.models import Incident, Report, RoleGrant, Service
 from incidents.services.people import RoleHeld, assign_role, release_role
+from incidents.services.reports import edit_report
 from incidents.services.tasks import create_task
 from rollbacks.models import Rollback
 from rollbacks.services.editing import edit_rollback
@@ -80,6 +81,9 @@ NOTHING_TO_OVERWRITE = {
     "RequestRollback": ADDS,
     "Resolve": MOVES,
     "Restrict": MOVES,
+    "Return": MOVES,
+    "Revise": MOVES,
+    "Submit": MOVES,
     "Retry": MOVES,
     "RetryDeliveries": AGAIN,
     "RetryDelivery": AGAIN,
@@ -147,6 +151,10 @@ def reword(world: World) -> None:
     edit_message(message_id=world.draft.pk, title="Rosa's title", **world.by)
 
 
+def write_more(world: World) -> None:
+    edit_report(incident_id=world.incident.pk, texts={"impact": "More than we knew"}, **world.by)
+
+
 def connect(world: World) -> None:
     ConnectionSettings.objects.create(name="slack", sealed="x", changed_at=utcnow(), changed_by="rosa")
 
@@ -190,6 +198,16 @@ EDITS = {
         {"state": "degraded_performance", **REASON},
         lambda _world: Component.objects.update(state="partial_outage"),
     ),
+    "reports.EditSection": Edit(
+        "{incident}report/sections/impact/", {"text": f"{LONG} Ida"}, {"text": f"{LONG} Rosa"}
+    ),
+    "reports.EditRow": Edit(
+        "{incident}report/timeline/1/",
+        {"event_text": "Ida's words"},
+        {"event_text": "Rosa's words"},
+    ),
+    "reports.Give": Edit("{incident}report/give/", {"owner": "ida"}, {"owner": "rosa"}),
+    "reports.Publish": Edit("{incident}report/publish/", {}, write_more),
     "webhooks.EditWebhook": Edit(
         "/webhooks/{world.webhook.pk}/edit/",
         {"description": "Ada's"},
@@ -235,6 +253,7 @@ def world(shop: Service, commander: Actor, now: dt.datetime) -> World:
     for version in ("1.7.0", "1.8.0"):
         at = now - dt.timedelta(days=9)
         shop.releases.create(version=version, state="good", deployed_at=at, recorded_at=at, good_at=at)
+    Report.objects.create(incident=incident, drafted_at=now, due_at=now)
     webhook, _secret = create_webhook(url="http://1.1.1.1/", actor=SYSTEM, now=now)
     return World(
         incident=incident,

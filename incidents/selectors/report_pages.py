@@ -1,0 +1,571 @@
+"""Reports as their pages show them: all of them, one being written, and how a section came about."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+
+from core.actors import Actor
+from core.errors import NotFound
+from core.models import Event
+from incidents import policy
+from incidents.documents.html import as_html
+from incidents.models import Incident, PublishedReport, Report, ReportChange, ReportRow, ReportText
+from incidents.rules.markdown import block, listed
+from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, entries, gaps
+from incidents.selectors.actions import Action, why_not_allowed
+from incidents.selectors.cards import incident_url
+from incidents.selectors.reports import (
+    ReportLine,
+    drafted_texts,
+    due_of,
+    line_of,
+    report_lines,
+    report_url,
+    texts_and_versions,
+    texts_of,
+    why_not_publish,
+    written_everywhere,
+)
+from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Severity
+
+LENGTH = 50  # of a page of reports
+SHOWN_ROWS = 100  # of the timeline on the report's own page
+SHOWN_EVENTS = 100  # of a page of events to choose from
+SHOWN_CHANGES = 50  # of a section's history
+STATES: Mapping[str, str] = {
+    "": "To be published",
+    "in_review": "In review",
+    "published": "Published",
+    "skipped": "Closed without one",
+}
+
+
+@dataclass(frozen=True)
+class ReportCard:
+    """A report in the list; `filled` of `total` sections say something, `lacks` required ones do not."""
+
+    ref: str
+    url: str
+    title: str
+    severity: str
+    severity_name: str
+    restricted: bool
+    state: str
+    state_label: str
+    revision: int
+    owner: str | None
+    mine: bool
+    drafted_at: dt.datetime
+    due_at: dt.datetime
+    overdue: bool
+    published_at: dt.datetime | None
+    published_by: str
+    filled: int
+    total: int
+    lacks: int
+
+
+@dataclass(frozen=True)
+class ReportList:
+    """A page of reports; `after` names the last one where there are more."""
+
+    cards: tuple[ReportCard, ...]
+    after: str
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """One section: what it says as clean HTML, what belongs there, and who wrote it."""
+
+    key: str
+    label: str
+    prompt: str
+    html: SafeString
+    filled: bool
+    required: bool
+    by_machine: bool
+    changed_by: str
+    changed_at: dt.datetime | None
+    edit_url: str | None
+    history_url: str | None
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Sections under the heading that the policy's template gives them."""
+
+    title: str
+    sections: tuple[SectionView, ...]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What was published once."""
+
+    number: int
+    url: str
+    published_at: dt.datetime
+    published_by: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The page of one report being written. `begun` is false while the incident is open."""
+
+    ref: str
+    title: str
+    incident_url: str
+    url: str
+    read_url: str
+    severity: str
+    severity_name: str
+    restricted: bool
+    drill: bool
+    begun: bool
+    state: str
+    state_label: str
+    revision: int
+    owner: str | None
+    due_at: dt.datetime | None
+    drafted_at: dt.datetime | None
+    overdue: bool
+    submitted_at: dt.datetime | None
+    submitted_by: str
+    published_at: dt.datetime | None
+    published_by: str
+    filled: int
+    total: int
+    missing: tuple[str, ...]
+    why_not: str
+    actions: tuple[Action, ...]
+    chapters: tuple[Chapter, ...]
+    rows: tuple[RowView, ...]
+    more_rows: int
+    rows_url: str | None
+    revisions: tuple[Revision, ...]
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A row of the timeline with where it is edited."""
+
+    line: ReportLine
+    edit_url: str | None
+
+
+@dataclass(frozen=True)
+class SectionText:
+    """What a section says now, at which version, and who wrote it."""
+
+    section: ReportSection
+    text: str
+    version: int
+    changed_by: str
+
+
+@dataclass(frozen=True)
+class EventChoice:
+    """An event that stands in the report's timeline, or may."""
+
+    seq: int
+    at: dt.datetime
+    kind: str
+    summary: str
+    actor: str
+    included: bool
+    edit_url: str | None
+
+
+@dataclass(frozen=True)
+class DiffLine:
+    """A line of a difference: `mark` is "+", "-" or empty."""
+
+    mark: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ChangeView:
+    """A section as somebody wrote it, and what that changed."""
+
+    version: int
+    revision: int
+    changed_at: dt.datetime
+    changed_by: str
+    lines: tuple[DiffLine, ...]
+
+
+_CHAPTERS: tuple[tuple[str, tuple[ReportSection, ...]], ...] = (
+    ("Incident Summary", (ReportSection.IMPACT,)),
+    ("Root Cause Analysis", (ReportSection.PRIMARY_CAUSE, ReportSection.CONTRIBUTING_FACTORS)),
+    ("Resolution", (ReportSection.ACTIONS_TAKEN,)),
+    (
+        "User Impact",
+        (ReportSection.USERS_AFFECTED, ReportSection.IMPACT_DURATION, ReportSection.FUNCTIONALITY_AFFECTED),
+    ),
+    (
+        "Business Impact",
+        (ReportSection.REVENUE_IMPACT, ReportSection.SLA_BREACH, ReportSection.CUSTOMER_COMPLAINTS),
+    ),
+    ("Lessons Learned", (ReportSection.WENT_WELL, ReportSection.COULD_BE_IMPROVED)),
+)
+
+
+def reports_of(actor: Actor) -> QuerySet[Report]:
+    """The reports that the actor may see, of incidents that are over; drills have a scorecard instead."""
+    visible = Incident.objects.visible_to(actor).exclude(status__in=OPEN_STATUSES)
+    return Report.objects.filter(incident__in=visible, incident__drill=False).select_related(
+        "incident", "owner"
+    )
+
+
+def list_reports(
+    actor: Actor, *, now: dt.datetime, state: str = "", severity: str = "", owner: str = "", after: str = ""
+) -> ReportList:
+    """A page of reports (three queries): what is to be published by when it is due, else the newest first.
+
+    `state` is one of STATES, `owner` an account's name; what is no value of theirs narrows nothing.
+    """
+    rows = _of_state(reports_of(actor), state)
+    if severity in Severity.values:
+        rows = rows.filter(incident__severity=severity)
+    if owner:
+        rows = rows.filter(owner__username=owner)
+    due_first = state in ("", "in_review")
+    rows = rows.order_by("due_at", "pk") if due_first else rows.order_by("-pk")
+    if after.isdecimal() and len(after) < 16:
+        last = Report.objects.filter(pk=int(after)).first()
+        if last is not None:
+            later = Q(due_at__gt=last.due_at) | Q(due_at=last.due_at, pk__gt=last.pk)
+            rows = rows.filter(later if due_first else Q(pk__lt=last.pk))
+    found = list(rows[: LENGTH + 1])
+    shown, more = found[:LENGTH], len(found) > LENGTH
+    written = written_everywhere(shown)
+    cards = tuple(_card(actor, row, written[row.pk], now) for row in shown)
+    return ReportList(cards=cards, after=str(shown[-1].pk) if more else "")
+
+
+def count_due(actor: Actor) -> int:
+    """How many reports are still to be published."""
+    return _of_state(reports_of(actor), "").count()
+
+
+def list_owners(actor: Actor) -> list[str]:
+    """Whose reports are still to be published."""
+    names = _of_state(reports_of(actor), "").filter(owner__isnull=False)
+    return list(names.order_by("owner__username").values_list("owner__username", flat=True).distinct())
+
+
+def _of_state(rows: QuerySet[Report], state: str) -> QuerySet[Report]:
+    # Closed, and never published: somebody gave a reason, and nobody waits for it.
+    skipped = Q(incident__status=IncidentStatus.CLOSED, published_at__isnull=True)
+    match state:
+        case "published":
+            return rows.filter(state=ReportState.PUBLISHED)
+        case "skipped":
+            return rows.exclude(state=ReportState.PUBLISHED).filter(skipped)
+        case "in_review":
+            return rows.filter(state=ReportState.IN_REVIEW).exclude(skipped)
+    return rows.exclude(state=ReportState.PUBLISHED).exclude(skipped)
+
+
+def _card(actor: Actor | None, report: Report, written: set[str], now: dt.datetime) -> ReportCard:
+    incident = report.incident
+    required = set(policy.reports().required[Severity(incident.severity)])
+    return ReportCard(
+        ref=incident.ref,
+        url=report_url(incident.ref),
+        title=incident.title,
+        severity=incident.severity,
+        severity_name=policy.severity_level(incident.severity).name,
+        restricted=incident.restricted,
+        state=report.state,
+        state_label=str(ReportState(report.state).label),
+        revision=report.revision,
+        owner=report.owner.get_username() if report.owner else None,
+        mine=actor is not None and report.owner_id is not None and report.owner_id == actor.user_id,
+        drafted_at=report.drafted_at,
+        due_at=report.due_at,
+        overdue=report.is_overdue(now),
+        published_at=report.published_at,
+        published_by=report.published_by,
+        filled=len(written),
+        total=len(ReportSection),
+        lacks=len(required - written),
+    )
+
+
+def report_of_incident(incident: Incident, *, now: dt.datetime) -> Report | None:
+    """Its report; one that was never begun as it would begin (version 0, not stored); None of an open one."""
+    report = Report.objects.filter(incident=incident).select_related("owner").first()
+    if report is not None:
+        return report
+    if incident.status in OPEN_STATUSES:
+        return None
+    return Report(incident=incident, drafted_at=now, due_at=due_of(incident), version=0)
+
+
+def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> ReportView:
+    """The page of a report (a constant number of queries)."""
+    report = report_of_incident(incident, now=now)
+    stored = report if report is not None and report.pk else None
+    texts = _texts(incident, stored)
+    required = policy.reports().required[Severity(incident.severity)]
+    said = {key: row.text for key, row in texts.items() if row.text.strip()}
+    missing = gaps(said, required)
+    why_not = _why_not_edit(actor, report)
+    lines = [line for line in report_lines(incident, stored) if line.included] if report is not None else []
+    return ReportView(
+        ref=incident.ref,
+        title=incident.title,
+        incident_url=incident_url(incident.ref),
+        url=report_url(incident.ref),
+        read_url=reverse("incidents:report_read", args=[incident.ref]),
+        severity=incident.severity,
+        severity_name=policy.severity_level(incident.severity).name,
+        restricted=incident.restricted,
+        drill=incident.drill,
+        begun=report is not None,
+        state=report.state if report else "",
+        state_label=str(ReportState(report.state).label) if report else "Not begun",
+        revision=report.revision if report else 1,
+        owner=report.owner.get_username() if report and report.owner else None,
+        due_at=report.due_at if report else None,
+        drafted_at=report.drafted_at if report else None,
+        overdue=report is not None and report.is_overdue(now),
+        submitted_at=report.submitted_at if report else None,
+        submitted_by=report.submitted_by if report else "",
+        published_at=report.published_at if report else None,
+        published_by=report.published_by if report else "",
+        filled=len(said),
+        total=len(ReportSection),
+        missing=tuple(str(gap.section.label) for gap in missing),
+        why_not=why_not,
+        actions=_actions(actor, incident, report, why_missing=tuple(str(g.section.label) for g in missing)),
+        chapters=tuple(
+            Chapter(
+                title,
+                tuple(
+                    _section(incident, section, texts.get(section), section in required, not why_not)
+                    for section in sections
+                ),
+            )
+            for title, sections in _CHAPTERS
+        ),
+        rows=tuple(RowView(line, _row_url(incident, line.seq, not why_not)) for line in lines[:SHOWN_ROWS]),
+        more_rows=max(len(lines) - SHOWN_ROWS, 0),
+        rows_url=reverse("incidents:report_timeline", args=[incident.ref]) if report is not None else None,
+        revisions=_revisions(incident, stored),
+    )
+
+
+def _texts(incident: Incident, stored: Report | None) -> Mapping[str, ReportText]:
+    if stored is not None:
+        return {row.section: row for row in stored.texts.all()}
+    drafts = {} if incident.status in OPEN_STATUSES else drafted_texts(incident)
+    return {key: ReportText(section=key, text=text, by_machine=True) for key, text in drafts.items() if text}
+
+
+def _why_not_edit(actor: Actor, report: Report | None) -> str:
+    if why := why_not_allowed(actor, "respond"):
+        return why
+    if report is None:
+        return "It begins with the resolution of the incident."
+    return "It is published: revise it first." if report.state == ReportState.PUBLISHED else ""
+
+
+def _section(
+    incident: Incident, section: ReportSection, row: ReportText | None, required: bool, editable: bool
+) -> SectionView:
+    text = row.text if row is not None else ""
+    where = {"ref": incident.ref, "section": section.value}
+    return SectionView(
+        key=section.value,
+        label=str(section.label),
+        prompt=PROMPTS[section],
+        html=section_html(section, text),
+        filled=bool(text.strip()),
+        required=required,
+        by_machine=row is not None and row.by_machine,
+        changed_by=row.changed_by if row is not None else "",
+        changed_at=row.changed_at if row is not None else None,
+        edit_url=reverse("incidents:report_section", kwargs=where) if editable else None,
+        history_url=reverse("incidents:report_history", kwargs=where) if row and row.pk else None,
+    )
+
+
+def section_html(section: ReportSection, text: str) -> SafeString:
+    """What a section says as the report prints it: Markdown made clean HTML; empty for an empty one."""
+    if not text.strip():
+        return SafeString("")
+    markdown = listed(entries(text)) if section in LISTS else block(text)
+    return mark_safe(as_html(markdown))  # noqa: S308 - cleaned by documents.html
+
+
+def _row_url(incident: Incident, seq: int, editable: bool) -> str | None:
+    return reverse("incidents:report_row", args=[incident.ref, seq]) if editable else None
+
+
+def _revisions(incident: Incident, stored: Report | None) -> tuple[Revision, ...]:
+    if stored is None:
+        return ()
+    rows = stored.published.defer("markdown").order_by("-revision")
+    return tuple(
+        Revision(
+            row.revision,
+            reverse("incidents:report_revision", args=[incident.ref, row.revision]),
+            row.published_at,
+            row.published_by,
+            row.sha256,
+        )
+        for row in rows
+    )
+
+
+def _actions(
+    actor: Actor, incident: Incident, report: Report | None, *, why_missing: tuple[str, ...]
+) -> tuple[Action, ...]:
+    """The buttons that its state has; one that cannot be used says why."""
+    if report is None:
+        return ()
+    level = why_not_allowed(actor, "respond")
+    lacks = f"Still to be written: {', '.join(why_missing)}." if why_missing else ""
+
+    def action(key: str, label: str, icon: str, why_not: str = "", *, primary: bool = False) -> Action:
+        url = reverse(f"incidents:report_{key}", args=[incident.ref])
+        why = level or why_not
+        return Action(f"report-{key}", label, icon, url, enabled=not why, why_not=why, primary=primary)
+
+    found: list[Action] = []
+    publish = action(
+        "publish", "Publish…", "check-badge", level or why_not_publish(incident, report, actor), primary=True
+    )
+    if report.state == ReportState.DRAFT:
+        found.append(action("submit", "Hand in…", "paper-airplane", lacks, primary=not publish.enabled))
+        found.append(publish)
+    elif report.state == ReportState.IN_REVIEW:
+        found.append(publish)
+        found.append(action("return", "Return…", "arrow-uturn-left"))
+    else:
+        found.append(action("revise", "Revise…", "pencil-square"))
+    found.append(action("give", "Give to…", "user-plus"))
+    return tuple(found)
+
+
+def get_section(incident: Incident, key: str) -> SectionText:
+    """Raises NotFound for a name that is no section's."""
+    if key not in ReportSection.values:
+        raise NotFound("A report has no such section.")
+    report = Report.objects.filter(incident=incident).first()
+    row = report.texts.filter(section=key).first() if report is not None else None
+    if row is not None:
+        return SectionText(ReportSection(key), row.text, row.version, row.changed_by)
+    texts, versions = standing(incident, report)
+    return SectionText(ReportSection(key), texts.get(key, ""), versions.get(key, 0), "")
+
+
+def standing(incident: Incident, stored: Report | None) -> tuple[dict[str, str], dict[str, int]]:
+    """What the sections say and at which version each is; without a report, what its beginning will store."""
+    if stored is not None:
+        return texts_and_versions(stored)
+    texts = {str(key): text for key, text in drafted_texts(incident).items() if text}
+    return texts, dict.fromkeys(texts, 1)
+
+
+def get_row(incident: Incident, seq: int) -> ReportLine:
+    """How an event stands in the report's timeline; raises NotFound."""
+    event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
+    if event is None:
+        raise NotFound("No such event on the timeline.")
+    wish = ReportRow.objects.filter(report__incident=incident, event=event).first()
+    return line_of(event, wish)
+
+
+def list_choices(
+    actor: Actor, incident: Incident, *, now: dt.datetime, after: str = ""
+) -> tuple[tuple[EventChoice, ...], str]:
+    """A page of the incident's events, the oldest first, with which of them stand in the report (two queries
+    more than its report), and after which one the next page begins.
+    """
+    report = report_of_incident(incident, now=now)
+    editable = not _why_not_edit(actor, report)
+    events = Event.objects.filter(stream_id=incident.stream_id).defer("canonical", "data").order_by("seq")
+    if after.isdecimal() and len(after) < 16:
+        events = events.filter(seq__gt=int(after))
+    found = list(events[: SHOWN_EVENTS + 1])
+    shown = found[:SHOWN_EVENTS]
+    wished = dict(
+        ReportRow.objects.filter(report__incident=incident, event__in=[event.pk for event in shown])
+        .order_by()
+        .values_list("event_id", "included")
+    )
+    choices = tuple(
+        EventChoice(
+            seq=event.seq,
+            at=event.occurred_at,
+            kind=event.kind,
+            summary=event.summary,
+            actor=event.actor,
+            included=wished.get(event.pk, event.kind in CHOSEN_KINDS),
+            edit_url=_row_url(incident, event.seq, editable),
+        )
+        for event in shown
+    )
+    return choices, str(shown[-1].seq) if len(found) > SHOWN_EVENTS else ""
+
+
+def section_history(incident: Incident, section: ReportSection) -> tuple[ChangeView, ...]:
+    """How a section came about, the newest first, each with what it changed (one query); of the last
+    SHOWN_CHANGES.
+    """
+    rows = ReportChange.objects.filter(report__incident=incident, section=section).order_by("-version")
+    found = list(rows[: SHOWN_CHANGES + 1])
+    views = []
+    for place, row in enumerate(found[:SHOWN_CHANGES]):
+        before = found[place + 1].text if place + 1 < len(found) else ""
+        views.append(
+            ChangeView(
+                row.version, row.revision, row.changed_at, row.changed_by, difference(before, row.text)
+            )
+        )
+    return tuple(views)
+
+
+def difference(before: str, after: str) -> tuple[DiffLine, ...]:
+    """The lines of two texts: taken away, put in, and two around each for orientation."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+    shown: list[DiffLine] = []
+    for line in list(lines)[2:]:  # the first two name files
+        if line.startswith("@@"):
+            if shown:
+                shown.append(DiffLine("", "…"))
+            continue
+        shown.append(DiffLine(line[0].strip(), line[1:]))
+    return tuple(shown)
+
+
+def get_revision(incident: Incident, number: int) -> PublishedReport:
+    """What was published as that revision; raises NotFound."""
+    row = PublishedReport.objects.filter(report__incident=incident, revision=number).first()
+    if row is None:
+        raise NotFound("No such revision was published.")
+    return row
+
+
+def report_line(incident: Incident, *, now: dt.datetime) -> ReportCard | None:
+    """Its report in one line, for the incident's own page (two queries); None while there is none."""
+    if incident.status in OPEN_STATUSES or incident.drill:
+        return None
+    report = report_of_incident(incident, now=now)
+    if report is None:
+        return None
+    texts = texts_of(report) if report.pk else drafted_texts(incident)
+    return _card(None, report, {section for section, text in texts.items() if text.strip()}, now)

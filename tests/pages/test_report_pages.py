@@ -1,0 +1,299 @@
+"""Reports on their pages, by forms without JavaScript: written by two, reviewed, published, read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from core.actors import Actor
+from core.clock import utcnow
+from core.models import Event
+from core.outbox import deliver_pending
+from incidents.documents import pdf
+from incidents.models import Incident, Report, ReportRow, ReportText
+from incidents.services.incidents import close_incident, declare_incident, resolve_incident
+from incidents.services.notes import add_note
+from incidents.services.reports import edit_report, give_report, publish_report, submit_report
+from incidents.states import ReportSection
+from tests.pages.conftest import HOSTILE, SignIn
+from tests.pages.test_reading import count_queries
+from tests.pages.test_two_people import opened
+from tests.reporting import publish_report_of
+
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+By = dict[str, Any]
+
+
+@pytest.fixture
+def now() -> dt.datetime:
+    """In the past, so that a report can be overdue."""
+    return utcnow() - 2 * DAY
+
+
+@pytest.fixture
+def by(incident: Incident, commander: Actor, now: dt.datetime) -> By:
+    return {"incident_id": incident.pk, "actor": commander, "now": now}
+
+
+@pytest.fixture
+def over(incident: Incident, by: By, now: dt.datetime) -> Incident:
+    add_note(summary="Switched the provider off", kind="action", **by)
+    add_note(summary="Coffee is out", **by)
+    resolve_incident(resolution="Provider back", root_cause="Expired key", **by)
+    deliver_pending(now=now)
+    incident.refresh_from_db()
+    return incident
+
+
+def address(incident: Incident, rest: str = "") -> str:
+    return f"/incidents/{incident.ref}/report/{rest}"
+
+
+def page(browser: Client, incident: Incident, rest: str = "") -> str:
+    answer = browser.get(address(incident, rest))
+    assert answer.status_code == 200, answer.status_code
+    return answer.content.decode()
+
+
+def everything() -> dict[str, str]:
+    return {str(section): f"{section.label} of it" for section in ReportSection}
+
+
+def test_an_open_incident_says_when_its_report_begins(ida: Client, incident: Incident) -> None:
+    assert "It begins with the resolution" in page(ida, incident)
+    html = ida.get(f"/incidents/{incident.ref}/").content.decode()
+    assert "open-report" not in html
+
+
+def test_it_is_written_reviewed_and_published_by_forms(
+    ida: Client, sign_in: SignIn, over: Incident, by: By
+) -> None:
+    html = page(ida, over)
+    assert "3 of 12 filled" in html
+    assert "Drafted from the timeline" in html
+    assert re.search(r"Still to be written: Impact, Contributing factors, Users affected", html)
+    assert 'id="action-report-submit" aria-disabled="true"' in html
+    assert "Number or percentage" in html  # what belongs there
+    at = address(over, "sections/users_affected/")
+    assert "Number or percentage" in page(ida, over, "sections/users_affected/")
+    answer = ida.post(at, opened(ida, at) | {"text": "**All** of them"})
+    assert (answer.status_code, answer["Location"]) == (302, address(over))
+    assert "<strong>All</strong> of them" in page(ida, over)
+    edit_report(texts=everything(), **by)
+    assert ida.post(address(over, "submit/")).status_code == 302
+    html = page(ida, over)
+    assert "In review" in html
+    assert "Another person than who handed it in publishes it at this severity." in html
+    assert ida.post(address(over, "publish/")).status_code == 409
+    lena = sign_in("lena")
+    assert lena.post(address(over, "return/"), {"reason": "Say more"}).status_code == 302
+    assert ida.post(address(over, "submit/")).status_code == 302
+    assert lena.post(address(over, "publish/")).status_code == 302
+    html = page(ida, over)
+    assert "Revision 1" in html and "12 of 12 filled" in html
+    assert 'href="' + address(over, "revisions/1/") in html
+    assert "edit-impact" not in html
+    assert ida.post(address(over, "sections/impact/"), {"text": "Late"}).status_code == 409
+    assert "Users affected of it" in page(ida, over, "revisions/1/")
+    assert ida.get(address(over, "revisions/2/")).status_code == 404
+    assert ida.post(address(over, "revise/"), {"reason": "The vendor answered"}).status_code == 302
+    assert "revision 2" in page(ida, over)
+    assert close_incident(**by).status == "closed"
+
+
+def test_who_was_second_sees_both_texts_and_decides(
+    ida: Client, sign_in: SignIn, over: Incident, now: dt.datetime
+) -> None:
+    lena, at = sign_in("lena"), address(over, "sections/went_well/")
+    seen = opened(ida, at)
+    theirs = f"{HOSTILE}\nThe runbook, which somebody had read on Friday for another reason altogether"
+    assert lena.post(at, opened(lena, at) | {"text": theirs}).status_code == 302
+    answer = ida.post(at, seen | {"text": "Paging worked"})
+    html = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Meanwhile lena changed this. Both stand here" in html and "lena: as it is now" in html
+    assert HOSTILE not in html and "&lt;" in html
+    assert re.search(r"<textarea[^>]*>\s*Paging worked</textarea>", html)
+    assert ReportText.objects.get(section="went_well").text == theirs
+    form = answer.context["form"]
+    assert ida.post(at, {"text": "Paging worked", "seen": form["seen"].value()}).status_code == 302
+    assert ReportText.objects.get(section="went_well").text == "Paging worked"
+    shown = page(ida, over, "sections/went_well/history/")
+    assert shown.count("<ins>") == 3 and shown.count("<del>") == 2
+    assert "&lt;img src=x" in shown and HOSTILE not in shown
+    # One that says the same as what is there contradicts nobody.
+    assert lena.post(at, seen | {"text": "Paging worked"}).status_code == 302
+
+
+def test_a_report_that_was_never_begun_begins_with_the_first_words(
+    ida: Client, incident: Incident, now: dt.datetime
+) -> None:
+    Incident.objects.filter(pk=incident.pk).update(status="resolved", resolved_at=now, root_cause="Key")
+    assert "2 of 12 filled" in page(ida, incident)
+    assert not Report.objects.exists()
+    at = address(incident, "sections/primary_cause/")
+    form = opened(ida, at)
+    assert form["text"] == "Key"
+    answer = ida.post(at, form | {"text": "Sunday"})
+    assert answer.status_code == 302
+    assert ReportText.objects.get(section="primary_cause").text == "Sunday"
+
+
+def test_the_timeline_is_chosen_and_reworded(ida: Client, over: Incident, by: By) -> None:
+    coffee = Event.objects.get(summary="Coffee is out")
+    switched = Event.objects.get(summary="Switched the provider off")
+    rows = page(ida, over, "?panel=rows")
+    assert "Coffee is out" not in rows and "Switched the provider off" in rows
+    shown = page(ida, over, "timeline/")
+    assert "Coffee is out" in shown and "Left out" in shown
+    at = address(over, f"timeline/{coffee.seq}/")
+    seen = opened(ida, at)
+    assert ida.post(at, {"included": "on"}).status_code == 422
+    assert ida.post(at, seen | {"included": "on", "event_text": "No coffee"}).status_code == 302
+    assert ida.post(address(over, f"timeline/{switched.seq}/"), {"action_text": "x"}).status_code == 302
+    rows = page(ida, over, "?panel=rows")
+    assert "No coffee" in rows and "Switched the provider off" not in rows
+    second = ida.post(at, seen | {"included": "on", "event_text": "Mine"})
+    assert second.status_code == 409 and "“No coffee”" in second.content.decode()
+    assert ReportRow.objects.get(event=coffee).event_text == "No coffee"
+    assert ida.get(address(over, "timeline/999/")).status_code == 404
+    assert ida.get(address(over, f"timeline/{2**70}/")).status_code == 404
+
+
+def test_it_is_given_to_who_may_see_it(
+    ida: Client, over: Incident, make_actor: Callable[..., Actor], by: By
+) -> None:
+    make_actor("vic", "viewer")
+    assert ida.post(address(over, "give/"), {"owner": "vic"}).status_code == 302
+    assert Report.objects.get().owner.get_username() == "vic"  # type: ignore[union-attr]
+    Incident.objects.filter(pk=over.pk).update(restricted=True)
+    assert ida.post(address(over, "give/"), {"owner": ""}).status_code == 302
+    assert ida.post(address(over, "give/"), {"owner": "vic"}).status_code == 422
+    assert Report.objects.get().owner is None
+
+
+def test_the_list_has_what_is_due_first_and_finds_the_rest(
+    ida: Client, over: Incident, commander: Actor, by: By, now: dt.datetime
+) -> None:
+    made = {}
+    for title, severity in (("Later", "P2"), ("Done", "P1"), ("Skipped", "P3"), ("Open", "P3")):
+        incident = declare_incident(actor=commander, now=now, title=title, severity=severity)
+        made[title] = incident
+        if title != "Open":
+            resolve_incident(incident_id=incident.pk, resolution="Fixed", actor=commander, now=now)
+    deliver_pending(now=now)
+    publish_report_of(made["Done"], now=now)
+    close_incident(incident_id=made["Skipped"].pk, reason="A typo", actor=commander, now=now)
+    Report.objects.filter(incident=made["Later"]).update(due_at=now + 50 * DAY)
+    Report.objects.filter(incident=over).update(due_at=now + HOUR)
+
+    def titles(query: str = "") -> list[str]:
+        html = ida.get(f"/reports/{query}").content.decode()
+        return re.findall(r'<a class="strong" href="[^"]*"><bdi>([^<]*)</bdi>', html)
+
+    assert titles() == ["Checkout fails", "Later"]
+    assert "Overdue" in ida.get("/reports/").content.decode()
+    assert titles("?state=published") == ["Done"]
+    assert titles("?state=skipped") == ["Skipped"]
+    assert titles("?severity=P2") == ["Later"]
+    assert titles("?owner=ida") == ["Checkout fails"]
+    assert titles("?state=nonsense&severity=P9&after=99999999999999999") == ["Checkout fails", "Later"]
+    assert titles("?after=x") == ["Checkout fails", "Later"]
+    give_report(incident_id=made["Later"].pk, owner="ida", actor=commander, now=now)
+    assert titles("?owner=ida") == ["Checkout fails", "Later"]
+
+
+def test_two_hundred_reports_cost_what_two_do_and_are_paged(
+    ida: Client, commander: Actor, now: dt.datetime
+) -> None:
+    def more(number: int) -> None:
+        for _ in range(number):
+            incident = declare_incident(actor=commander, now=now, title="Slow", severity="P2")
+            report = Report.objects.create(incident=incident, drafted_at=now, due_at=now)
+            ReportText.objects.create(
+                report=report, section="impact", text="x", changed_at=now, changed_by="ida", by_machine=False
+            )
+        Incident.objects.update(status="resolved", resolved_at=now)
+
+    more(2)
+    few = count_queries(ida, "/reports/")
+    more(58)
+    assert count_queries(ida, "/reports/") == few
+    first = ida.get("/reports/").content.decode()
+    after = re.search(r'href="/reports/\?after=(\d+)"', first)
+    assert after
+    second = ida.get(f"/reports/?after={after[1]}").content.decode()
+    refs = [set(re.findall(r'class="ref">(INC-[^<]*)<', html)) for html in (first, second)]
+    assert (len(refs[0]), len(refs[1]), refs[0] & refs[1]) == (50, 10, set())
+
+
+def test_others_of_a_restricted_incident_see_nothing_of_its_report(
+    ida: Client, sign_in: SignIn, over: Incident, by: By
+) -> None:
+    edit_report(texts=everything(), **by)
+    submit_report(**by)
+    Incident.objects.filter(pk=over.pk).update(restricted=True)
+    eve = sign_in("eve")
+    for rest in (
+        "",
+        "read/",
+        "timeline/",
+        "timeline/1/",
+        "sections/impact/",
+        "sections/impact/history/",
+        "give/",
+    ):
+        assert eve.get(address(over, rest)).status_code == 404, rest
+    assert eve.post(address(over, "publish/")).status_code == 404
+    assert over.ref not in eve.get("/reports/").content.decode()
+    assert over.ref in ida.get("/reports/").content.decode()
+
+
+def test_it_stands_on_the_page_of_its_incident(ida: Client, over: Incident, by: By) -> None:
+    html = ida.get(f"/incidents/{over.ref}/?panel=report").content.decode()
+    assert "3 of 12 filled" in html and f'href="{address(over)}"' in html
+    publish_report_of(over, now=by["now"])
+    assert "Published by" in ida.get(f"/incidents/{over.ref}/?panel=report").content.decode()
+
+
+def test_its_panels_come_one_by_one(ida: Client, over: Incident) -> None:
+    for key in ("state", "sections", "rows", "revisions"):
+        answer = ida.get(address(over, f"?panel={key}"))
+        assert f'id="panel-{key}"' in answer.content.decode(), key
+    assert 'id="panel-text"' in ida.get(address(over, "read/?panel=text")).content.decode()
+
+
+def test_a_viewer_reads_and_is_told_why_they_may_not_write(sign_in: SignIn, over: Incident) -> None:
+    vic = sign_in("vic", "viewer")
+    html = page(vic, over)
+    assert "edit-impact" not in html and "Needs the account level responder" in html
+    assert "Expired key" in page(vic, over, "read/")
+    assert vic.post(address(over, "sections/impact/"), {"text": "x"}).status_code == 403
+
+
+def test_a_pdf_that_cannot_be_made_says_so(
+    ida: Client, over: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pdf, "SECONDS", 0.05)
+    answer = ida.get(f"/incidents/{over.ref}/report.pdf")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "60")
+    assert "No PDF now" in answer.content.decode()
+    answer = ida.get(f"/api/v1/incidents/{over.ref}/report.pdf")
+    assert (answer.status_code, answer["Retry-After"], answer.json()["code"]) == (503, "60", "pdf_not_made")
+
+
+def test_what_was_published_is_what_is_read(
+    ida: Client, over: Incident, by: By, make_actor: Callable[..., Actor]
+) -> None:
+    """A revision stays, also when the incident is renamed."""
+    edit_report(texts=everything() | {"impact": HOSTILE}, **by)
+    submit_report(**by)
+    publish_report(**by | {"actor": make_actor("rex")})
+    Incident.objects.filter(pk=over.pk).update(title="Another")
+    html = page(ida, over, "revisions/1/")
+    assert HOSTILE not in html and "&lt;img src=x" in html
