@@ -18,6 +18,7 @@ from incidents.models import Incident
 from incidents.rules.criteria import CHECKED
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.cards import incident_url
+from incidents.values import duration_text
 from rollbacks.models import Drill, Rollback, RollbackStep
 from rollbacks.rules.drills import Run, Scorecard, score
 from rollbacks.selectors.readiness import list_overdue
@@ -169,15 +170,15 @@ _TONES = {
 
 @dataclass(frozen=True)
 class CardLine:
-    """One line of a scorecard for people."""
+    """One line of a scorecard for people; `former` are the times of the drills before it."""
 
     label: str
-    target_seconds: int
-    took_seconds: int | None
+    target_text: str
+    took_text: str
     result: str
     result_label: str
     tone: str
-    former: tuple[int | None, ...] = ()
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -347,12 +348,16 @@ def _card_lines(
         lines.append(
             CardLine(
                 label=str(action.label),
-                target_seconds=target,
-                took_seconds=line["took_seconds"] if line else None,
+                target_text=duration_text(target),
+                took_text=_took(line["took_seconds"] if line else None),
                 result=result.value if result else "",
                 result_label=str(result.label) if result else "",
                 tone=_TONES[result] if result else "neutral",
-                former=tuple(one.get(name) for one in before),
+                former=tuple(_took(one.get(name)) for one in before),
             )
         )
     return tuple(lines)
+
+
+def _took(seconds: int | None) -> str:
+    return "" if seconds is None else duration_text(seconds)

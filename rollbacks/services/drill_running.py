@@ -18,7 +18,7 @@ from incidents.services.people import bring_along
 from incidents.timeline import record_on_incident
 from rollbacks.models import Drill, Rollback
 from rollbacks.rules.drills import score
-from rollbacks.selectors.drills import drill_targets, run_of, scorecard_json
+from rollbacks.selectors.drills import drill_targets, drill_url, run_of, scorecard_json
 from rollbacks.services.drill_planning import cancel_planned, lock_drill
 from rollbacks.services.drills import stop_rehearsal
 from rollbacks.states import DrillState
@@ -223,7 +223,11 @@ def why_not_now(drill: Drill) -> str:
 def _break_off(drill: Drill, reason: str, actor: Actor, now: dt.datetime) -> Drill:
     move_drill(drill, DrillState.CANCELLED, ended_at=now, due_at=None, outcome=reason[:500])
     _end_incident(drill, f"The drill was broken off: {reason}", actor=actor, now=now)
-    _record(drill, "drill.cancelled", f"Drill broken off: {reason}", actor, now)
+    names = sorted(drill.participants.values_list("username", flat=True))
+    to = [f"account:{name}" for name in names]
+    _record(
+        drill, "drill.cancelled", f"Drill broken off: {reason}", actor, now, to=to, path=drill_url(drill.pk)
+    )
     return drill
 
 
