@@ -30,7 +30,7 @@ class PlanDrillForm(forms.Form):
         required=False,
         max_length=2000,
         label="Who takes part?",
-        help_text="Account names with commas between. Empty: you, and who may hold the roles that the playbook invites.",
+        help_text="Account names with commas between. Empty: you, and who may hold the playbook's roles.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     page_people = forms.BooleanField(

@@ -140,7 +140,7 @@ def recipients_for(planned: Planned, incident: Incident | None, *, now: dt.datet
     groups, ways = planned.groups, list_ways()
     if incident is not None and rehearsed and not may_page(incident):
         groups = tuple(replace(group, page=False) for group in groups)
-        ways = [way for way in ways if way.means is Means.EMAIL]
+        ways = tuple(way for way in ways if way.means is Means.EMAIL)
     return recipients(
         groups,
         places=[key for key, channel in channels.items() if channel.means is None],

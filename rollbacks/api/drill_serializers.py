@@ -115,7 +115,7 @@ class RehearsalSerializer(serializers.Serializer[Any]):
     failed_step = serializers.IntegerField(allow_null=True)
 
 
-class ReadinessSerializer(serializers.Serializer[Readiness]):
+class ReadinessSerializer(serializers.Serializer[Any]):
     """How ready a service is: rehearsed lately and well, with a verified target and a living runner."""
 
     service = serializers.CharField(source="slug")

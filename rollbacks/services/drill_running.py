@@ -266,6 +266,7 @@ def _record(
     **data: object,
 ) -> Event:
     """On the timeline of its incident; the pages of drills that are open are told too."""
+    assert drill.incident_id is not None
     incident = Incident.objects.get(pk=drill.incident_id)
     return record_on_incident(
         incident, kind, summary, actor=actor, now=now, source=source, data={"drill": drill.pk, **data}

@@ -89,7 +89,7 @@ def test_a_whole_drill(workshop: Workshop, shop: Service, commander: Actor, now:
         assert Event.objects.filter(kind="drill.due").count() == 1, "once"
         look_after_drills(now=begins)
         drill.refresh_from_db()
-        incident = Incident.objects.get(pk=drill.incident_id)
+        incident = Incident.objects.get(drill=True)
         assert (drill.state, incident.drill, incident.origin) == ("running", True, None)
         acknowledge_incident(incident_id=incident.pk, actor=commander, now=begins + dt.timedelta(minutes=2))
         look_after_drills(now=begins + dt.timedelta(minutes=5))
@@ -107,8 +107,8 @@ def test_a_whole_drill(workshop: Workshop, shop: Service, commander: Actor, now:
     assert result_of(drill) == {
         "acknowledged": "met", "assessed": "missed", "decided": "met", "rolled_back": "late", "resolved": "met",
     }  # fmt: skip
-    assert drill.scorecard["steps_failed"] == 0
-    assert drill.scorecard["injects_sent"] == 2
+    kept = drill.scorecard or {}
+    assert (kept["passed"], kept["steps_failed"], kept["injects_sent"]) == (False, 0, 2)
     with pytest.raises(Conflict):
         finish_drill(drill_id=drill.pk, actor=commander, now=end)
     write_debrief(drill_id=drill.pk, notes="We waited too long.", actor=commander, now=end)
@@ -130,7 +130,7 @@ def test_a_drill_that_nobody_ends_is_ended_and_scored_as_it_stands(
     assert (drill.state, drill.ended_at) == ("finished", now + dt.timedelta(hours=2))
     assert (incident.status, Rollback.objects.get().state) == ("resolved", "cancelled")
     assert result_of(drill)["resolved"] == "missed", "the end by itself is no resolution"
-    assert drill.scorecard["injects_sent"] == 4
+    assert (drill.scorecard or {})["injects_sent"] == 4
     assert drill.due_at is None
 
 
@@ -363,13 +363,12 @@ def test_what_cannot_be_planned(
 def test_who_may(shop: Service, commander: Actor, make_actor: MakeActor, now: dt.datetime) -> None:
     rob = make_actor("rob")
     drill = plan(commander, now)
-    for refused in (
-        lambda: plan(rob, now),
-        lambda: start_drill(drill_id=drill.pk, actor=rob, now=now),
-        lambda: cancel_drill(drill_id=drill.pk, reason="no", actor=rob, now=now),
-    ):
-        with pytest.raises(NotAllowed):
-            refused()
+    with pytest.raises(NotAllowed):
+        plan(rob, now)
+    with pytest.raises(NotAllowed):
+        start_drill(drill_id=drill.pk, actor=rob, now=now)
+    with pytest.raises(NotAllowed):
+        cancel_drill(drill_id=drill.pk, reason="no", actor=rob, now=now)
 
 
 # --- readiness ----------------------------------------------------------------------------------------
