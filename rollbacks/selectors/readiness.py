@@ -179,7 +179,7 @@ def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime)
             procedure=declared.name if declared else service.procedure,
             rehearsal=rehearsal,
             text=rehearsal_text(rehearsal, now=now),
-            overdue=rehearsal is None or rehearsal.ended_at < limit,
+            overdue=(rehearsal.ended_at if rehearsal else service.created_at) < limit,
             target=target,
             target_why="" if target else "no verified release to return to",
             runner=service.procedure in served,
@@ -202,7 +202,7 @@ def next_to_rehearse(slugs: Sequence[str]) -> Service | None:
 
 def _lapsed(now: dt.datetime) -> Q:
     limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
-    return Q(last_at=None) | Q(last_at__lt=limit)
+    return Q(last_at__lt=limit) | Q(last_at=None, created_at__lt=limit)  # a new one has as long for its first
 
 
 def _is_served(procedure: str, queue: str, runners: Sequence[Runner]) -> bool:

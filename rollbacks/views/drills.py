@@ -73,7 +73,7 @@ class PlanDrill(CommandView):
     def extra_context(self) -> dict[str, Any]:
         return {
             "consequences": [
-                "A drill incident opens at that time, with everybody who takes part on it. Nothing in production"
+                "A drill incident opens then, with everybody who takes part on it. Nothing in production"
                 " changes: what is not safe in a drill is only shown.",
                 "Those who take part and the rooms are told, always marked DRILL. Nobody outside is.",
                 "A real incident of the service breaks it off.",

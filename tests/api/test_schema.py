@@ -23,6 +23,7 @@ WITHOUT_BODY = (
     "/webhooks/{id}/test/",
     "/tasks/{id}/done/",
     "/tasks/{id}/reopen/",
+    "/drills/{id}/start/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}

@@ -390,6 +390,7 @@ def test_the_board_has_the_worst_first_and_costs_the_same_for_a_thousand(
 ) -> None:
     services = [make_service(name, now) for name in ("fine", "never", "failed", "old")]
     Service.objects.update(procedure="storefront_rollback")
+    Service.objects.filter(slug="never").update(created_at=now - dt.timedelta(days=91))
     incident = declare_incident(actor=commander, now=now, title="Practice", severity="P1", drill=True)
     by_name = {service.slug: Service.objects.get(pk=service.pk) for service in services}
     rehearsed(incident, by_name["fine"], now - dt.timedelta(days=10), "succeeded", 1)
