@@ -101,7 +101,8 @@ def remind_of_drill(*, drill_id: int, now: dt.datetime) -> bool:
     Drill.objects.filter(pk=drill.pk).update(
         reminded_at=now, due_at=drill.starts_at, version=drill.version + 1
     )
-    said = f"Drill of {drill.service.name}: {drill.name}, begins {_time(drill.starts_at)}"
+    rings = " Your telephone will ring as in an emergency." if drill.page_people else ""
+    said = f"Drill of {drill.service.name}: {drill.name}, begins {_time(drill.starts_at)}.{rings}"
     record_on_drill(
         drill, "drill.due", said, actor=SYSTEM, now=now, starts_at=events.rfc3339(drill.starts_at)
     )

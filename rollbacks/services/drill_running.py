@@ -162,13 +162,31 @@ def cancel_drill(*, drill_id: int, reason: str, actor: Actor, now: dt.datetime) 
 
 
 def preempt_drills(*, event: Event, now: dt.datetime) -> int:
-    """A real incident was declared: the drills that run on its services are broken off; returns how many."""
+    """A real incident was declared: the drills that run on its services are broken off; returns how many.
+
+    Of two that began at the same moment neither could see the other: a drill looks again when its own
+    incident's declaration is committed.
+    """
     incident = Incident.objects.filter(stream_id=event.stream_id).first()
-    if incident is None or incident.drill:
+    if incident is None:
         return 0
-    told = incident.code_name if incident.restricted else incident.ref
-    running = Drill.objects.filter(state=DrillState.RUNNING, service__in=incident.services.all())
-    return sum(_preempt(pk, told, now) for pk in list(running.order_by("pk").values_list("pk", flat=True)))
+    running = Drill.objects.filter(state=DrillState.RUNNING)
+    if incident.drill:
+        found = running.filter(incident=incident).select_related("service").first()
+        real = real_incident_on(found) if found else None
+        return int(_preempt(found.pk, _told(real), now)) if found and real else 0
+    of_it = running.filter(service__in=incident.services.all()).order_by("pk").values_list("pk", flat=True)
+    return sum(_preempt(pk, _told(incident), now) for pk in list(of_it))
+
+
+def real_incident_on(drill: Drill) -> Incident | None:
+    """A real incident that is open on the drill's service."""
+    return Incident.objects.open().filter(drill=False, services=drill.service_id).first()
+
+
+def _told(incident: Incident) -> str:
+    """What it is called where it is not known who reads."""
+    return incident.code_name if incident.restricted else incident.ref
 
 
 @transaction.atomic
@@ -182,7 +200,8 @@ def _preempt(drill_id: int, told: str, now: dt.datetime) -> bool:
 
 def finish_with_incident(*, event: Event, now: dt.datetime) -> bool:
     """Its incident was resolved: the drill is over."""
-    found = Drill.objects.filter(incident__stream_id=event.stream_id, state=DrillState.RUNNING).first()
+    running = Drill.objects.filter(state=DrillState.RUNNING, incident__stream_id=event.stream_id)
+    found = running.exclude(incident__resolved_at=None).first()  # reopened since: it goes on
     if found is None or found.started_at is None:
         return False
     at = max(event.occurred_at, found.started_at)
@@ -211,10 +230,8 @@ def why_not_now(drill: Drill) -> str:
     """Why a planned drill may not begin now, or empty."""
     if drill.state != DrillState.PLANNED:
         return f"The drill is {drill.get_state_display().lower()}."
-    real = Incident.objects.open().filter(drill=False, services=drill.service).first()
-    if real is not None:
-        told = real.code_name if real.restricted else real.ref
-        return f"{told} is open on {drill.service.name}: a real incident goes before a drill."
+    if (real := real_incident_on(drill)) is not None:
+        return f"{_told(real)} is open on {drill.service.name}: a real incident goes before a drill."
     if Drill.objects.filter(service=drill.service, state=DrillState.RUNNING).exists():
         return f"Another drill runs on {drill.service.name}."
     return ""

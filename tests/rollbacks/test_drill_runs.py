@@ -310,6 +310,22 @@ def test_a_real_incident_of_the_service_breaks_the_drill_off(
 
 
 @pytest.mark.usefixtures("quiet")
+def test_a_drill_that_began_beside_a_real_incident_finds_it(
+    shop: Service, commander: Actor, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if both were begun in transactions that did not see each other."""
+    real = declare_incident(actor=commander, now=now, title="Down", severity="P1", services=["shop"])
+    deliver_pending(now=now)
+    with monkeypatch.context() as blind:
+        blind.setattr(drill_running, "why_not_now", lambda _drill: "")
+        drill, _incident = started(commander, now)
+    deliver_pending(now=now)
+    drill.refresh_from_db()
+    assert drill.state == "cancelled"
+    assert real.ref in drill.outcome
+
+
+@pytest.mark.usefixtures("quiet")
 def test_a_planned_drill_gives_way_to_what_is_real(
     shop: Service, incident: Incident, commander: Actor, now: dt.datetime
 ) -> None:
