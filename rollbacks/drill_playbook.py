@@ -97,8 +97,8 @@ class Drills(Section):
         default=7_200.0, description="A drill that has not ended by then is ended, and scored as it stands."
     )
     rehearse_within: PositiveSeconds = Field(
-        description="A service with a procedure that was not rehearsed for so long is overdue; a new one has as"
-        " long for its first."
+        description="A service with a procedure that was not rehearsed for so long is overdue; a new one has"
+        " as long for its first."
     )
     answer_within: PositiveSeconds = Field(
         default=600.0, description="An inject counts as answered when a person does something in this time."
