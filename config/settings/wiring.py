@@ -81,6 +81,7 @@ EVENT_INTERESTS = {
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),
+    ("right", "rollbacks.panels.incident_drill"),
     ("right", "rollbacks.panels.suspect_releases"),
     ("right", "rollbacks.panels.incident_decisions"),
     ("left", "comms.panels.who_was_told"),

@@ -89,6 +89,8 @@ def test_the_pages(ida: Client, shop: Service, now: dt.datetime, django_assert_n
         "Error rate 8.3 %" in ida.get(f"/drills/{drill.pk}/?panel=injects").content.decode()
         or drill.injects_sent == 0
     )
+    incident = Incident.objects.get()
+    assert f'href="/drills/{drill.pk}/"' in ida.get(f"/incidents/{incident.ref}/").content.decode()
     ida.post(f"/drills/{drill.pk}/finish/", {"notes": "Quick."})
     deliver_pending(now=now)
     page = ida.get(f"/drills/{drill.pk}/").content.decode()
