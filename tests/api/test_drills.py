@@ -21,9 +21,9 @@ DRILLS = "/api/v1/drills/"
 
 
 @pytest.fixture
-def ida(make_user: Callable[..., User]) -> Client:
+def ada(make_user: Callable[..., User]) -> Client:
     client = Client()
-    sign_in(client, make_user("ida", "commander", "incident_commander"))
+    sign_in(client, make_user("ada", "commander", "incident_commander"))
     return client
 
 
@@ -34,68 +34,68 @@ def post(client: Client, path: str, body: dict[str, Any], status: int = 200) -> 
     return found
 
 
-def test_a_drill_from_plan_to_debrief(ida: Client, shop: Service, now: dt.datetime) -> None:
+def test_a_drill_from_plan_to_debrief(ada: Client, shop: Service, now: dt.datetime) -> None:
     Service.objects.update(procedure="storefront_rollback")
     later = (now + dt.timedelta(days=3)).isoformat()
-    body = {"service": "shop", "scenario": "bad_release", "starts_at": later, "participants": ["ida"]}
-    made = post(ida, DRILLS, body, 201)
+    body = {"service": "shop", "scenario": "bad_release", "starts_at": later, "participants": ["ada"]}
+    made = post(ada, DRILLS, body, 201)
     one = f"{DRILLS}{made['id']}/"
-    assert (made["state"], made["participants"], made["scorecard"]) == ("planned", ["ida"], None)
-    running = post(ida, f"{one}start/", {})
+    assert (made["state"], made["participants"], made["scorecard"]) == ("planned", ["ada"], None)
+    running = post(ada, f"{one}start/", {})
     assert (running["state"], running["incident"] is not None) == ("running", True)
-    assert post(ida, f"{one}start/", {})["incident"] == running["incident"]
+    assert post(ada, f"{one}start/", {})["incident"] == running["incident"]
     assert [line["result"] for line in running["scorecard"]["lines"]] == ["waiting"] * 5
-    assert ida.get(f"{DRILLS}?state=running&service=shop").json()["results"][0]["id"] == made["id"]
-    over = post(ida, f"{one}finish/", {"notes": "Too slow."})
+    assert ada.get(f"{DRILLS}?state=running&service=shop").json()["results"][0]["id"] == made["id"]
+    over = post(ada, f"{one}finish/", {"notes": "Too slow."})
     assert (over["state"], over["notes"], over["scorecard"]["passed"]) == ("finished", "Too slow.", False)
-    assert post(ida, f"{one}debrief/", {"notes": "Much too slow."})["notes"] == "Much too slow."
-    assert post(ida, f"{one}cancel/", {"reason": "no"}, 409)["state"] == "finished"
-    assert ida.get("/api/v1/incidents/").json()["results"] == []
-    assert len(ida.get("/api/v1/incidents/?drill=true").json()["results"]) == 1
+    assert post(ada, f"{one}debrief/", {"notes": "Much too slow."})["notes"] == "Much too slow."
+    assert post(ada, f"{one}cancel/", {"reason": "no"}, 409)["state"] == "finished"
+    assert ada.get("/api/v1/incidents/").json()["results"] == []
+    assert len(ada.get("/api/v1/incidents/?drill=true").json()["results"]) == 1
 
 
-def test_what_is_real_goes_first(ida: Client, incident: Incident) -> None:
+def test_what_is_real_goes_first(ada: Client, incident: Incident) -> None:
     Service.objects.update(procedure="storefront_rollback")
-    made = post(ida, DRILLS, {"service": "shop", "scenario": "bad_release"}, 201)
-    refused = post(ida, f"{DRILLS}{made['id']}/start/", {}, 409)
+    made = post(ada, DRILLS, {"service": "shop", "scenario": "bad_release"}, 201)
+    refused = post(ada, f"{DRILLS}{made['id']}/start/", {}, 409)
     assert refused["code"] == "drill_not_now"
     assert incident.ref in refused["detail"]
 
 
-def test_readiness(ida: Client, shop: Service) -> None:
+def test_readiness(ada: Client, shop: Service) -> None:
     Service.objects.update(procedure="storefront_rollback")
-    (line,) = ida.get(f"{DRILLS}readiness/").json()["results"]
+    (line,) = ada.get(f"{DRILLS}readiness/").json()["results"]
     assert line == {
         "service": "shop", "ready": False, "rehearsal": None, "overdue": False, "target": "1.9.0", "runner": False,
         "queue": "default",
     }  # fmt: skip
 
 
-def test_the_pages(ida: Client, shop: Service, now: dt.datetime, django_assert_num_queries: Any) -> None:
+def test_the_pages(ada: Client, shop: Service, now: dt.datetime, django_assert_num_queries: Any) -> None:
     Service.objects.update(procedure="storefront_rollback")
-    assert b"None planned" in ida.get("/drills/").content
-    dialog = ida.get("/drills/new/?service=shop").content.decode()
+    assert b"None planned" in ada.get("/drills/").content
+    dialog = ada.get("/drills/new/?service=shop").content.decode()
     assert "A bad release (P0)" in dialog
     assert 'value="shop"' in dialog
-    sent = {"scenario": "bad_release", "service": "shop", "participants": "ida"}
-    answer = ida.post("/drills/new/", sent)
+    sent = {"scenario": "bad_release", "service": "shop", "participants": "ada"}
+    answer = ada.post("/drills/new/", sent)
     drill = Drill.objects.get()
     assert (answer.status_code, answer["Location"]) == (302, f"/drills/{drill.pk}/")
     look_after_drills(now=now + dt.timedelta(minutes=2))
     drill.refresh_from_db()
-    page = ida.get(f"/drills/{drill.pk}/").content.decode()
+    page = ada.get(f"/drills/{drill.pk}/").content.decode()
     assert "DRILL: nothing here touches production" in page
     assert (
-        "Error rate 8.3 %" in ida.get(f"/drills/{drill.pk}/?panel=injects").content.decode()
+        "Error rate 8.3 %" in ada.get(f"/drills/{drill.pk}/?panel=injects").content.decode()
         or drill.injects_sent == 0
     )
     incident = Incident.objects.get()
-    assert f'href="/drills/{drill.pk}/"' in ida.get(f"/incidents/{incident.ref}/").content.decode()
-    ida.post(f"/drills/{drill.pk}/finish/", {"notes": "Quick."})
+    assert f'href="/drills/{drill.pk}/"' in ada.get(f"/incidents/{incident.ref}/").content.decode()
+    ada.post(f"/drills/{drill.pk}/finish/", {"notes": "Quick."})
     deliver_pending(now=now)
-    page = ida.get(f"/drills/{drill.pk}/").content.decode()
+    page = ada.get(f"/drills/{drill.pk}/").content.decode()
     assert "Quick." in page
     assert "Not done" in page
-    assert "0 of 5" in ida.get("/drills/").content.decode()
-    assert ida.get("/drills/?page=99999999999999999999").status_code == 200
-    assert ida.post("/drills/new/", {**sent, "service": "shop, mail"}).status_code == 422
+    assert "0 of 5" in ada.get("/drills/").content.decode()
+    assert ada.get("/drills/?page=99999999999999999999").status_code == 200
+    assert ada.post("/drills/new/", {**sent, "service": "shop, mail"}).status_code == 422
