@@ -261,7 +261,9 @@ def _drill(pk: int, service: Service, incident: Incident, now: dt.datetime) -> N
 
 
 def _quiet_service(subject: Subject, now: dt.datetime) -> None:
-    Incident.objects.filter(services=subject.rollback.service).update(status="closed", closed_at=now)
+    Incident.objects.filter(services=subject.rollback.service).update(
+        status="closed", resolved_at=now, closed_at=now
+    )
 
 
 def _drill_running(subject: Subject, now: dt.datetime) -> None:
