@@ -109,6 +109,12 @@ def drill_plan(key: str) -> dict[str, Any]:
     }
 
 
+def procedure_name(key: str) -> str:
+    """For people; the key itself once the playbook has it no more."""
+    found = get_playbook()["procedures"].get(key)
+    return cast(Procedure, found).name if found else key
+
+
 def digest(key: str) -> str:
     return procedure_digest(get_playbook(), key)
 
