@@ -136,11 +136,11 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            models.Q(("state", "running"), _negated=True),
+                            models.Q(("state__in", ("running", "finished")), _negated=True),
                             models.Q(("incident__isnull", False), ("started_at__isnull", False)),
                             _connector="OR",
                         ),
-                        name="running_drill_has_its_incident",
+                        name="drill_that_was_held_has_its_incident",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(

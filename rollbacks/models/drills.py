@@ -74,8 +74,9 @@ class Drill(models.Model):
                 name="one_running_drill_per_service",
             ),
             models.CheckConstraint(
-                condition=~Q(state=DrillState.RUNNING) | Q(incident__isnull=False, started_at__isnull=False),
-                name="running_drill_has_its_incident",
+                condition=~Q(state__in=(DrillState.RUNNING, DrillState.FINISHED))
+                | Q(incident__isnull=False, started_at__isnull=False),
+                name="drill_that_was_held_has_its_incident",
             ),
             models.CheckConstraint(
                 condition=~Q(state=DrillState.FINISHED) | Q(scorecard__isnull=False),

@@ -277,6 +277,7 @@ def _drill_running(subject: Subject, now: dt.datetime) -> None:
 
 
 def _drill_finished(subject: Subject, now: dt.datetime) -> None:
+    _drill_running(subject, now)
     Drill.objects.filter(pk=subject.monitor.pk).update(
         state="finished", ended_at=now, scorecard={"lines": []}
     )

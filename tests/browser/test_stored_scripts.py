@@ -121,7 +121,7 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     _send_in_alerts(afternoon, ada, now)
     _tell_others(afternoon, now)
     drill = Drill.objects.create(
-        service=afternoon.service, scenario="bad_release", plan=drill_plan("bad_release"), state="finished", starts_at=now,
+        service=afternoon.service, scenario="bad_release", plan=drill_plan("bad_release"), state="finished", starts_at=now, started_at=now, incident=afternoon.incident,
         planned_by="x", planned_at=now, ended_at=now, outcome="x", notes="x", scorecard={"passed": False, "met": 0, "lines": []},
     )  # fmt: skip
     drill.participants.add(ada)
