@@ -1,4 +1,4 @@
-"""Doors for events: automation considers a rollback, and the ledger learns of a failed one."""
+"""Doors for events: automation considers a rollback, the ledger learns of a failed one, drills give way."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from core.models import Event
 from rollbacks.facts import Breach
 from rollbacks.selectors.breaches import answers_until
 from rollbacks.services.decisions import consider_automatic_rollback, reconsider_after_release
+from rollbacks.services.drill_running import finish_with_incident, preempt_drills
 from rollbacks.services.targets import quarantine_after_failed_verification
 from rollbacks.states import Phase
 
@@ -64,3 +65,11 @@ def _measured_at(event: Event) -> dt.datetime:
     monitor = event.data.get("monitor")
     newest = answers_until(monitor, event.occurred_at, count=1) if monitor else []
     return newest[0].at if newest else event.occurred_at
+
+
+def keep_drills(event: Event, now: dt.datetime) -> None:
+    """A real incident goes before a drill of its services; a drill ends with its own incident. Idempotent."""
+    if event.kind == "incident.declared":
+        preempt_drills(event=event, now=now)
+    else:
+        finish_with_incident(event=event, now=now)

@@ -24,6 +24,7 @@ from rollbacks.selectors.choices import attention_of, rollback_actions
 from rollbacks.selectors.confirmations import confirmation_of
 from rollbacks.selectors.decision_lines import SHOWN, decision_lines
 from rollbacks.selectors.decisions import decision_records
+from rollbacks.selectors.drills import drill_line, drill_records
 from rollbacks.selectors.plans import WayBack, request_url, ways_back
 from rollbacks.selectors.readiness import last_rehearsals, rehearsal_text
 from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
@@ -184,6 +185,20 @@ def incident_decisions(actor: Actor, incident: Incident) -> Panel:
         topics=f"incident:{incident.ref}",
         url=incident_url(incident.ref),
         context={"decisions": decision_lines(rows), "names": "service"},
+    )
+
+
+def incident_drill(actor: Actor, incident: Incident) -> Panel | None:
+    """The drill that the incident belongs to; no query on an incident that is none."""
+    found = drill_records(actor).filter(incident=incident).first() if incident.drill else None
+    if found is None:
+        return None
+    return Panel(
+        key="incident_drill",
+        template="rollbacks/panel_drill.html",
+        topics=f"incident:{incident.ref}",
+        url=incident_url(incident.ref),
+        context={"drill": drill_line(found)},
     )
 
 

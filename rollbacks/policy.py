@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from core.errors import FirebreakError, Invalid
 from core.playbook import get_playbook
+from incidents import policy as incident_policy
 from incidents.states import audience_label
+from rollbacks.drill_playbook import Drills, Scenario
 from rollbacks.facts import PLACEHOLDER, ActingStep, Command
 from rollbacks.playbook import (
     OF_THE_TARGET,
@@ -22,7 +24,7 @@ from rollbacks.playbook import (
     procedure_digest,
 )
 from rollbacks.rules.admission import Limits
-from rollbacks.states import Phase
+from rollbacks.states import DrillAction, Phase
 
 
 class ProcedureChanged(FirebreakError):
@@ -63,6 +65,48 @@ def procedure(key: str) -> Procedure:
     if found is None:
         raise Invalid({"procedure": f"The playbook has no procedure {key}."})
     return cast(Procedure, found)
+
+
+def drills() -> Drills:
+    return cast(Drills, get_playbook()["drills"])
+
+
+def scenarios() -> Mapping[str, Scenario]:
+    """All of them by key, in the order of the keys."""
+    return cast(Mapping[str, Scenario], get_playbook()["scenarios"])
+
+
+def drill_plan(key: str) -> dict[str, Any]:
+    """A scenario with its targets as a drill keeps it: plain JSON, times in whole seconds.
+
+    Raises Invalid naming the field `scenario`.
+    """
+    scenario = scenarios().get(key)
+    if scenario is None:
+        raise Invalid({"scenario": f"The playbook has no scenario {key}."})
+    response = incident_policy.response_target_seconds(scenario.severity, scenario.security_level)
+    usual = {DrillAction.ACKNOWLEDGED: response, **drills().targets}
+    targets = {**usual, **scenario.targets}
+    return {
+        "name": scenario.name,
+        "practises": scenario.practises,
+        "title": scenario.title,
+        "description": scenario.description,
+        "severity": scenario.severity.value,
+        "kind": scenario.kind.value,
+        "security_level": scenario.security_level,
+        "procedure": scenario.procedure or "",
+        "injects": [
+            {"at_seconds": round(one.at), "text": one.text, "look": one.look.value}
+            for one in scenario.injects
+        ],
+        "targets": {
+            action.value: round(targets[action]) for action in DrillAction if action in scenario.expects
+        },
+        "longest_seconds": round(scenario.longest or drills().longest),
+        "answer_within_seconds": round(drills().answer_within),
+        "debrief": list(scenario.debrief),
+    }
 
 
 def procedure_name(key: str) -> str:

@@ -153,3 +153,48 @@ class ApprovalDecision(models.TextChoices):
     APPROVED = "approved", "Approved"
     REJECTED = "rejected", "Rejected"
     BROKE = "broke", "Broke the glass"
+
+
+class DrillState(models.TextChoices):
+    PLANNED = "planned", "Planned"
+    RUNNING = "running", "Running"
+    FINISHED = "finished", "Finished"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+_D = DrillState
+DRILL_MOVES: Mapping[DrillState, frozenset[DrillState]] = {
+    _D.PLANNED: frozenset({_D.RUNNING, _D.CANCELLED}),
+    _D.RUNNING: frozenset({_D.FINISHED, _D.CANCELLED}),  # cancelled: by hand, or a real incident came
+    _D.FINISHED: frozenset(),
+    _D.CANCELLED: frozenset(),
+}
+
+
+class DrillAction(models.TextChoices):
+    """What a drill expects of people, in the order of an emergency."""
+
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    ASSESSED = "assessed", "Criteria assessed"
+    DECIDED = "decided", "Decided"
+    ROLLED_BACK = "rolled_back", "Rolled back"
+    RESOLVED = "resolved", "Resolved"
+
+
+class DrillResult(models.TextChoices):
+    """How an expected action stands."""
+
+    MET = "met", "In time"
+    LATE = "late", "Too late"
+    MISSED = "missed", "Not done"
+    WAITING = "waiting", "Still time"
+    OVERDUE = "overdue", "Overdue"
+
+
+class InjectLook(models.TextChoices):
+    """What an inject stands for on the timeline of a drill."""
+
+    NOTE = "note", "News"
+    MONITOR = "monitor", "Monitor"
+    ALERT = "alert", "Alert"
+    MESSAGE = "message", "Message"

@@ -1,4 +1,4 @@
-"""The only writers of a rollback's and a step's state, by compare-and-set on version and fence."""
+"""The only writers of a rollback's, a step's and a drill's state, by compare-and-set."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from django.db.models import F
 
 from core.errors import Conflict, IllegalMove
-from rollbacks.models import Rollback, RollbackStep
-from rollbacks.states import MOVES, STEP_MOVES, RollbackState, StepState
+from rollbacks.models import Drill, Rollback, RollbackStep
+from rollbacks.states import DRILL_MOVES, MOVES, STEP_MOVES, DrillState, RollbackState, StepState
 
 
 class StaleWorker(Conflict):
@@ -47,3 +47,18 @@ def move_step(step: RollbackStep, to: StepState, **changes: Any) -> None:
     if not updated:
         raise StaleWorker(f"Step {step.position} was changed by somebody else.", state=now_in)
     step.refresh_from_db()
+
+
+def move_drill(drill: Drill, to: DrillState, **changes: Any) -> None:
+    """Move a locked drill to `to` with further column changes; raises IllegalMove."""
+    now_in = DrillState(drill.state)
+    if to not in DRILL_MOVES[now_in]:
+        raise IllegalMove(
+            f"The drill is {now_in.label.lower()}: it cannot become {to.label.lower()}.", state=now_in
+        )
+    updated = Drill.objects.filter(pk=drill.pk, state=now_in, version=drill.version).update(
+        state=to, version=F("version") + 1, **changes
+    )
+    if not updated:
+        raise Conflict("The drill was changed by somebody else.", state=now_in)
+    drill.refresh_from_db()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rollbacks.views import pages, rollbacks
+from rollbacks.views import drills, pages, rollbacks
 
 app_name = "rollbacks"
 urlpatterns = [
@@ -24,5 +24,12 @@ urlpatterns = [
     path("rollbacks/<slug:ref>/undo/", rollbacks.Undo.as_view(), name="undo"),
     path("rollbacks/<slug:ref>/hand_over/", rollbacks.HandOver.as_view(), name="hand_over"),
     path("rollbacks/<slug:ref>/judge/", rollbacks.Judge.as_view(), name="judge"),
+    path("drills/", drills.drills, name="drills"),
+    path("drills/new/", drills.PlanDrill.as_view(), name="plan_drill"),
+    path("drills/<int:pk>/", drills.drill, name="drill"),
+    path("drills/<int:pk>/start/", drills.StartDrill.as_view(), name="start_drill"),
+    path("drills/<int:pk>/cancel/", drills.CancelDrill.as_view(), name="cancel_drill"),
+    path("drills/<int:pk>/finish/", drills.FinishDrill.as_view(), name="finish_drill"),
+    path("drills/<int:pk>/debrief/", drills.DebriefDrill.as_view(), name="debrief_drill"),
     path("automation/", rollbacks.Automation.as_view(), name="automation"),
 ]

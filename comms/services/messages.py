@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from django.db import transaction
@@ -15,9 +15,9 @@ from comms.rules.reach import Recipient
 from comms.rules.routing import Planned, plan, recipients
 from comms.selectors.connections import list_ways
 from comms.selectors.content import MessageFacts, facts_for
-from comms.selectors.recipients import people_of
+from comms.selectors.recipients import ACCOUNT, people_of
 from comms.services.external import draft_by_rule
-from comms.states import EXTERNAL_TEMPLATES, PAGED, UPDATE_OVERDUE, MessageState
+from comms.states import EXTERNAL_TEMPLATES, Means, MessageState
 from comms.wording import render
 from core import hints
 from core.models import Event
@@ -26,8 +26,8 @@ from incidents import policy
 from incidents.models import Incident
 from incidents.states import Severity
 from rollbacks.models import Rollback
+from rollbacks.selectors.drills import may_page
 
-OF_THE_LADDER = (PAGED, UPDATE_OVERDUE)  # in a drill they reach its participants alone
 NEVER_HELD_BACK = (Severity.P0, Severity.P1)  # by quiet hours; source: rulings, Safety
 
 
@@ -47,7 +47,7 @@ def queue_messages(*, event: Event, now: dt.datetime) -> list[Message]:
         routing.routes,
         kind=event.kind,
         facts=_known_of(incident) | event.data,
-        severity_audiences=policy.severity_level(incident.severity).audiences if incident else (),
+        severity_audiences=_audiences_of(incident) if incident else (),
         addressed=event.data.get("to"),
     )
     if not planned:
@@ -66,6 +66,14 @@ def queue_messages(*, event: Event, now: dt.datetime) -> list[Message]:
     ]
     hints.wake("comms.sweep_deliveries")
     return [message for message in queued if message is not None]
+
+
+def _audiences_of(incident: Incident) -> tuple[str, ...]:
+    """Whom `severity` stands for: in a drill those who take part, whatever their audiences are."""
+    if not incident.drill:
+        return policy.severity_level(incident.severity).audiences
+    names = incident.responders.filter(until__isnull=True).values_list("user__username", flat=True)
+    return tuple(f"{ACCOUNT}{name}" for name in sorted(set(names)))
 
 
 def _known_of(incident: Incident | None) -> dict[str, Any]:
@@ -112,8 +120,7 @@ def _queue(
 def deliver(message: Message, planned: Planned, incident: Incident | None, now: dt.datetime) -> bool:
     """Store the deliveries of a message; returns whether it has any."""
     held_back = incident is not None and not _is_pressing(incident)
-    rehearsed = incident is not None and incident.drill and message.event.kind in OF_THE_LADDER
-    chosen = recipients_for(planned, incident, now=now, only_participants=rehearsed)
+    chosen = recipients_for(planned, incident, now=now)
     deliveries = [
         delivery_to(recipient, message=message, urgent=urgent, held_back=held_back, now=now)
         for recipient, urgent in chosen.items()
@@ -122,17 +129,23 @@ def deliver(message: Message, planned: Planned, incident: Incident | None, now: 
     return bool(deliveries)
 
 
-def recipients_for(
-    planned: Planned, incident: Incident | None, *, now: dt.datetime, only_participants: bool = False
-) -> dict[Recipient, bool]:
-    """Who would get it, and whether as a page."""
+def recipients_for(planned: Planned, incident: Incident | None, *, now: dt.datetime) -> dict[Recipient, bool]:
+    """Who would get it, and whether as a page.
+
+    Of a drill, only who takes part: by e-mail, and as in an emergency where the drill was planned so.
+    """
     routing = cast(Routing, get_playbook()["routing"])
     channels = cast(Channels, get_playbook()["channels"]).root
+    rehearsed = incident is not None and incident.drill
+    groups, ways = planned.groups, list_ways()
+    if incident is not None and rehearsed and not may_page(incident):
+        groups = tuple(replace(group, page=False) for group in groups)
+        ways = tuple(way for way in ways if way.means is Means.EMAIL)
     return recipients(
-        planned.groups,
+        groups,
         places=[key for key, channel in channels.items() if channel.means is None],
-        people=people_of(planned.audiences, incident, now=now, only_participants=only_participants),
-        ways=list_ways(),
+        people=people_of(planned.audiences, incident, now=now, only_participants=rehearsed),
+        ways=ways,
         usual=routing.reach,
     )
 
@@ -158,7 +171,7 @@ def count_told(kind: str, incident: Incident, *, now: dt.datetime) -> Told:
         cast(Routing, get_playbook()["routing"]).routes,
         kind=kind,
         facts=_known_of(incident),
-        severity_audiences=policy.severity_level(incident.severity).audiences,
+        severity_audiences=_audiences_of(incident),
     )
     inside = [one for one in planned if one.template not in EXTERNAL_TEMPLATES]
     told = {recipient for one in inside for recipient in recipients_for(one, incident, now=now)}

@@ -45,6 +45,9 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "comms.states.DeliveryState",
         "ComponentStateEnum": "comms.states.ComponentState",
         "WebhookStateEnum": "comms.api.webhook_serializers.STATES",
+        "DrillStateEnum": "rollbacks.states.DrillState",
+        "DrillActionEnum": "rollbacks.states.DrillAction",
+        "DrillResultEnum": "rollbacks.states.DrillResult",
         "PublicStatusEnum": "comms.states.PublicStatus",
     },
     "POSTPROCESSING_HOOKS": [

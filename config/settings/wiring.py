@@ -15,6 +15,7 @@ EVENT_CONSUMERS = (
         ("incident.breached", "release.recorded"),
     ),
     ("rollbacks.ledger", "rollbacks.consumers.keep_ledger", ("rollback.step_failed",)),
+    ("rollbacks.drills", "rollbacks.consumers.keep_drills", ("incident.declared", "incident.resolved")),
     (
         "comms.routing",
         "comms.consumers.route_event",
@@ -64,6 +65,7 @@ EVENT_CONSUMERS = (
 # What an event reminds of: beginning of its kind -> function(event) -> whether it is still to be done.
 REMINDERS = {
     "report.": "incidents.selectors.reports.is_report_due",
+    "drill.": "rollbacks.selectors.drills.is_still_true",
 }
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.
@@ -79,6 +81,7 @@ EVENT_INTERESTS = {
 # Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),
+    ("right", "rollbacks.panels.incident_drill"),
     ("right", "rollbacks.panels.suspect_releases"),
     ("right", "rollbacks.panels.incident_decisions"),
     ("left", "comms.panels.who_was_told"),
@@ -153,6 +156,8 @@ PLAYBOOK_SECTIONS = (
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
+    ("drills", "drills.yaml", "rollbacks.drill_playbook.Drills"),
+    ("scenarios", "drills/", "rollbacks.drill_playbook.Scenario"),
     ("channels", "channels.yaml", "comms.playbook.Channels"),
     ("routing", "routing.yaml", "comms.playbook.Routing"),
     ("escalation", "escalation.yaml", "comms.playbook.Escalation"),
@@ -161,6 +166,7 @@ PLAYBOOK_SECTIONS = (
 PLAYBOOK_CHECKS = (
     "incidents.playbook.check_references",
     "rollbacks.playbook.check_references",
+    "rollbacks.drill_playbook.check_references",
     "comms.playbook.check_references",
     "comms.overrides.check",
 )
@@ -186,6 +192,7 @@ SWEEPS = (
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
     ("rollbacks.sweep_unconfirmed", "rollbacks.services.decisions.reconsider_unconfirmed", 5.0),
+    ("rollbacks.sweep_drills", "rollbacks.services.drill_sweep.look_after_drills", 5.0),
     ("rollbacks.sweep_lost", "rollbacks.services.recovery.flag_lost_rollbacks", 5.0),
     ("comms.sweep_escalations", "comms.services.escalation.climb_ladders", 5.0),
     ("comms.sweep_deliveries", "comms.deliveries.send_due_deliveries", 3.0),
@@ -235,6 +242,7 @@ DUE_WORK = (
     ("reports", "Due times of reports", "incidents.selectors.due.due_reports", 600.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
+    ("drills", "Drills", "rollbacks.selectors.due.due_drills", 120.0),
     ("deliveries", "Messages", "comms.selectors.operation.due_deliveries", 120.0),
     ("escalations", "Pages when nobody answers", "comms.selectors.operation.due_escalations", 120.0),
     ("webhooks", "Webhooks", "comms.selectors.webhooks.due_webhooks", 600.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 from django.db import transaction
 
@@ -113,6 +114,14 @@ def join_quietly(incident: Incident, *, actor: Actor, now: dt.datetime) -> None:
         return
     if not incident.responders.filter(user=actor.user_id, until__isnull=True).exists():
         incident.responders.create(user_id=actor.user_id, since=now, added_by=actor.label)
+
+
+def bring_along(incident: Incident, user_ids: Collection[int], *, actor: Actor, now: dt.datetime) -> None:
+    """Put people on a new incident, who see it from now on; the command's own event says who."""
+    incident.responders.bulk_create(
+        incident.responders.model(incident=incident, user_id=user_id, since=now, added_by=actor.label)
+        for user_id in user_ids
+    )
 
 
 def has_grant(user_id: int, role: str) -> bool:

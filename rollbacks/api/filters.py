@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from core.api.fields import Moment
 from core.api.filters import DrillFilters, Filters
-from rollbacks.states import RollbackState, Trigger, Verdict
+from rollbacks.states import DrillState, RollbackState, Trigger, Verdict
 
 
 class RollbackFilters(DrillFilters):
@@ -47,3 +47,19 @@ class DecisionFilters(Filters):
         "after": "at__gte",
         "before": "at__lt",
     }
+
+
+class DrillListFilters(Filters):
+    """By state, service and scenario."""
+
+    state = serializers.ChoiceField(choices=DrillState.choices, required=False)
+    service = serializers.CharField(max_length=60, required=False)
+    scenario = serializers.CharField(max_length=60, required=False)
+
+    LOOKUPS = {"state": "state", "service": "service__slug", "scenario": "scenario"}
+
+
+class ReadinessFilters(Filters):
+    """Which page of the board."""
+
+    page = serializers.IntegerField(min_value=1, max_value=10_000, default=1)

@@ -3,16 +3,18 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from rollbacks.api import views
+from rollbacks.api import drill_views, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("rollbacks", views.RollbackViewSet)
 router.register("incidents/<str:ref>/rollbacks", views.IncidentRollbackViewSet, "incident-rollback")
 router.register("decisions", views.DecisionViewSet)
+router.register("drills", drill_views.DrillViewSet)
 router.register("procedures", views.ProcedureViewSet, "procedure")
 
 STEP = "rollbacks/<str:ref>/steps/<int:position>"
 urlpatterns = [
+    path("drills/readiness/", drill_views.ReadinessViewSet.as_view({"get": "list"}), name="readiness"),
     path("", include(router.urls)),
     path(f"{STEP}/mark_done/", views.StepViewSet.as_view({"post": "mark_done"}), name="step-mark-done"),
     path(f"{STEP}/retry/", views.StepViewSet.as_view({"post": "retry"}), name="step-retry"),

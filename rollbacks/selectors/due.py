@@ -20,6 +20,11 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(approval_expires_at)
    AND (lease_until IS NULL OR lease_until <= clock_timestamp())
 """
 
+_DRILLS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM rollbacks_drill WHERE due_at <= clock_timestamp()
+"""
+
 
 def due_rollbacks() -> DueWork:
     """Rollbacks that a worker should have taken up, or flagged as lost."""
@@ -29,3 +34,8 @@ def due_rollbacks() -> DueWork:
 def due_expiries() -> DueWork:
     """Rollbacks whose time to be approved, or to be begun, is over."""
     return due_from(_APPROVALS, [[RollbackState.AWAITING_APPROVAL, RollbackState.APPROVED]])
+
+
+def due_drills() -> DueWork:
+    """Drills to remind of, to begin, to move on or to end."""
+    return due_from(_DRILLS, [])

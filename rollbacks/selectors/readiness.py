@@ -1,4 +1,4 @@
-"""How ready a service is to be rolled back: its drills, when, how they ended, how long each part took."""
+"""How ready services are to be rolled back: their rehearsals, targets and runners, the worst first."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.actors import Actor
-from rollbacks.models import Rollback, RollbackStep
+from django.db.models import Case, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.urls import reverse
+
+from core.actors import SYSTEM, Actor
+from core.playbook import get_playbook
+from incidents.models import Service
+from rollbacks import policy
+from rollbacks.models import Rollback, RollbackStep, Runner
 from rollbacks.selectors.rollback_page import rollback_url
+from rollbacks.selectors.targets import targets_of_each
 from rollbacks.states import UNSETTLED_STEPS, Phase, RollbackState
+
+PAGE = 50
 
 # A drill that was cancelled or pre-empted shows nothing; one that was never approved neither.
 _SHOWS_SOMETHING = (RollbackState.SUCCEEDED, RollbackState.FAILED, RollbackState.RESOLVED_BY_HAND)
@@ -62,6 +71,143 @@ def rehearsal_text(rehearsal: Rehearsal | None, *, now: dt.datetime) -> str:
     return f"Rehearsed {when}, failed" + (
         f" at step {rehearsal.failed_step}" if rehearsal.failed_step else ""
     )
+
+
+# --- the board ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How ready one service is: rehearsed lately and well, with a target and a runner.
+
+    `rehearsal` is the last one of any procedure; `target` is the version to return to, empty where
+    `target_why` says what is missing. `runner` is whether a living runner has the service's procedure.
+    """
+
+    service: str
+    slug: str
+    url: str
+    procedure: str
+    rehearsal: Rehearsal | None
+    text: str
+    overdue: bool
+    target: str
+    target_why: str
+    runner: bool
+    queue: str
+
+    @property
+    def ready(self) -> bool:
+        went_well = self.rehearsal is not None and self.rehearsal.succeeded
+        return went_well and not self.overdue and bool(self.target) and self.runner
+
+
+@dataclass(frozen=True)
+class Board:
+    """A page of the readiness board, and how many services are overdue of how many."""
+
+    lines: tuple[Readiness, ...]
+    number: int
+    total: int
+    overdue: int
+
+    @property
+    def has_more(self) -> bool:
+        return self.number * PAGE < self.total
+
+
+def readiness_board(actor: Actor, *, now: dt.datetime, number: int = 1) -> Board:
+    """Services with a procedure, the worst first: never rehearsed, then failed, then the longest ago.
+
+    A constant number of queries, however many services there are.
+    """
+    rows = rehearsed_services(actor)
+    services = list(rows[(number - 1) * PAGE : number * PAGE])
+    return Board(
+        lines=tuple(readiness_of(actor, services, now=now)),
+        number=number,
+        total=rows.count(),
+        overdue=rows.filter(_lapsed(now)).count(),
+    )
+
+
+def rehearsed_services(actor: Actor) -> QuerySet[Service]:
+    """Services with a procedure, the worst first, each with `last_at` and `last_state` of its rehearsals."""
+    drills = (
+        Rollback.objects.visible_to(actor)
+        .filter(service=OuterRef("pk"), drill=True, state__in=_SHOWS_SOMETHING)
+        .exclude(started_at=None)
+        .order_by("-completed_at")
+    )
+    rank = Case(
+        When(last_at=None, then=Value(0)),
+        When(last_state=RollbackState.FAILED, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
+    )
+    return (
+        Service.objects.exclude(procedure="")
+        .annotate(
+            last_at=Subquery(drills.values("completed_at")[:1]),
+            last_state=Subquery(drills.values("state")[:1]),
+        )
+        .order_by(rank, F("last_at").asc(nulls_first=True), "slug")
+    )
+
+
+def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime) -> list[Readiness]:
+    """How ready each service is, in the order given (four queries)."""
+    rehearsals: dict[int, Rehearsal] = {}
+    for (service_id, _procedure), found in last_rehearsals(actor, [one.pk for one in services]).items():
+        if service_id not in rehearsals or rehearsals[service_id].ended_at < found.ended_at:
+            rehearsals[service_id] = found
+    targets = targets_of_each(services)
+    runners = list(Runner.objects.alive())
+    known = get_playbook()["procedures"]
+    used = {one.procedure for one in services if one.procedure in known}
+    served = {key for key in used if _is_served(key, known[key].queue, runners)}
+    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
+
+    def line(service: Service) -> Readiness:
+        declared = known.get(service.procedure)
+        rehearsal, found = rehearsals.get(service.pk), targets[service.pk]
+        target = (found.default if declared and declared.returns == "version" else found.live) or ""
+        return Readiness(
+            service=service.name,
+            slug=service.slug,
+            url=reverse("incidents:service", args=[service.slug]),
+            procedure=declared.name if declared else service.procedure,
+            rehearsal=rehearsal,
+            text=rehearsal_text(rehearsal, now=now),
+            overdue=(rehearsal.ended_at if rehearsal else service.created_at) < limit,
+            target=target,
+            target_why="" if target else "no verified release to return to",
+            runner=service.procedure in served,
+            queue=declared.queue if declared else "",
+        )
+
+    return [line(service) for service in services]
+
+
+def list_overdue(*, now: dt.datetime) -> list[Service]:
+    """Every service that was not rehearsed for longer than the playbook allows, the worst first."""
+    return list(rehearsed_services(SYSTEM).filter(_lapsed(now)))
+
+
+def next_to_rehearse(slugs: Sequence[str]) -> Service | None:
+    """Whose turn it is: of `slugs`, or of all with a procedure, the one rehearsed longest ago."""
+    rows = rehearsed_services(SYSTEM).order_by(F("last_at").asc(nulls_first=True), "slug")
+    return (rows.filter(slug__in=slugs) if slugs else rows).first()
+
+
+def _lapsed(now: dt.datetime) -> Q:
+    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
+    return Q(last_at__lt=limit) | Q(last_at=None, created_at__lt=limit)  # a new one has as long for its first
+
+
+def _is_served(procedure: str, queue: str, runners: Sequence[Runner]) -> bool:
+    ours = policy.digest(procedure)
+    return any(queue in runner.queues and runner.digests.get(procedure) == ours for runner in runners)
 
 
 def _rehearsal(drill: Rollback) -> Rehearsal:

@@ -26,15 +26,23 @@ def preempt_drill(by: Rollback, *, actor: Actor, now: dt.datetime) -> Rollback |
     )
     if drill_id is None:
         return None
-    drill = lock_rollback(drill_id, SYSTEM)
+    why = f"pre-empted by {by.told_name}"
+    return stop_rehearsal(drill_id, why, actor=actor, now=now, by=by.told_name, kind="rollback.preempted")
+
+
+def stop_rehearsal(
+    rollback_id: int, why: str, *, actor: Actor, now: dt.datetime, by: str, kind: str = "rollback.cancelled"
+) -> Rollback | None:
+    """End a live rollback of a drill at once, whatever it does; None where it has ended by itself."""
+    drill = lock_rollback(rollback_id, SYSTEM)
     if drill.state in END_STATES:
         return None
-    why = f"pre-empted by {by.told_name}"
+    assert drill.drill, "a real rollback is never stopped like this"
     for step in drill.steps.filter(state__in=(*BUSY_STEPS, StepState.WAITING)):
         move_step(step, StepState.CANCELLED, finished_at=now, note=why)
     Rollback.objects.filter(pk=drill.pk).update(
-        fence=F("fence") + 1, cancel_requested_at=now, cancel_requested_by=by.told_name
+        fence=F("fence") + 1, cancel_requested_at=now, cancel_requested_by=by[:200]
     )
     drill.refresh_from_db()
-    end_rollback(drill, RollbackState.CANCELLED, why, actor=actor, now=now, kind="rollback.preempted")
+    end_rollback(drill, RollbackState.CANCELLED, why, actor=actor, now=now, kind=kind)
     return drill

@@ -50,7 +50,8 @@ from incidents.services.monitors import create_monitor
 from incidents.services.people import assign_role
 from incidents.services.services import switch_back
 from incidents.states import INCIDENT_ROLES, ReportSection, Role
-from rollbacks.models import AutomationSwitch, Decision, Rollback
+from rollbacks.models import AutomationSwitch, Decision, Drill, Rollback
+from rollbacks.policy import drill_plan
 from rollbacks.services.requests import request_rollback
 from tests.access.matrix import Case
 from tests.conftest import make_service
@@ -217,6 +218,7 @@ class Scene:
             id=monitor.pk, name="runner", host=kind, pid=1, version="1", started_at=long_ago, beat_at=long_ago
         )
         _what_senders_sent(monitor.pk, service, restricted, self.boss, self.now)
+        _drill(monitor.pk, service, incident, self.now)
         return Subject(incident, rollback, monitor)
 
 
@@ -241,6 +243,47 @@ def _what_senders_sent(pk: int, service: Service, restricted: bool, sender: User
     )  # fmt: skip
     for model in (Silence, MaintenanceWindow, Alert):
         _advance(model, pk)
+
+
+def _drill(pk: int, service: Service, incident: Incident, now: dt.datetime) -> None:
+    """A planned drill at the monitor's {pk}; of what is restricted it runs, on a restricted incident."""
+    Service.objects.filter(pk=service.pk).update(procedure="storefront_rollback")
+    running: dict[str, Any] = {}
+    if incident.restricted:
+        running = {
+            "state": "running",
+            "incident": incident,
+            "started_at": now,
+            "deadline_at": now + dt.timedelta(hours=1),
+        }
+    Drill.objects.create(
+        id=pk, service=service, scenario="bad_release", plan=drill_plan("bad_release"), planned_by="boss",
+        planned_at=now, starts_at=now + dt.timedelta(hours=1), **running,
+    )  # fmt: skip
+    _advance(Drill, pk)
+
+
+def _quiet_service(subject: Subject, now: dt.datetime) -> None:
+    Incident.objects.filter(services=subject.rollback.service).update(
+        status="closed", resolved_at=now, closed_at=now
+    )
+
+
+def _drill_running(subject: Subject, now: dt.datetime) -> None:
+    if subject.incident.restricted:
+        return
+    Rollback.objects.filter(pk=subject.rollback.pk).update(drill=True)
+    Incident.objects.filter(pk=subject.incident.pk).update(drill=True)
+    Drill.objects.filter(pk=subject.monitor.pk).update(
+        state="running", incident=subject.incident, started_at=now
+    )
+
+
+def _drill_finished(subject: Subject, now: dt.datetime) -> None:
+    _drill_running(subject, now)
+    Drill.objects.filter(pk=subject.monitor.pk).update(
+        state="finished", ended_at=now, scorecard={"lines": []}
+    )
 
 
 def _account(username: str, level: str) -> User:
@@ -454,6 +497,9 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "no_rollback": _no_rollback,
     "needs_attention": _needs_attention,
     "two_people": _two_people,
+    "quiet_service": _quiet_service,
+    "drill_running": _drill_running,
+    "drill_finished": _drill_finished,
     "switched": _switched,
     "disarmed": _disarmed,
     "token": _token,

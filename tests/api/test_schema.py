@@ -25,6 +25,7 @@ WITHOUT_BODY = (
     "/tasks/{id}/reopen/",
     "/report/submit/",
     "/report/publish/",
+    "/drills/{id}/start/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}

@@ -55,7 +55,8 @@ from incidents.models import (
     Task,
 )
 from incidents.states import ReleaseState, ReportSection
-from rollbacks.models import Approval, Rollback, RollbackStep, StepOutput
+from rollbacks.models import Approval, Drill, Rollback, RollbackStep, StepOutput
+from rollbacks.policy import drill_plan
 from rollbacks.services.automation import disarm_automation
 from rollbacks.services.endings import ask_for_a_person
 from rollbacks.states import RollbackState, StepState
@@ -127,6 +128,11 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     Presence.objects.create(user=ada, incident=afternoon.incident, doing="x", since=now, seen_at=utcnow())
     _send_in_alerts(afternoon, ada, now)
     _tell_others(afternoon, now)
+    drill = Drill.objects.create(
+        service=afternoon.service, scenario="bad_release", plan=drill_plan("bad_release"), state="finished", starts_at=now, started_at=now, incident=afternoon.incident,
+        planned_by="x", planned_at=now, ended_at=now, outcome="x", notes="x", scorecard={"passed": False, "met": 0, "lines": []},
+    )  # fmt: skip
+    drill.participants.add(ada)
     for number in range(AT_ONCE):  # gone silent an hour ago
         Process.objects.create(
             name="checks", host="beta", pid=number, started_at=now - HOUR, beat_at=now - HOUR, playbook_digest="x"
@@ -445,6 +451,8 @@ def _pages(full: Afternoon) -> list[str]:
         "/alerts/",
         "/silences/",
         "/maintenance/",
+        "/drills/",
+        f"/drills/{Drill.objects.get().pk}/",
         "/system/",
         "/changes/",
         "/account/tokens/",
@@ -480,7 +488,7 @@ def _forms(full: Afternoon) -> list[str]:
         *(f"steps/4/{name}" for name in ("abort", "confirm", "mark_done", "retry")),
     )  # fmt: skip
     return [
-        "/incidents/declare/", "/automation/", "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
+        "/incidents/declare/", "/automation/", "/drills/new/", f"/drills/{Drill.objects.get().pk}/debrief/", "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
         f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
         f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",
         f"/components/{Component.objects.earliest('pk').public_id}/state/", "/channels/incident_response/test/",

@@ -63,6 +63,8 @@ class Case:
 
 def begins(severity: str, **changed: Any) -> Case:
     whom = SEVERITY[severity] | ({"sec"} if changed.get("security") else set())
+    if changed.get("drill"):
+        whom = set()  # none of them takes part: tests/rollbacks/test_drill_runs.py
     places = {ROOM, SEC} if changed.get("security") else {ROOM}
     template = "drill" if changed.get("drill") else "incident_alert"
     return Case("incident.declared", template, places, whom, whom, severity, **changed)
@@ -96,6 +98,11 @@ CASES = [
     Case("task.overdue", "task_overdue", {ROOM}, {"first"}, data={"to": ["account:nobody"]}),
     Case("report.due_soon", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
     Case("report.overdue", "reminder", {ROOM}, {"first"}, data={"to": ["account:nobody"]}),
+    Case("drill.planned", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
+    Case("drill.due", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
+    Case("drill.cancelled", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
+    Case("drill.inject", "reminder", {ROOM}, drill=True),
+    Case("drill.overdue", "reminder", {DEV}, {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("incident.updated", "incident_update", {ROOM}, {"tech"}, severity="P2"),
     Case("incident.updated", "incident_update", {ROOM, SEC}, {"tech", "sec"}, severity="P2", security=True),
     Case("incident.resolved", "incident_resolved", {ROOM}, {"dev"}, severity="P3"),

@@ -50,12 +50,16 @@ class Workshop:
         return self.folder / "procedures" / f"{PROCEDURE}.yaml"
 
     def _drop_the_other_procedures(self) -> None:
-        """The thresholds' policies name a procedure each: they all get this one."""
+        """The thresholds' policies name a procedure each: they all get this one; scenarios name none."""
         yaml, thresholds = YAML(), self.folder / "thresholds.yaml"
         found = yaml.load(thresholds)
         for policy in found["policies"].values():
             policy["procedure"] = PROCEDURE
         yaml.dump(found, thresholds)
+        for scenario in (self.folder / "drills").glob("*.yaml"):
+            found = yaml.load(scenario)
+            found.pop("procedure", None)
+            yaml.dump(found, scenario)
 
     def command(self, name: str, code: str, timeout: str = "30s", **more: Any) -> None:
         """Let the command `name` run this Python code after it has signed."""
