@@ -321,6 +321,19 @@ class TickForm(forms.Form):
     )
 
 
+class AssignItemForm(forms.Form):
+    """Whose an item of a checklist is."""
+
+    user = forms.ChoiceField(required=False, label="Who?")
+
+    def __init__(self, *args: Any, owners: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["user"].choices = [("", "Nobody"), *((name, name) for name in owners)]  # type: ignore[attr-defined]
+
+    def clean_user(self) -> str | None:
+        return self.cleaned_data["user"] or None
+
+
 class CriteriaForm(forms.Form):
     """What is the case, of the playbook's criteria."""
 

@@ -14,6 +14,7 @@ from core.errors import NotFound
 from incidents import policy
 from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGrant, Service
 from incidents.rules.levels import rank
+from incidents.selectors.action_items import FollowUp, follow_up_of
 from incidents.selectors.actions import Action, incident_actions, security_actions, why_not_allowed
 from incidents.selectors.alerts import AlertLine, alerts_of_incident
 from incidents.selectors.cards import incident_url, is_response_breached
@@ -131,6 +132,7 @@ class IncidentView:
     guidance: Guidance
     tasks: TaskBoard
     evidence: EvidenceBoard
+    follow_up: FollowUp
     can_note: bool
     edit_url: str | None
     join_url: str | None
@@ -152,6 +154,7 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
     hold = IncidentHold.objects.filter(incident=incident).first()
     commander = holders.get(Role.INCIDENT_COMMANDER)
     services = list(incident.services.all())
+    tasks = task_board(actor, incident, tuple(sorted({row.user.get_username() for row in people})), now=now)
     return IncidentView(
         incident=_facts(incident, services, commander.user.get_username() if commander else None, now),
         actions=incident_actions(actor, incident, hold_reason=hold.reason if hold else ""),
@@ -161,9 +164,8 @@ def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> Inci
         checks=_checks(services, now),
         alerts=alerts_of_incident(incident),
         guidance=guidance_for(actor, incident, now=now),
-        tasks=task_board(
-            actor, incident, tuple(sorted({row.user.get_username() for row in people})), now=now
-        ),
+        tasks=tasks,
+        follow_up=follow_up_of(actor, incident, open_tasks=len(tasks.open), now=now),
         evidence=evidence_board(actor, incident),
         can_note=may(actor, "respond"),
         edit_url=_edit_url(actor, incident),
