@@ -96,7 +96,7 @@ class TaskFilters(Filters):
 
 
 class ActionItemFilters(Filters):
-    """`owner=nobody`: what has none. `open=true`: not finished. `overdue=true`: and its day has ended in UTC."""
+    """`owner=nobody`: what has none. `open=true`: not finished. `overdue=true`: and its day has ended."""
 
     state = serializers.ChoiceField(choices=ActionItemState.choices, required=False)
     open = serializers.BooleanField(required=False)

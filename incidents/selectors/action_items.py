@@ -184,7 +184,7 @@ def _without_drills(rows: Any) -> Any:
 
 
 def services_with_items(actor: Actor) -> tuple[tuple[str, str], ...]:
-    """Slug and name of the services whose incidents have unfinished items that the actor may see (one query)."""
+    """Slug and name of services whose incidents have unfinished items that the actor may see (one query)."""
     rows = ActionItem.objects.visible_to(actor).unfinished().filter(incident__services__isnull=False)
     found = rows.order_by("incident__services__name").values_list(
         "incident__services__slug", "incident__services__name"

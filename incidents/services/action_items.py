@@ -49,9 +49,9 @@ def create_action_item(
     owner: str | None = None,
     due_on: dt.date | None = None,
 ) -> ActionItem:
-    """Write down what is to be done, of an incident (also of a closed one) or of none; `owner` is an account's name.
+    """Write down what is to be done, of an incident (also of a closed one) or of none.
 
-    Raises Invalid for an unknown owner and one who may not see the incident.
+    `owner` is an account's name. Raises Invalid for an unknown owner and one who may not see the incident.
     """
     require(actor, "respond")
     incident = lock_incident(incident_id, actor) if incident_id is not None else None
@@ -156,8 +156,9 @@ def reopen_action_item(*, item_id: int, actor: Actor, now: dt.datetime) -> Actio
 
 @transaction.atomic
 def take_over_tasks(*, incident_id: int, actor: Actor, now: dt.datetime) -> Sequence[ActionItem]:
-    """Make an action item of every open task of a resolved incident, each with its owner and day; an event for
-    each, and one for the task that ends with it. Raises Conflict on an incident that is not resolved.
+    """Make an action item of every open task of a resolved incident, each with its owner and day.
+
+    Each is an event, and so is the end of its task. Raises Conflict on an incident that is not resolved.
     """
     require(actor, "respond")
     incident = lock_incident(incident_id, actor)

@@ -23,6 +23,7 @@ WITHOUT_BODY = (
     "/webhooks/{id}/test/",
     "/tasks/{id}/done/",
     "/tasks/{id}/reopen/",
+    "/action-items/{id}/reopen/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}
