@@ -201,8 +201,11 @@ def owners_with_items(actor: Actor) -> tuple[str, ...]:
     )
 
 
-def follow_up_of(actor: Actor, incident: Incident, *, open_tasks: int, now: dt.datetime) -> FollowUp:
-    """The action items of an incident: unfinished ones by their day, then the finished ones (one query)."""
+def follow_up_of(actor: Actor, incident: Incident, *, now: dt.datetime) -> FollowUp:
+    """The action items of an incident: unfinished ones by their day, then the finished ones.
+
+    One query, and on a resolved incident another: whether tasks are left.
+    """
     rows = incident.action_items.select_related("owner")
     finished = Case(When(state__in=UNFINISHED, then=Value(0)), default=Value(1))
     found = rows.order_by(finished, F("due_on").asc(nulls_last=True), "pk")[:OF_INCIDENT]
@@ -215,7 +218,7 @@ def follow_up_of(actor: Actor, incident: Incident, *, open_tasks: int, now: dt.d
         overdue=sum(line.overdue for line in lines),
         add_url=reverse("incidents:action_item_of", args=[incident.ref]) if able else None,
         take_over_url=reverse("incidents:take_over_tasks", args=[incident.ref])
-        if able and resolved and open_tasks
+        if able and resolved and incident.tasks.open().exists()
         else None,
         why_not=why_not_allowed(actor, "respond"),
         shown=bool(lines) or not incident.is_open,
