@@ -7,8 +7,11 @@ from typing import Any
 
 from django import forms
 
+from core.careful_forms import CarefulForm
 from core.forms import Line, Text
 from incidents.forms import TEXT_LENGTH, text_area
+from incidents.models import ActionItem
+from incidents.selectors.changes import last_change_of_item
 from incidents.states import UNFINISHED, ActionItemKind, ActionItemState
 
 
@@ -43,13 +46,23 @@ class ActionItemForm(forms.Form):
         return self.cleaned_data["kind"] or ActionItemKind.ACTION
 
 
-class EditActionItemForm(ActionItemForm):
-    """Also whether somebody is at it. `version` is the one that the person saw."""
+class EditActionItemForm(ActionItemForm, CarefulForm):
+    """Also whether somebody is at it."""
 
     state = forms.ChoiceField(
         choices=[(state.value, state.label) for state in UNFINISHED], required=False, label="How it stands"
     )
-    version = forms.IntegerField(min_value=1, max_value=2**31 - 1, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, item: ActionItem, owners: Sequence[str], **kwargs: Any) -> None:
+        owner = item.owner.get_username() if item.owner else ""
+        offered = owners if not owner or owner in owners else [owner, *owners]
+        super().__init__(*args, owners=offered, **kwargs)
+        self._item = item
+        names = ("title", "kind", "description", "due_on", "state")
+        self.initial = {**{name: getattr(item, name) for name in names}, "owner": owner, **self.initial}
+
+    def who_changed(self, name: str) -> str:
+        return last_change_of_item(self._item)
 
     def clean_state(self) -> str:
         return self.cleaned_data["state"] or ActionItemState.OPEN

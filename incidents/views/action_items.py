@@ -187,21 +187,13 @@ class EditActionItem(ItemCommand):
     submit_label = "Save"
 
     def form_arguments(self) -> dict[str, Any]:
-        owner = self.item.owner.get_username() if self.item.owner else ""
-        names = owner_choices(self.item.incident)
-        initial = {
-            name: getattr(self.item, name) for name in ("title", "kind", "description", "due_on", "state")
-        }
-        return {
-            "owners": names if not owner or owner in names else [owner, *names],
-            "initial": {**initial, "owner": owner, "version": self.item.version},
-        }
+        return {"owners": owner_choices(self.item.incident), "item": self.item}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        seen = {data.pop("version")}
         rows = ActionItem.objects.filter(pk=self.item.pk)
         before = Incident.objects.filter(pk=self.item.incident_id)
-        with at_version(rows, seen, after=[before]):
+        # The form was compared with this version, so it must still be that.
+        with at_version(rows, {self.item.version}, after=[before]):
             commands.edit_action_item(**self.address(now), **data)
         return "The action item is saved."
 

@@ -330,8 +330,7 @@ class AssignItem(ChecklistCommand):
     submit_label = "Give"
 
     def form_arguments(self) -> dict[str, Any]:
-        owner = self.item.owner.get_username() if self.item.owner else ""
-        return {"owners": owner_choices(self.incident), "initial": {"user": owner}}
+        return {"item": self.item, "owners": owner_choices(self.incident)}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         row = assign_item(**self.address(), actor=self.actor, now=now, **data)

@@ -32,7 +32,7 @@ from tests.access.scene import Scene
 
 MATRIX = read_matrix()
 NEED_TO_KNOW = ("viewer", "responder", "commander")  # who sees no restricted incident of others
-OF_AN_INCIDENT = ("/api/v1/alerts/{pk}/",)
+OF_AN_INCIDENT = ("/api/v1/alerts/{pk}/", "/api/v1/action-items/{pk}/", "/action-items/{pk}/")
 THIRD_PARTY = ("/accounts/", "/admin/")  # their views answer methods that nobody asked for
 SIGN_IN = ("/accounts/login/?next=", "/admin/login/?next=")
 
@@ -93,7 +93,7 @@ def cells(level: str) -> Iterator[tuple[Case, str, Status]]:
             continue  # refused before anything is looked up, or as a commander
         if not has_ref and level in NEED_TO_KNOW and ("{slug}" in case.path or "{pk}" in case.path):
             # The service of a restricted incident; an alert of one is as little there as the incident.
-            yield case, "beside", 404 if case.path in OF_AN_INCIDENT else case.profile.own[level]
+            yield case, "beside", 404 if case.path.startswith(OF_AN_INCIDENT) else case.profile.own[level]
         if has_ref:
             other = case.profile.other[level]
             if level == "responder" or other != case.profile.own[level]:
