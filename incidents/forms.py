@@ -11,9 +11,9 @@ from core.careful_forms import CarefulForm, WholeForm
 from core.events import SUMMARY_LENGTH
 from core.forms import Line, Text
 from incidents import policy
-from incidents.models import Incident, Responder, RoleGrant, Task
+from incidents.models import ChecklistItem, Incident, Responder, RoleGrant, Task
 from incidents.rules.criteria import MOST_DEGRADED
-from incidents.selectors.changes import last_change_of_task, last_changed_by
+from incidents.selectors.changes import last_assigned_by, last_change_of_task, last_changed_by
 from incidents.selectors.declaration import security_level_cards, told_audiences
 from incidents.selectors.readers import list_who_may_join
 from incidents.services.escalation import DEFAULT_AUDIENCE
@@ -256,6 +256,27 @@ class TickForm(forms.Form):
     note = Text(
         required=False, max_length=TEXT_LENGTH, widget=text_area(2, autofocus=True), label="Anything to add?"
     )
+
+
+class AssignItemForm(CarefulForm):
+    """Whose an item of a checklist is."""
+
+    MEANT = ("user",)
+    user = forms.ChoiceField(required=False, label="Who?")
+
+    def __init__(self, *args: Any, item: ChecklistItem, owners: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        owner = item.owner.get_username() if item.owner else ""
+        offered = owners if not owner or owner in owners else [owner, *owners]
+        self.fields["user"].choices = [("", "Nobody"), *((name, name) for name in offered)]  # type: ignore[attr-defined]
+        self._item = item
+        self.initial = {"user": owner, **self.initial}
+
+    def who_changed(self, name: str) -> str:
+        return last_assigned_by(self._item)
+
+    def clean_user(self) -> str | None:
+        return self.cleaned_data["user"] or None
 
 
 class CriteriaForm(forms.Form):

@@ -8,7 +8,7 @@ from django.db import connection
 from prometheus_client import Metric
 
 from core.operation.metrics import gauge, gauges
-from incidents.states import OPEN_STATUSES, Severity
+from incidents.states import OPEN_STATUSES, UNFINISHED, Severity
 
 _OPEN = """
 SELECT severity, count(*),
@@ -23,6 +23,12 @@ _INBOUND = """
 SELECT (SELECT count(*) FROM incidents_inbounddelivery WHERE processed_at IS NULL AND parked_at IS NULL),
        (SELECT count(*) FROM incidents_inbounddelivery WHERE parked_at IS NOT NULL)
 """
+_ACTION_ITEMS = """
+SELECT count(*), count(*) FILTER (WHERE due_on < (clock_timestamp() AT TIME ZONE 'UTC')::date)
+  FROM incidents_actionitem a
+ WHERE state = ANY(%s)
+   AND NOT EXISTS (SELECT FROM incidents_incident i WHERE i.id = a.incident_id AND i.drill)
+"""
 
 
 def collect() -> Iterator[Metric]:
@@ -34,6 +40,8 @@ def collect() -> Iterator[Metric]:
         firing = dict(cursor.fetchall())
         cursor.execute(_INBOUND)
         waiting, parked = cursor.fetchone()
+        cursor.execute(_ACTION_ITEMS, [list(UNFINISHED)])
+        items, items_overdue = cursor.fetchone()
     counts = {severity: count for severity, count, _oldest in rows}
     yield gauges(
         "firebreak_open_incidents",
@@ -60,4 +68,10 @@ def collect() -> Iterator[Metric]:
         "firebreak_inbound_deliveries_parked",
         "Deliveries of alerts that could not be handled and wait for a person.",
         parked,
+    )
+    yield gauge("firebreak_open_action_items", "Action items that are not finished, drills left out.", items)
+    yield gauge(
+        "firebreak_overdue_action_items",
+        "Action items that are not finished and whose due day has ended, in UTC; drills left out.",
+        items_overdue,
     )

@@ -336,9 +336,9 @@ class Criteria(RootModel[Mapping[Tier, CriteriaTier]]):
 class TickedBy(Section):
     """The event that ticks an item by machine."""
 
-    event: Annotated[str, StringConstraints(pattern=r"^(incident|rollback|message)\.[a-z_]{1,40}$")] = Field(
-        description="The kind of event on the incident's timeline, such as `rollback.succeeded`."
-    )
+    event: Annotated[
+        str, StringConstraints(pattern=r"^(incident|rollback|message|report)\.[a-z_]{1,40}$")
+    ] = Field(description="The kind of event on the incident's timeline, such as `rollback.succeeded`.")
     when: Mapping[str, str | bool] = Field(
         default_factory=dict,
         description="Values of the event's data, such as `step`; every one given must match.",
@@ -354,6 +354,17 @@ class ChecklistEntry(Section):
     ticked_by: TickedBy | None = Field(
         default=None, description="What shows that it is done; without it only a person ticks it."
     )
+    owner: Role | None = Field(
+        default=None,
+        description="Whose it is: who holds that role when the checklist opens, else the incident commander.",
+    )
+
+    @field_validator("owner")
+    @classmethod
+    def _held_on_the_incident(cls, owner: Role | None) -> Role | None:
+        if owner is not None and owner not in INCIDENT_ROLES:
+            raise ValueError(f"not a role on an incident: {owner.value}")
+        return owner
 
 
 class Window(Section):
@@ -409,6 +420,13 @@ class Checklist(Section):
     kinds: tuple[IncidentKind, ...] = Field(
         default=tuple(IncidentKind), min_length=1, description="Incidents of which kind get it."
     )
+    remind_percent_left: int = Field(
+        default=0,
+        ge=0,
+        le=90,
+        description="Owners are reminded when so much of a window is left and something is not ticked, in"
+        " percent; 0 is never. In a drill nobody is.",
+    )
     phases: tuple[ChecklistPhase, ...] = Field(min_length=1, description="Its phases in order.")
 
     @model_validator(mode="after")
@@ -450,6 +468,28 @@ class Reports(Section):
             if missing := [level.value for level in Severity if level not in given]:
                 raise ValueError(f"{name} says nothing of {', '.join(missing)}")
         return self
+
+
+class FollowUp(Section):
+    """follow_up.yaml: when owners of action items are reminded."""
+
+    remind_days_before: tuple[Annotated[int, Field(ge=0, le=90)], ...] = Field(
+        default=(3, 1), max_length=10, description="How many days before the due day; 0 is on that day."
+    )
+    remind_at: Seconds = Field(
+        default=8 * 3600, le=23 * 3600, description="The time of that day at which it is said, in UTC."
+    )
+    overdue_every_days: int = Field(
+        default=7,
+        ge=1,
+        le=90,
+        description="It is said when the due day has ended, and again every so many days until it is done.",
+    )
+    audience: Audience = Field(
+        default="technical_team",
+        description="Who is reminded of what has no owner, or one who left or may not see the incident any"
+        " more.",
+    )
 
 
 LabelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from incidents.playbook import (
     Authority,
     Checklist,
     Criteria,
+    FollowUp,
     Limits,
     Reports,
     RoleDuties,
@@ -18,6 +20,7 @@ from incidents.playbook import (
     SeverityLevel,
     Thresholds,
 )
+from incidents.rules.follow_up import ReminderPlan
 from incidents.rules.response import response_seconds
 from incidents.states import Metric, Role, Severity
 
@@ -52,6 +55,20 @@ def alerts() -> AlertRules:
 
 def reports() -> Reports:
     return cast(Reports, get_playbook()["reports"])
+
+
+def follow_up() -> FollowUp:
+    return cast(FollowUp, get_playbook()["follow_up"])
+
+
+def reminder_plan() -> ReminderPlan:
+    """When people are reminded of action items."""
+    asked = follow_up()
+    return ReminderPlan(
+        days_before=asked.remind_days_before,
+        at=dt.timedelta(seconds=asked.remind_at),
+        every=dt.timedelta(days=asked.overdue_every_days),
+    )
 
 
 def response_target_seconds(severity: str, level: int | None) -> float:

@@ -155,6 +155,9 @@ class ActionItemState(models.TextChoices):
     DROPPED = "dropped", "Dropped"
 
 
+UNFINISHED = (ActionItemState.OPEN, ActionItemState.IN_PROGRESS)
+
+
 class Tier(models.TextChoices):
     """How strongly criteria speak for a rollback, the strongest first. Source: seed, the criteria."""
 

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from incidents.views import alerts, documents, evidence, incidents, pages, presence, releases, reports, tasks
+from incidents.views import (
+    action_items,
+    alerts,
+    documents,
+    evidence,
+    incidents,
+    pages,
+    presence,
+    releases,
+    reports,
+    tasks,
+)
 
 app_name = "incidents"
 urlpatterns = [
@@ -29,6 +40,13 @@ urlpatterns = [
     path("maintenance/new/", alerts.NewMaintenance.as_view(), name="new_maintenance"),
     path("maintenance/<int:pk>/end/", alerts.EndMaintenance.as_view(), name="end_maintenance"),
     path("reports/", reports.reports, name="reports"),
+    path("action-items/", action_items.action_items, name="action_items"),
+    path("action-items/new/", action_items.NewActionItem.as_view(), name="action_item_new"),
+    path("action-items/<int:pk>/", action_items.action_item, name="action_item"),
+    path("action-items/<int:pk>/edit/", action_items.EditActionItem.as_view(), name="action_item_edit"),
+    path("action-items/<int:pk>/done/", action_items.CompleteActionItem.as_view(), name="action_item_done"),
+    path("action-items/<int:pk>/drop/", action_items.DropActionItem.as_view(), name="action_item_drop"),
+    path("action-items/<int:pk>/reopen/", action_items.ReopenActionItem.as_view(), name="action_item_reopen"),
     path("incidents/", pages.incidents, name="incidents"),
     path("incidents/declare/", incidents.Declare.as_view(), name="declare"),
     path("incidents/<slug:ref>/", pages.incident, name="incident"),
@@ -81,6 +99,21 @@ urlpatterns = [
         "incidents/<slug:ref>/checklists/<slug:checklist>/<slug:item>/untick/",
         incidents.Untick.as_view(),
         name="untick",
+    ),
+    path(
+        "incidents/<slug:ref>/checklists/<slug:checklist>/<slug:item>/assign/",
+        incidents.AssignItem.as_view(),
+        name="assign_item",
+    ),
+    path(
+        "incidents/<slug:ref>/action-items/new/",
+        action_items.NewActionItemOf.as_view(),
+        name="action_item_of",
+    ),
+    path(
+        "incidents/<slug:ref>/action-items/from-tasks/",
+        action_items.TakeOverTasks.as_view(),
+        name="take_over_tasks",
     ),
     path("incidents/<slug:ref>/tasks/new/", tasks.NewTask.as_view(), name="task_new"),
     path("incidents/<slug:ref>/tasks/<int:pk>/edit/", tasks.EditTask.as_view(), name="task_edit"),

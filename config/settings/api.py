@@ -32,6 +32,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "IncidentKindEnum": "incidents.states.IncidentKind",
+        "ActionItemKindEnum": "incidents.states.ActionItemKind",
         "ContactKindEnum": "comms.models.contacts.ContactKind",
         "StepKindEnum": "rollbacks.playbook.STEP_KINDS",
         "ReportStateEnum": "incidents.states.ReportState",

@@ -7,7 +7,11 @@ from config.settings.base import RUNNER_QUEUES
 # (name, handler, kinds of event). One pending row per consumer and event is written with the event.
 EVENT_CONSUMERS = (
     ("incidents.breaches", "incidents.consumers.declare_for_breach", ("monitor.level_changed",)),
-    ("incidents.checklists", "incidents.consumers.keep_checklists", ("incident.", "rollback.", "message.")),
+    (
+        "incidents.checklists",
+        "incidents.consumers.keep_checklists",
+        ("incident.", "rollback.", "message.", "report."),
+    ),
     ("incidents.reports", "incidents.consumers.draft_report", ("incident.resolved",)),
     (
         "rollbacks.automation",
@@ -66,6 +70,8 @@ EVENT_CONSUMERS = (
 REMINDERS = {
     "report.": "incidents.selectors.reports.is_report_due",
     "drill.": "rollbacks.selectors.drills.is_still_true",
+    "action_item.": "incidents.selectors.action_items.is_action_item_due",
+    "checklist.due_soon": "incidents.selectors.checklists.is_checklist_due",
 }
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.
@@ -130,6 +136,7 @@ SEARCH_PROVIDERS = (
 # What else an incident's export holds: (name, function(actor, incident) -> plain JSON).
 EXPORT_PARTS: tuple[tuple[str, str], ...] = (
     ("report", "incidents.selectors.reports.report_of"),
+    ("action_items", "incidents.selectors.action_items.action_items_of"),
     ("rollbacks", "rollbacks.selectors.export.rollbacks_of"),
     ("messages", "comms.selectors.export.messages_of"),
 )
@@ -153,6 +160,7 @@ PLAYBOOK_SECTIONS = (
     ("checklists", "checklists.yaml", "incidents.playbook.Checklists"),
     ("alerts", "alerts.yaml", "incidents.playbook.AlertRules"),
     ("reports", "reports.yaml", "incidents.playbook.Reports"),
+    ("follow_up", "follow_up.yaml", "incidents.playbook.FollowUp"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -188,6 +196,8 @@ SWEEPS = (
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("incidents.sweep_tasks", "incidents.services.tasks.mark_overdue_tasks", 5.0),
     ("incidents.sweep_reports", "incidents.services.reports.remind_of_reports", 60.0),
+    ("incidents.sweep_phases", "incidents.services.checklists.remind_of_phases", 30.0),
+    ("incidents.sweep_action_items", "incidents.services.action_items.remind_of_action_items", 60.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
@@ -240,6 +250,8 @@ DUE_WORK = (
     ("checklists", "Windows of checklists", "incidents.selectors.due.due_checklists", 120.0),
     ("tasks", "Due times of tasks", "incidents.selectors.due.due_tasks", 120.0),
     ("reports", "Due times of reports", "incidents.selectors.due.due_reports", 600.0),
+    ("phases", "Reminders of checklists", "incidents.selectors.due.due_phases", 600.0),
+    ("action_items", "Reminders of action items", "incidents.selectors.due.due_action_items", 600.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("drills", "Drills", "rollbacks.selectors.due.due_drills", 120.0),

@@ -104,6 +104,20 @@ class Moment(serializers.DateTimeField):
         return value.astimezone(dt.UTC)
 
 
+class Day(serializers.DateField):
+    """A day of the calendar, `2026-11-23`, from the year 2000 to 2099."""
+
+    default_error_messages = {"year": f"The year must lie between {YEARS[0]} and {YEARS[-2]}."}
+
+    def to_internal_value(self, value: Any) -> dt.date:
+        if not isinstance(value, str) or len(value) != 10:
+            self.fail("invalid", format="YYYY-MM-DD")
+        day: dt.date = super().to_internal_value(value)
+        if day.year not in YEARS[:-1]:
+            self.fail("year")
+        return day
+
+
 def moment_text(at: dt.datetime | None) -> str | None:
     """An aware UTC time as the framework's DateTimeField writes it, at a tenth of its cost."""
     return None if at is None else at.isoformat().replace("+00:00", "Z")

@@ -8,13 +8,16 @@ from django.db.models import Q, QuerySet
 from rest_framework import serializers
 
 from core.api.fields import Moment
-from core.api.filters import DrillFilters, Filters
+from core.api.filters import DRILLS, DrillFilters, Filters
 from core.clock import utcnow
 from incidents.models import Service
 from incidents.models.quiet import in_force
 from incidents.selectors.search import search_incidents
 from incidents.states import (
     OPEN_STATUSES,
+    UNFINISHED,
+    ActionItemKind,
+    ActionItemState,
     AlertSource,
     AlertStatus,
     EvidenceKind,
@@ -108,6 +111,39 @@ class ReportFilters(Filters):
         if "overdue" in asked:
             late = ~Q(state=ReportState.PUBLISHED) & Q(due_at__lte=utcnow())
             rows = rows.filter(late if asked["overdue"] else ~late)
+        return rows
+
+
+class ActionItemFilters(Filters):
+    """`owner=nobody`: what has none. `open=true`: not finished. `overdue=true`: and its day has ended."""
+
+    state = serializers.ChoiceField(choices=ActionItemState.choices, required=False)
+    open = serializers.BooleanField(required=False)
+    overdue = serializers.BooleanField(required=False)
+    owner = serializers.CharField(max_length=150, required=False)
+    kind = serializers.ChoiceField(choices=ActionItemKind.choices, required=False)
+    incident = serializers.CharField(max_length=24, required=False)
+    service = serializers.CharField(max_length=60, required=False)
+    drill = serializers.ChoiceField(choices=tuple(DRILLS), default="false")
+
+    LOOKUPS = {"state": "state", "kind": "kind", "incident": "incident__ref"}
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        rows = super().apply(rows, asked)
+        if asked["drill"] != "any":
+            of_drill = Q(incident__drill=True)
+            rows = rows.filter(of_drill if asked["drill"] == "true" else ~of_drill)
+        if "owner" in asked:
+            nobody = asked["owner"] == "nobody"
+            rows = rows.filter(owner__isnull=True) if nobody else rows.filter(owner__username=asked["owner"])
+        if "service" in asked:
+            rows = rows.filter(incident__services=_service_id(asked["service"]))
+        unfinished = Q(state__in=UNFINISHED)
+        if "open" in asked:
+            rows = rows.filter(unfinished if asked["open"] else ~unfinished)
+        if "overdue" in asked:
+            late = unfinished & Q(due_on__lt=utcnow().date())
+            rows = rows.filter(late if asked["overdue"] else ~late | Q(due_on__isnull=True))
         return rows
 
 

@@ -22,6 +22,7 @@ class ChecklistItemSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
     starts_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
+    owner = serializers.CharField(allow_null=True)
     ticked_at = serializers.DateTimeField(allow_null=True)
     ticked_by = serializers.CharField(allow_null=True)
     note = serializers.CharField()
@@ -53,6 +54,12 @@ class TickSerializer(StrictSerializer):
     """What there is to say about it."""
 
     note = Text(required=False, allow_blank=True)
+
+
+class AssignItemSerializer(StrictSerializer):
+    """Whose it is: an account's name, null for nobody."""
+
+    user = Line(max_length=150, allow_null=True)
 
 
 class CriteriaSerializer(StrictSerializer):

@@ -41,6 +41,11 @@ class ChecklistViewSet(ApiViewSet):
         """It is not done after all."""
         return self._do(checklists.untick_item, ref, key, item, ReasonSerializer)
 
+    @extend_schema(request=shapes.AssignItemSerializer, responses=shapes.ChecklistItemSerializer)
+    def assign(self, request: Request, ref: str, key: str, item: str) -> Response:
+        """Give it to an account; they are reminded of it."""
+        return self._do(checklists.assign_item, ref, key, item, shapes.AssignItemSerializer)
+
     def _do(
         self, service: Callable[..., ChecklistItem], ref: str, key: str, item: str, takes: type[Any]
     ) -> Response:

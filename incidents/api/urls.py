@@ -3,6 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from incidents.api import action_item_views as on_action_items
 from incidents.api import alert_views as on_alerts
 from incidents.api import document_views as on_documents
 from incidents.api import guidance_views as on_guidance
@@ -23,6 +24,7 @@ router.register("services/<str:slug>/releases", on_services.ReleaseViewSet, "ser
 router.register("monitors", on_services.MonitorViewSet)
 router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
 router.register("monitors/<int:pk>/rollups", on_services.RollupViewSet, "monitor-rollup")
+router.register("action-items", on_action_items.ActionItemViewSet, "action-item")
 router.register("alerts", on_alerts.AlertViewSet)
 router.register("silences", on_alerts.SilenceViewSet)
 router.register("maintenance-windows", on_alerts.WindowViewSet, "maintenance-window")
@@ -99,6 +101,11 @@ urlpatterns = [
         "incidents/<str:ref>/checklists/<str:key>/items/<str:item>/untick/",
         on_guidance.ChecklistViewSet.as_view({"post": "untick"}),
         name="incident-untick",
+    ),
+    path(
+        "incidents/<str:ref>/checklists/<str:key>/items/<str:item>/assign/",
+        on_guidance.ChecklistViewSet.as_view({"post": "assign"}),
+        name="incident-assign-item",
     ),
     path(
         "incidents/<str:ref>/criteria/",

@@ -1,5 +1,6 @@
 """The tables of this app, one module per aggregate."""
 
+from incidents.models.action_items import ActionItem
 from incidents.models.alerts import Alert, InboundDelivery
 from incidents.models.checklists import ChecklistItem
 from incidents.models.evidence import Evidence, EvidenceContent, EvidenceWithdrawal
@@ -15,6 +16,7 @@ from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
 
 __all__ = [
+    "ActionItem",
     "Alert",
     "ChecklistItem",
     "Evidence",

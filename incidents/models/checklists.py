@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -18,6 +19,10 @@ class ChecklistItemQuerySet(models.QuerySet["ChecklistItem"]):
     def lapsing(self, now: dt.datetime) -> ChecklistItemQuerySet:
         """Not ticked when their window ended, and nobody has looked since."""
         return self.filter(ticked_at__isnull=True, lapsed_at__isnull=True, due_at__lte=now)
+
+    def ending(self, now: dt.datetime) -> ChecklistItemQuerySet:
+        """Not ticked when a reminder of them was due, and nobody has said so yet."""
+        return self.filter(ticked_at__isnull=True, remind_at__lte=now)
 
 
 class ChecklistItem(models.Model):
@@ -38,6 +43,12 @@ class ChecklistItem(models.Model):
     note = models.TextField(blank=True)
     lapsed_at = models.DateTimeField(
         null=True, help_text="When it was seen that the window of its phase had ended with something undone."
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    remind_at = models.DateTimeField(
+        null=True, help_text="When its owner is reminded that its window ends; null once that was said."
     )
     answered_event = models.ForeignKey(
         Event, null=True, on_delete=models.PROTECT, related_name="+", db_index=False,
@@ -63,7 +74,12 @@ class ChecklistItem(models.Model):
                 fields=["due_at"],
                 condition=Q(ticked_at__isnull=True, lapsed_at__isnull=True),
                 name="checklist_items_due",
-            )
+            ),
+            models.Index(
+                fields=["remind_at"],
+                condition=Q(ticked_at__isnull=True, remind_at__isnull=False),
+                name="checklist_items_to_remind_of",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -19,8 +19,15 @@ _OPENED_BY = {
 OPENING_KINDS = tuple(kind for kinds in _OPENED_BY.values() for kind in kinds)
 
 
-def is_opened_by(checklist: Checklist, *, kind: str, severity: str, incident_kind: str) -> bool:
-    """Whether an event of `kind` gives an incident of `severity` and `incident_kind` this checklist."""
+def is_opened_by(
+    checklist: Checklist, *, kind: str, severity: str, incident_kind: str, drill: bool = False
+) -> bool:
+    """Whether an event of `kind` gives an incident of `severity` and `incident_kind` this checklist.
+
+    A drill rehearses the emergency; what comes after it is its scorecard, no analysis.
+    """
+    if drill and checklist.opens == "rollback_end":
+        return False
     meant = severity in checklist.severities and incident_kind in checklist.kinds
     return meant and kind in _OPENED_BY[checklist.opens]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.db.models import Q
 
 from core.models import Event
-from incidents.models import Incident, Task
+from incidents.models import ActionItem, ChecklistItem, Incident, Task
 
 # The events that change a column; an edit names its columns in `fields`.
 _CHANGED_BY: Mapping[str, Q] = {
@@ -30,3 +30,22 @@ def last_change_of_task(task: Task) -> str:
         kind__startswith="task.", stream_id=task.incident.stream_id, data__task=task.pk
     ).order_by("-seq")
     return events.values_list("actor", flat=True).first() or "somebody"
+
+
+def last_change_of_item(item: ActionItem) -> str:
+    """The actor of the latest event of the action item; "somebody" where no event says."""
+    events = Event.objects.filter(kind__startswith="action_item.", data__action_item=item.pk)
+    if item.incident is not None:
+        events = events.filter(stream_id=item.incident.stream_id)
+    return events.order_by("-pk").values_list("actor", flat=True).first() or "somebody"
+
+
+def last_assigned_by(item: ChecklistItem) -> str:
+    """Who gave the checklist's item to somebody last; "somebody" where no event says."""
+    events = Event.objects.filter(
+        kind="checklist.assigned",
+        stream_id=item.incident.stream_id,
+        data__checklist=item.checklist,
+        data__item=item.key,
+    )
+    return events.order_by("-seq").values_list("actor", flat=True).first() or "somebody"

@@ -38,7 +38,9 @@ class ItemLine:
     ticked_by: str | None
     note: str
     overdue: bool
+    owner: str | None
     anchor: str
+    assign_url: str | None
     tick_url: str | None
     untick_url: str | None
 
@@ -136,7 +138,7 @@ def guidance_for(actor: Actor, incident: Incident, *, now: dt.datetime) -> Guida
 def list_checklists(actor: Actor, incident: Incident, *, now: dt.datetime) -> tuple[ChecklistProgress, ...]:
     """The incident's checklists in the playbook's order, each phase by phase (one query)."""
     rows: dict[str, list[ChecklistItem]] = {}
-    for row in incident.checklist_items.all():
+    for row in incident.checklist_items.select_related("owner"):
         rows.setdefault(row.checklist, []).append(row)
     known = list(policy.checklists())
     ordered = sorted(rows, key=lambda key: (known.index(key) if key in known else len(known), key))
@@ -145,7 +147,8 @@ def list_checklists(actor: Actor, incident: Incident, *, now: dt.datetime) -> tu
 
 def get_item(incident: Incident, checklist: str, key: str) -> ChecklistItem:
     """One item; raises NotFound."""
-    row = incident.checklist_items.filter(checklist=checklist, key=key).first()
+    rows = incident.checklist_items.select_related("owner")
+    row = rows.filter(checklist=checklist, key=key).first()
     if row is None:
         raise NotFound(f"{incident.ref} has no item {key[:80]} in a checklist {checklist[:80]}.")
     return row
@@ -157,6 +160,17 @@ def is_phase_overdue(incident: Incident, *, checklist: str, phase: str, now: dt.
         return False
     rows = incident.checklist_items.filter(checklist=checklist, phase=phase)
     return rows.filter(ticked_at__isnull=True, due_at__lte=now).exists()
+
+
+def is_checklist_due(event: Event) -> bool:
+    """Whether something of the phase that the event reminds of is still to be done, by the time it said."""
+    incident = Incident.objects.filter(stream_id=event.stream_id).first()
+    asked = policy.checklists().get(event.data["checklist"])
+    if incident is None or not is_still_asked_for(asked, incident.status):
+        return False
+    rows = incident.checklist_items.filter(checklist=event.data["checklist"], key__in=event.data["items"])
+    due_at = dt.datetime.fromisoformat(event.data["due_at"])
+    return rows.filter(ticked_at__isnull=True, due_at=due_at).exists()
 
 
 def show_item(actor: Actor, incident: Incident, row: ChecklistItem, *, now: dt.datetime) -> ItemLine:
@@ -238,7 +252,9 @@ def _item(
         ticked_by=row.ticked_by or None,
         note=row.note,
         overdue=asked_for and row.is_overdue(now),
+        owner=row.owner.get_username() if row.owner else None,
         anchor=f"{row.checklist}-{row.key}",
+        assign_url=reverse("incidents:assign_item", args=address) if changeable and not ticked else None,
         tick_url=reverse("incidents:tick", args=address) if changeable and not ticked else None,
         untick_url=reverse("incidents:untick", args=address) if changeable and ticked else None,
     )

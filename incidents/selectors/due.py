@@ -32,6 +32,17 @@ _TASKS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM incidents_task WHERE state = 'open' AND overdue_at IS NULL AND due_at <= clock_timestamp()
 """
+_PHASES = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(remind_at))::float
+  FROM incidents_checklistitem
+ WHERE ticked_at IS NULL AND remind_at IS NOT NULL AND remind_at <= clock_timestamp()
+"""
+_ACTION_ITEMS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(remind_at))::float
+  FROM incidents_actionitem a
+ WHERE remind_at IS NOT NULL AND remind_at <= clock_timestamp()
+   AND NOT EXISTS (SELECT FROM incidents_incident i WHERE i.id = a.incident_id AND i.drill)
+"""
 _ALERTS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM incidents_inbounddelivery
  WHERE processed_at IS NULL AND parked_at IS NULL AND due_at <= clock_timestamp()
@@ -78,3 +89,13 @@ def due_tasks() -> DueWork:
 def due_reports() -> DueWork:
     """Reports whose due time has passed and of which nobody has said so yet."""
     return due_from(_REPORTS)
+
+
+def due_phases() -> DueWork:
+    """Items of checklists whose owners are to be reminded and were not yet."""
+    return due_from(_PHASES)
+
+
+def due_action_items() -> DueWork:
+    """Action items whose owners are to be reminded and were not yet."""
+    return due_from(_ACTION_ITEMS)

@@ -125,7 +125,8 @@ def _responders(_actor: Actor, incident: Incident) -> Any:
 
 def _checklists(_actor: Actor, incident: Incident) -> Any:
     names = ("checklist", "phase", "key", "name", "starts_at", "due_at", "ticked_at", "ticked_by", "note")
-    return _rows(incident.checklist_items.order_by("checklist", "position"), *names)
+    rows = incident.checklist_items.order_by("checklist", "position")
+    return _rows(rows, *names, assigned_to="owner__username")
 
 
 def _tasks(_actor: Actor, incident: Incident) -> Any:

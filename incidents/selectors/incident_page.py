@@ -15,6 +15,7 @@ from core.errors import NotFound
 from incidents import policy
 from incidents.models import Incident, IncidentHold, Monitor, Responder, RoleGrant, Service
 from incidents.rules.levels import rank
+from incidents.selectors.action_items import FollowUp, follow_up_of
 from incidents.selectors.actions import Action, incident_actions, security_actions, why_not_allowed
 from incidents.selectors.alerts import AlertLine, alerts_of_incident
 from incidents.selectors.cards import incident_url, is_response_breached
@@ -128,7 +129,7 @@ class IncidentView:
 
     PARTS = (
         "incident", "actions", "security", "roles", "responders", "checks", "alerts", "guidance", "tasks",
-        "evidence", "report", "can_note", "edit_url", "join_url",
+        "evidence", "report", "follow_up", "can_note", "edit_url", "join_url",
     )  # fmt: skip
 
     def __init__(self, actor: Actor, incident: Incident, *, now: dt.datetime) -> None:
@@ -182,6 +183,10 @@ class IncidentView:
     @cached_property
     def report(self) -> ReportCard | None:
         return report_line(self._incident, now=self._now)
+
+    @cached_property
+    def follow_up(self) -> FollowUp:
+        return follow_up_of(self._actor, self._incident, now=self._now)
 
     @property
     def can_note(self) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from core.access import may
+from core.actors import actor_for_user
+from core.models import User
 from core.once import once
 from incidents.models import Incident, Responder
 from incidents.states import Role
@@ -22,6 +26,21 @@ def role_holders(incident: Incident) -> dict[Role, str]:
         incident.responders.filter(until__isnull=True).exclude(role="").values_list("role", "user__username")
     )
     return {Role(role): username for role, username in rows}
+
+
+def who_may_see(incident: Incident, users: Iterable[User]) -> list[User]:
+    """Those of the accounts that are still there and may see the incident (a query each on a restricted one).
+
+    A second factor is asked of sessions: being named on an incident or told of it is none.
+    """
+    return [user for user in users if user.is_active and _may_see(user, incident)]
+
+
+def _may_see(user: User, incident: Incident) -> bool:
+    account = replace(actor_for_user(user), second_factor=True)
+    if not incident.restricted:
+        return may(account, "read")
+    return Incident.objects.visible_to(account).filter(pk=incident.pk).exists()
 
 
 def get_holder(incident: Incident, role: Role) -> Responder | None:

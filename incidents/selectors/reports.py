@@ -14,8 +14,9 @@ from core.events import rfc3339
 from core.models import Event
 from incidents import policy
 from incidents.models import Incident, Report, ReportRow, ReportText
-from incidents.rules.report import ActionRow, ReportFacts, RollbackPart, TimelineRow
+from incidents.rules.report import ReportFacts, RollbackPart, TimelineRow
 from incidents.rules.reports import CHOSEN_KINDS, EVENT, column, entries, gaps, why_not_published
+from incidents.selectors.action_items import report_items
 from incidents.states import ReportSection, ReportState, Severity
 from incidents.values import duration_text
 
@@ -81,7 +82,7 @@ def report_facts(incident: Incident) -> ReportFacts:
     """Everything that the report prints (six queries, whatever the incident went through)."""
     report = Report.objects.filter(incident=incident).first()
     texts = texts_of(report) if report is not None else drafted_texts(incident)
-    actions = action_rows(incident)
+    actions, immediate, long_term = report_items(incident)
 
     def said(section: ReportSection) -> str:
         return texts.get(section, "")
@@ -115,15 +116,11 @@ def report_facts(incident: Incident) -> ReportFacts:
         went_well=entries(said(ReportSection.WENT_WELL)),
         could_be_improved=entries(said(ReportSection.COULD_BE_IMPROVED)),
         action_items=actions,
-        immediate_actions=(),
-        long_term_improvements=(),
+        immediate_actions=immediate,
+        long_term_improvements=long_term,
         published_at=report.published_at if report else None,
         published_by=report.published_by if report else "",
     )
-
-
-def action_rows(_incident: Incident) -> tuple[ActionRow, ...]:
-    return ()
 
 
 def report_lines(incident: Incident, report: Report | None) -> list[ReportLine]:

@@ -106,10 +106,10 @@ def task_text(task: Task) -> str:
     return f"{task.title} ({', '.join(parts)})" if parts else task.title
 
 
-def owner_choices(incident: Incident) -> list[str]:
-    """Accounts that a task of the incident may be given to, by name."""
+def owner_choices(incident: Incident | None) -> list[str]:
+    """Accounts that may be given something of the incident, by name; everybody's is of none."""
     users = User.objects.filter(is_active=True)
-    if incident.restricted:
+    if incident is not None and incident.restricted:
         on_it = incident.responders.filter(until__isnull=True).values("user_id")
         see_all = Q(groups__name__in=(Level.COMMANDER.label, Level.ADMINISTRATOR.label)) | Q(
             is_superuser=True

@@ -38,7 +38,7 @@ GROUPS = (
     ),
     Group("people", "People", "user", ("incident.acknowledged",), ("role.", "responder.")),
     Group("checklist", "Checklists", "clipboard-document-check", prefixes=("checklist.",)),
-    Group("task", "Tasks", "clipboard", prefixes=("task.",)),
+    Group("task", "Tasks", "clipboard", prefixes=("task.", "action_item.")),
     Group("evidence", "Evidence", "paper-clip", prefixes=("evidence.",)),
     Group("rollback", "Rollback", "arrow-uturn-left", prefixes=("rollback.",)),
     Group("state", "State", "flag", prefixes=("incident.",)),

@@ -13,10 +13,10 @@ from core import events, live
 from core.access import require
 from core.actors import SYSTEM, Actor
 from core.errors import Conflict, Invalid
-from core.models import Event
+from core.models import Event, User
 from incidents import policy
-from incidents.models import ChecklistItem, Incident
-from incidents.playbook import Checklist
+from incidents.models import ChecklistItem, Incident, Responder
+from incidents.playbook import Checklist, ChecklistPhase, Window
 from incidents.rules.checklists import (
     OPENING_KINDS,
     is_opened_by,
@@ -25,9 +25,12 @@ from incidents.rules.checklists import (
     moves_windows,
     restarts_windows,
 )
+from incidents.rules.follow_up import reminder_before_end
+from incidents.selectors.cards import incident_url
 from incidents.selectors.checklists import get_item
+from incidents.selectors.people import who_may_see
 from incidents.services.incidents import lock_incident
-from incidents.states import IncidentStatus
+from incidents.states import IncidentStatus, Role
 from incidents.timeline import record_on_incident
 
 
@@ -80,6 +83,46 @@ def untick_item(
     return row
 
 
+@transaction.atomic
+def assign_item(
+    *, incident_id: int, checklist: str, item: str, user: str | None, actor: Actor, now: dt.datetime
+) -> ChecklistItem:
+    """Give it to an account, or to nobody; they are reminded of it from now on.
+
+    Raises Invalid for an unknown account and one who may not see the incident, AlreadyTicked.
+    """
+    require(actor, "respond")
+    incident = _lock_changeable(incident_id, actor)
+    row = get_item(incident, checklist, item)
+    if row.ticked_at is not None:
+        raise AlreadyTicked(f"“{row.name}” is done already, by {row.ticked_by}.", state="ticked")
+    owner = _owner(incident, user)
+    if owner == row.owner:
+        return row
+    row.owner = owner
+    row.save(update_fields=["owner"])
+    record_on_incident(
+        incident,
+        "checklist.assigned",
+        f"“{row.name}” is given to {owner}" if owner else f"“{row.name}” is nobody's now",
+        actor=actor,
+        now=now,
+        data={**_facts(row), "owner": owner.get_username() if owner else None},
+    )
+    return row
+
+
+def _owner(incident: Incident, username: str | None) -> User | None:
+    if not username:
+        return None
+    user = User.objects.filter(username__iexact=username, is_active=True).first()
+    if user is None:
+        raise Invalid({"user": "No such account."})
+    if not who_may_see(incident, [user]):
+        raise Invalid({"user": f"{user} may not see this incident: bring them onto it first."})
+    return user
+
+
 def is_known_to_checklists(kind: str) -> bool:
     """Whether an event of this kind opens a checklist or ticks an item, whatever its data."""
     return kind in OPENING_KINDS or any(
@@ -109,7 +152,11 @@ def _answer(event: Event, lists: Mapping[str, Checklist], now: dt.datetime) -> N
     there = {checklist for checklist, _key in rows}
     for key, checklist in lists.items():
         opened = is_opened_by(
-            checklist, kind=event.kind, severity=incident.severity, incident_kind=incident.kind
+            checklist,
+            kind=event.kind,
+            severity=incident.severity,
+            incident_kind=incident.kind,
+            drill=incident.drill,
         )
         if key in there:
             if opened and restarts_windows(checklist, event.kind):
@@ -136,7 +183,7 @@ def mark_lapsed_phases(*, now: dt.datetime) -> int:
 def _mark_lapsed(found: ChecklistItem, now: dt.datetime) -> bool:
     incident = Incident.objects.select_for_update(no_key=True).get(pk=found.incident_id)
     phase = incident.checklist_items.filter(checklist=found.checklist, phase=found.phase)
-    undone = list(phase.lapsing(now).order_by("position"))
+    undone = list(phase.lapsing(now).select_related("owner").order_by("position"))
     if not undone:  # somebody was faster: ticked, or said already
         return False
     # All of its items, so that unticking one later does not say the phase a second time.
@@ -156,9 +203,56 @@ def _mark_lapsed(found: ChecklistItem, now: dt.datetime) -> bool:
             "phase": found.phase,
             "items": [row.key for row in undone],
             "due_at": events.rfc3339(found.due_at),
+            "to": _addressees(incident, undone),
         },
     )
     return True
+
+
+def remind_of_phases(*, now: dt.datetime) -> int:
+    """Remind owners once of every phase whose window is near its end; returns how many were said."""
+    said = 0
+    while (phase := ChecklistItem.objects.ending(now).order_by("remind_at").first()) is not None:
+        said += _remind(phase, now)
+    return said
+
+
+@transaction.atomic
+def _remind(found: ChecklistItem, now: dt.datetime) -> bool:
+    incident = Incident.objects.select_for_update(no_key=True).get(pk=found.incident_id)
+    phase = incident.checklist_items.filter(checklist=found.checklist, phase=found.phase)
+    ending = list(phase.ending(now).select_related("owner").order_by("position"))
+    phase.filter(remind_at__lte=now).update(remind_at=None)
+    rows = [row for row in ending if row.due_at > now]  # else it is said to be overdue
+    checklist = policy.checklists().get(found.checklist)
+    if not rows or incident.drill or not is_still_asked_for(checklist, incident.status):
+        return False
+    names = ", ".join(row.name for row in rows)
+    record_on_incident(
+        incident,
+        "checklist.due_soon",
+        f"Due {rows[0].due_at:%Y-%m-%d %H:%M} UTC in {found.phase_name.lower()}: {names}",
+        actor=SYSTEM,
+        now=now,
+        data={
+            "checklist": found.checklist,
+            "phase": found.phase,
+            "items": [row.key for row in rows],
+            "due_at": events.rfc3339(rows[0].due_at),
+            "to": _addressees(incident, rows),
+            "path": incident_url(incident.ref),
+        },
+    )
+    return True
+
+
+def _addressees(incident: Incident, rows: Sequence[ChecklistItem]) -> list[str]:
+    """The owners who may see the incident, and the role holders where one of the items has none such."""
+    owners = {row.owner.pk: row.owner for row in rows if row.owner is not None}
+    told = who_may_see(incident, owners.values())
+    named = [f"account:{user.get_username()}" for user in told]
+    alone = any(row.owner not in told for row in rows)
+    return sorted(named) + (["role_holders"] if alone else [])
 
 
 def _lock_changeable(incident_id: int, actor: Actor) -> Incident:
@@ -173,6 +267,7 @@ def _open(incident: Incident, key: str, checklist: Checklist, *, event: Event, n
     start = _start(incident, event)
     entries = [(phase, entry) for phase in checklist.phases for entry in phase.items]
     windows = {phase.key: phase.window(incident.security_level) for phase in checklist.phases}
+    holders = _holders(incident)
     rows = ChecklistItem.objects.bulk_create(
         ChecklistItem(
             incident=incident,
@@ -185,6 +280,8 @@ def _open(incident: Incident, key: str, checklist: Checklist, *, event: Event, n
             text=entry.text,
             starts_at=start + dt.timedelta(seconds=windows[phase.key].starts),
             due_at=start + dt.timedelta(seconds=windows[phase.key].ends),
+            owner_id=holders.get(entry.owner or "") or holders.get(Role.INCIDENT_COMMANDER),
+            remind_at=_remind_at(checklist, windows[phase.key], start),
         )
         for position, (phase, entry) in enumerate(entries)
     )
@@ -192,6 +289,19 @@ def _open(incident: Incident, key: str, checklist: Checklist, *, event: Event, n
     before = Event.objects.filter(stream_id=incident.stream_id, kind__in=kinds, seq__lte=event.seq)
     by_key = {(row.checklist, row.key): row for row in rows}
     _tick_by_machine(incident, key, checklist, list(before.order_by("seq")), by_key, now=now)
+
+
+def _holders(incident: Incident) -> dict[str, int]:
+    """The account that holds each role now."""
+    held = Responder.objects.filter(incident=incident, until__isnull=True).exclude(role="")
+    return dict(held.values_list("role", "user_id"))
+
+
+def _remind_at(
+    checklist: Checklist, window: ChecklistPhase | Window, start: dt.datetime
+) -> dt.datetime | None:
+    starts, ends = (start + dt.timedelta(seconds=at) for at in (window.starts, window.ends))
+    return reminder_before_end(starts, ends, checklist.remind_percent_left)
 
 
 def _start(incident: Incident, event: Event) -> dt.datetime:
@@ -205,7 +315,10 @@ def _restart(incident: Incident, key: str, checklist: Checklist, *, event: Event
         due = event.occurred_at + dt.timedelta(seconds=phase.ends)
         rows = incident.checklist_items.filter(checklist=key, phase=phase.key, due_at__lt=due)
         rows.filter(ticked_at__isnull=True).update(
-            starts_at=event.occurred_at + dt.timedelta(seconds=phase.starts), due_at=due, lapsed_at=None
+            starts_at=event.occurred_at + dt.timedelta(seconds=phase.starts),
+            due_at=due,
+            lapsed_at=None,
+            remind_at=_remind_at(checklist, phase, event.occurred_at),
         )
 
 
@@ -218,11 +331,14 @@ def _move(incident: Incident, key: str, checklist: Checklist, *, event: Event) -
         window, at = phase.window(event.data["level"]), event.occurred_at
         due = at + dt.timedelta(seconds=window.ends)
         starts = at + dt.timedelta(seconds=window.starts)
+        remind = _remind_at(checklist, window, at)
         of_phase = rows.filter(phase=phase.key)
         if event.data["raised"]:
-            of_phase.filter(due_at__gt=due).update(starts_at=Least(F("starts_at"), starts), due_at=due)
+            earlier = Least(F("starts_at"), starts)
+            of_phase.filter(due_at__gt=due).update(starts_at=earlier, due_at=due, remind_at=remind)
         else:
-            of_phase.filter(due_at__lt=due).update(starts_at=starts, due_at=due, lapsed_at=None)
+            later = of_phase.filter(due_at__lt=due)
+            later.update(starts_at=starts, due_at=due, lapsed_at=None, remind_at=remind)
 
 
 def _ticks(checklist: Checklist, event: Event) -> bool:

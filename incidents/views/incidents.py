@@ -25,8 +25,9 @@ from incidents.selectors.checklists import get_item
 from incidents.selectors.declaration import security_level_cards, severity_cards, told_text
 from incidents.selectors.incident_page import get_incident
 from incidents.selectors.people import get_holder
+from incidents.selectors.tasks import owner_choices
 from incidents.services import incidents as commands
-from incidents.services.checklists import tick_item, untick_item
+from incidents.services.checklists import assign_item, tick_item, untick_item
 from incidents.services.criteria import check_criteria
 from incidents.services.escalation import escalate_incident
 from incidents.services.notes import add_note
@@ -321,6 +322,19 @@ class Untick(ChecklistCommand):
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         untick_item(**self.address(), actor=self.actor, now=now, **data)
         return f"{self.item.name} is open again."
+
+
+class AssignItem(ChecklistCommand):
+    form_class = forms.AssignItemForm
+    title = "Give it to somebody"
+    submit_label = "Give"
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"item": self.item, "owners": owner_choices(self.incident)}
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        row = assign_item(**self.address(), actor=self.actor, now=now, **data)
+        return f"{self.item.name} is {row.owner}'s." if row.owner else f"{self.item.name} is nobody's now."
 
 
 class SetSecurityLevel(CarefulCommand):

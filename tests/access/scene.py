@@ -28,6 +28,7 @@ from comms.models import (
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
 from incidents.models import (
+    ActionItem,
     Alert,
     Evidence,
     EvidenceContent,
@@ -421,6 +422,21 @@ def _task_done(subject: Subject, now: dt.datetime) -> None:
     _task(subject, now, state="done", finished_at=now, finished_by="boss")
 
 
+def _action_item(subject: Subject, now: dt.datetime, **more: Any) -> None:
+    ActionItem.objects.create(
+        id=subject.monitor.pk,
+        incident=subject.incident,
+        title="Look",
+        created_at=now,
+        created_by="boss",
+        **more,
+    )
+
+
+def _action_item_done(subject: Subject, now: dt.datetime) -> None:
+    _action_item(subject, now, state="done", finished_at=now, finished_by="boss")
+
+
 def _evidence(subject: Subject, now: dt.datetime) -> None:
     row = Evidence.objects.create(
         id=subject.monitor.pk, incident=subject.incident, name="a.txt", kind="text", content_type="text/plain",
@@ -511,6 +527,8 @@ GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
     "restricted": _restricted,
     "task": _task,
     "task_done": _task_done,
+    "action_item": _action_item,
+    "action_item_done": _action_item_done,
     "evidence": _evidence,
     "parked_delivery": _parked_delivery,
     "webhook": _webhook,

@@ -32,7 +32,9 @@ from tests.access.scene import Scene
 
 MATRIX = read_matrix()
 NEED_TO_KNOW = ("viewer", "responder", "commander")  # who sees no restricted incident of others
-OF_AN_INCIDENT = ("/api/v1/alerts/{pk}/", "/api/v1/drills/{pk}/", "/drills/{pk}/")
+OF_AN_INCIDENT = (
+    "/api/v1/alerts/{pk}/", "/api/v1/drills/{pk}/", "/drills/{pk}/", "/api/v1/action-items/{pk}/", "/action-items/{pk}/",
+)  # fmt: skip
 THIRD_PARTY = ("/accounts/", "/admin/")  # their views answer methods that nobody asked for
 SIGN_IN = ("/accounts/login/?next=", "/admin/login/?next=")
 

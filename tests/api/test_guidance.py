@@ -16,7 +16,7 @@ from incidents.services.incidents import close_incident, resolve_incident
 from tests.pages.test_reading import count_queries
 from tests.reporting import publish_report_of
 
-ITEM = {"key", "name", "text", "starts_at", "due_at", "ticked_at", "ticked_by", "note", "overdue"}
+ITEM = {"key", "name", "text", "starts_at", "due_at", "owner", "ticked_at", "ticked_by", "note", "overdue"}
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ WITHOUT_BODY = (
     "/report/submit/",
     "/report/publish/",
     "/drills/{id}/start/",
+    "/action-items/{id}/reopen/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}

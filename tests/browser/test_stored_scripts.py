@@ -36,6 +36,7 @@ from core.actors import SYSTEM, Actor, ActorKind, Level
 from core.clock import utcnow
 from core.models import ApiToken, Event, Process, User
 from incidents.models import (
+    ActionItem,
     Alert,
     ChecklistItem,
     Evidence,
@@ -125,6 +126,13 @@ def full(afternoon: Afternoon, ada: User, commander: Actor, now: dt.datetime) ->
     Task.objects.create(
         incident=afternoon.incident, title="x", created_at=now, created_by="x", state="done", finished_at=now, finished_by="x"
     )  # fmt: skip
+    for state, ended in (
+        ("open", {}),
+        ("done", {"finished_at": now, "finished_by": "x", "finished_note": "x"}),
+    ):
+        ActionItem.objects.create(
+            incident=afternoon.incident, title="x", description="x", created_at=now, created_by="x", state=state, **ended
+        )  # fmt: skip
     Presence.objects.create(user=ada, incident=afternoon.incident, doing="x", since=now, seen_at=utcnow())
     _send_in_alerts(afternoon, ada, now)
     _tell_others(afternoon, now)
@@ -449,6 +457,9 @@ def _pages(full: Afternoon) -> list[str]:
         "/search/",
         "/search/?q=script",
         "/alerts/",
+        "/action-items/",
+        "/action-items/?state=done",
+        *(f"/action-items/{pk}/" for pk in ActionItem.objects.values_list("pk", flat=True)),
         "/silences/",
         "/maintenance/",
         "/drills/",
@@ -481,13 +492,18 @@ def _forms(full: Afternoon) -> list[str]:
         *(f"tasks/{todo}/{name}" for name in ("edit", "done", "drop")), f"tasks/{done}/reopen", f"evidence/{exhibit}/withdraw",
         "roles/communications_lead/page", "roles/technical_lead/assign", "roles/technical_lead/take", "roles/incident_commander/release",
         *(f"report/{name}" for name in ("submit", "return", "publish", "revise", "give", "sections/impact", "timeline/1")),
+        "action-items/new", "action-items/from-tasks", f"checklists/{item.checklist}/{item.key}/assign",
         f"checklists/{item.checklist}/{item.key}/tick", f"checklists/{item.checklist}/{item.key}/untick",
     )  # fmt: skip
     of_rollback = (
         "approve", "break_glass", "cancel", "edit", "hand_over", "judge", "reject", "undo",
         *(f"steps/4/{name}" for name in ("abort", "confirm", "mark_done", "retry")),
     )  # fmt: skip
+    todo_item = ActionItem.objects.get(state="open").pk
+    done_item = ActionItem.objects.get(state="done").pk
     return [
+        "/action-items/new/", *(f"/action-items/{todo_item}/{name}/" for name in ("edit", "done", "drop")),
+        f"/action-items/{done_item}/reopen/",
         "/incidents/declare/", "/automation/", "/drills/new/", f"/drills/{Drill.objects.get().pk}/debrief/", "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
         f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
         f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",

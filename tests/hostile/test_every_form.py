@@ -17,7 +17,7 @@ from comms.models import WebhookEndpoint
 from core.actors import Actor
 from core.models import ApiToken, Event, Process, User
 from core.views.commands import CommandView
-from incidents.models import Evidence, Incident, MaintenanceWindow, Silence, Task
+from incidents.models import ActionItem, Evidence, Incident, MaintenanceWindow, Silence, Task
 from incidents.services.checklists import answer_event
 from rollbacks.models import Rollback
 from rollbacks.services.requests import request_rollback
@@ -54,6 +54,7 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
     Task.objects.create(
         id=process.pk, incident=incident, title="x", created_at=process.started_at, created_by="x"
     )
+    ActionItem.objects.create(id=process.pk, title="x", created_at=process.started_at, created_by="x")
     Evidence.objects.create(
         id=process.pk, incident=incident, name="a.txt", kind="text", content_type="text/plain", size=1, sha256="0" * 64,
         attached_at=process.started_at, attached_by="x",

@@ -21,9 +21,17 @@ from core.outbox import deliver_pending
 from incidents import policy
 from incidents.consumers import keep_checklists
 from incidents.models import ChecklistItem, Incident
-from incidents.selectors.checklists import guidance_for, list_checklists
+from incidents.selectors.checklists import guidance_for, is_checklist_due, list_checklists
 from incidents.services import incidents as commands
-from incidents.services.checklists import AlreadyTicked, mark_lapsed_phases, tick_item, untick_item
+from incidents.services.checklists import (
+    AlreadyTicked,
+    assign_item,
+    mark_lapsed_phases,
+    remind_of_phases,
+    tick_item,
+    untick_item,
+)
+from incidents.services.people import assign_role
 from incidents.states import IncidentStatus
 from incidents.timeline import record_on_incident
 from tests.reporting import publish_report_of
@@ -418,3 +426,107 @@ def test_the_shipped_checklists_are_the_policys() -> None:
         "security": [(0, 15, 3), (0, 30, 3), (15, 60, 3)],
         "analysis": [(0, 120, 4), (120, 1440, 4), (1440, 10080, 4)],
     }
+
+
+@pytest.fixture
+def analysed(emergency: Incident, commander: Actor, make_actor: MakeActor, began: dt.datetime) -> Incident:
+    """Resolved, with Ida as incident commander and Tess as technical lead: its analysis is open."""
+    make_actor("tess", "responder", "technical_lead")
+    by: dict[str, Any] = {"incident_id": emergency.pk, "actor": commander, "now": began}
+    assign_role(role="incident_commander", username="ida", **by)
+    assign_role(role="technical_lead", username="tess", **by)
+    commands.resolve_incident(resolution="fixed", **by)
+    deliver_pending(now=began)
+    emergency.refresh_from_db()
+    return emergency
+
+
+def _reminders(incident: Incident) -> list[tuple[str, list[str], list[str]]]:
+    kinds = ("checklist.due_soon", "checklist.overdue")
+    rows = Event.objects.filter(stream=incident.stream, kind__in=kinds, data__checklist="analysis")
+    return [(e.kind, e.data["items"], e.data["to"]) for e in rows.order_by("seq")]
+
+
+def test_each_item_is_who_holds_its_role_or_the_commanders(analysed: Incident) -> None:
+    owners = {key: str(row.owner) for key, row in _items(analysed, "analysis").items()}
+    assert owners["root_cause"] == owners["verify_stability"] == "tess"
+    assert owners["review"] == "ida"
+    assert owners["update_stakeholders"] == "ida"  # nobody holds the role
+    assert set(owners.values()) == {"ida", "tess"}
+
+
+def test_owners_are_told_once_before_a_window_ends_and_after_it(
+    analysed: Incident, commander: Actor, began: dt.datetime
+) -> None:
+    _tick(analysed, "monitor_metrics", commander, began, checklist="analysis")
+    assert remind_of_phases(now=began + 89 * MINUTE) == 0
+    assert [remind_of_phases(now=began + at * MINUTE) for at in (90, 91)] == [1, 0]
+    left = ["verify_stability", "test_functions", "update_stakeholders"]
+    to = ["account:ida", "account:tess"]
+    assert _reminders(analysed) == [("checklist.due_soon", left, to)]
+    due = Event.objects.get(kind="checklist.due_soon")
+    assert is_checklist_due(due)
+    deliver_pending(now=began + 91 * MINUTE)
+    assert Message.objects.get(template="reminder").audiences == to
+    assert mark_lapsed_phases(now=began + 2 * HOUR) >= 1
+    assert _reminders(analysed)[1] == ("checklist.overdue", left, to)
+    for item in left:
+        _tick(analysed, item, commander, began + 2 * HOUR, checklist="analysis")
+    assert not is_checklist_due(due)
+
+
+def test_late_sweeps_do_not_say_soon_of_what_is_overdue(analysed: Incident, began: dt.datetime) -> None:
+    assert remind_of_phases(now=began + 3 * HOUR) == 0
+    mark_lapsed_phases(now=began + 3 * HOUR)
+    assert [kind for kind, _items_of, _to in _reminders(analysed)] == ["checklist.overdue"]
+    assert remind_of_phases(now=began + 23 * HOUR) == 1  # the next phase's own
+
+
+def test_an_item_is_given_to_somebody_else_who_may_see_the_incident(
+    analysed: Incident, commander: Actor, make_actor: MakeActor, began: dt.datetime
+) -> None:
+    by: dict[str, Any] = {
+        "incident_id": analysed.pk, "checklist": "analysis", "item": "root_cause", "actor": commander, "now": began,
+    }  # fmt: skip
+    make_actor("lena")
+    row = assign_item(user="Lena", **by)
+    assert str(row.owner) == "lena"
+    event = Event.objects.filter(stream=analysed.stream).latest("seq")
+    assert (event.kind, event.summary) == ("checklist.assigned", "“Root cause analysis” is given to lena")
+    assert assign_item(user="lena", **by).owner == row.owner
+    assert assign_item(user=None, **by).owner is None
+    with pytest.raises(Invalid, match="No such account"):
+        assign_item(user="nobody-at-all", **by)
+    Incident.objects.filter(pk=analysed.pk).update(restricted=True)
+    with pytest.raises(Invalid, match="may not see this incident"):
+        assign_item(user="lena", **by)
+    _tick(analysed, "root_cause", commander, began, checklist="analysis")
+    with pytest.raises(AlreadyTicked):
+        assign_item(user="ida", **by)
+
+
+def test_who_may_not_see_it_any_more_is_not_told(analysed: Incident, began: dt.datetime) -> None:
+    Incident.objects.filter(pk=analysed.pk).update(restricted=True)
+    analysed.responders.filter(user__username="tess").update(until=began)
+    remind_of_phases(now=began + 91 * MINUTE)
+    assert _reminders(analysed)[0][2] == ["account:ida", "role_holders"]
+
+
+def test_the_published_report_ticks_what_it_is(analysed: Incident, began: dt.datetime) -> None:
+    publish_report_of(analysed, now=began + HOUR)
+    deliver_pending(now=began + HOUR)
+    assert _ticked(analysed, "analysis") == {"timeline_documentation", "lessons_learned"}
+    _happens(analysed, "message.sent", began + HOUR, template="incident_resolved")
+    assert "update_stakeholders" in _ticked(analysed, "analysis")
+
+
+@pytest.mark.parametrize("severity", ["P0", "P1", "P2", "P3"])
+def test_the_analysis_opens_for_every_severity_and_in_no_drill(
+    severity: str, commander: Actor, began: dt.datetime
+) -> None:
+    for drill in (False, True):
+        by: dict[str, Any] = {"actor": commander, "now": began}
+        one = commands.declare_incident(title="x", severity=severity, drill=drill, **by)
+        commands.resolve_incident(incident_id=one.pk, resolution="fixed", **by)
+        deliver_pending(now=began)
+        assert len(_items(one, "analysis")) == (0 if drill else 12)

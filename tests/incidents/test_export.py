@@ -173,7 +173,7 @@ def test_its_cost_does_not_grow(
 ) -> None:
     for number in range(20):
         add_note(incident_id=lived.pk, summary=f"Note {number}", actor=commander, now=now)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         exported(lived, commander, now)
 
 

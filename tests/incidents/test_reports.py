@@ -253,7 +253,7 @@ def test_a_long_timeline_costs_no_more(
                 summary=f"Action {number}",
                 now=now + 2 * HOUR,
             )
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert len(report_facts(over).timeline) > 300
 
 

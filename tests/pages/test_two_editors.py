@@ -23,9 +23,11 @@ from core.careful_forms import CarefulForm, WholeForm
 from core.clock import utcnow
 from core.differing import MOST, side_by_side
 from core.errors import Conflict
-from core.models import User
+from core.models import Event, User
 from core.views.commands import CommandView
 from incidents.models import Incident, Report, RoleGrant, Service
+from incidents.services.action_items import create_action_item
+from incidents.services.checklists import answer_event
 from incidents.services.people import RoleHeld, assign_role, release_role
 from incidents.services.reports import edit_report
 from incidents.services.tasks import create_task
@@ -67,6 +69,8 @@ NOTHING_TO_OVERWRITE = {
     "MarkStepDone": MOVES,
     "NewMaintenance": ADDS,
     "NewSilence": ADDS,
+    "NewActionItem": ADDS,
+    "NewActionItemOf": ADDS,
     "NewTask": ADDS,
     "NewWebhook": ADDS,
     "PageForRole": ADDS,
@@ -74,7 +78,11 @@ NOTHING_TO_OVERWRITE = {
     "Reject": MOVES,
     "RemoveConnection": ENDS,
     "RemoveWebhook": ENDS,
+    "CompleteActionItem": MOVES,
+    "DropActionItem": MOVES,
+    "ReopenActionItem": MOVES,
     "ReopenTask": MOVES,
+    "TakeOverTasks": MOVES,
     "Reopen": MOVES,
     "ReplayDelivery": AGAIN,
     "ReplayEvents": AGAIN,
@@ -113,6 +121,7 @@ class World:
     component: Component
     webhook: WebhookEndpoint
     task: int
+    item: int
     by: dict[str, Any]
 
 
@@ -176,6 +185,12 @@ EDITS = {
     ),
     "tasks.EditTask": Edit(
         "{incident}tasks/{world.task}/edit/", {"title": "Ida's task"}, {"title": "Rosa's task"}
+    ),
+    "incidents.AssignItem": Edit(
+        "{incident}checklists/emergency/preserve_evidence/assign/", {"user": "ida"}, {"user": "rosa"}
+    ),
+    "action_items.EditActionItem": Edit(
+        "/action-items/{world.item}/edit/", {"title": "Ida's item"}, {"title": "Rosa's item"}
     ),
     "incidents.TakeRole": Edit("{incident}roles/technical_lead/take/", {}, take("technical_lead")),
     "incidents.AssignRole": Edit(
@@ -255,6 +270,8 @@ def world(shop: Service, commander: Actor, now: dt.datetime) -> World:
         shop.releases.create(version=version, state="good", deployed_at=at, recorded_at=at, good_at=at)
     Report.objects.create(incident=incident, drafted_at=now, due_at=now)
     webhook, _secret = create_webhook(url="http://1.1.1.1/", actor=SYSTEM, now=now)
+    declared = Event.objects.get(stream=incident.stream, kind="incident.declared")
+    answer_event(event=declared, now=now)  # its checklists
     return World(
         incident=incident,
         rollback=request_rollback(incident_id=incident.pk, service="shop", reason="errors", **by),
@@ -262,6 +279,7 @@ def world(shop: Service, commander: Actor, now: dt.datetime) -> World:
         component=Component.objects.get(service=shop),
         webhook=webhook,
         task=create_task(incident_id=incident.pk, title="Look", **by).pk,
+        item=create_action_item(title="Look", **by).pk,
         by=by,
     )
 
