@@ -11,6 +11,7 @@ from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.reports import PublishedReport, Report, ReportChange, ReportRow, ReportText
 from incidents.models.rollups import Rollup, RollupMark
+from incidents.models.search_documents import SearchDocument, SearchMark
 from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
 
@@ -38,6 +39,8 @@ __all__ = [
     "Rollup",
     "RollupMark",
     "Sample",
+    "SearchDocument",
+    "SearchMark",
     "Service",
     "Silence",
     "Task",
