@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -30,6 +31,7 @@ class Hit:
     """One thing that was found. `key` is its reference or short name, `icon` a heroicon, `tone` colours it.
 
     `also_url` is a second thing to do with it, such as calling a number, in the words of `also_label`.
+    `excerpt` is where the words stand in a long text, in pieces as `marked` gives them.
     """
 
     kind: str
@@ -41,6 +43,15 @@ class Hit:
     tone: str = ""
     also_url: str = ""
     also_label: str = ""
+    excerpt: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True)
+class Period:
+    """From `since` until before `until`; None is without an end."""
+
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -67,11 +78,20 @@ class Findings:
         return tuple(hit for group in self.groups for hit in group.hits)
 
 
-Provider = Callable[[Actor, str, int], Sequence[Hit]]
+Provider = Callable[..., Sequence[Hit]]
 
 
-def search(actor: Actor, text: str, *, limit: int = MOST_OF_A_KIND) -> Findings:
-    """At most `limit` hits of each provider, of what the actor may see.
+def search(
+    actor: Actor,
+    text: str,
+    *,
+    limit: int = MOST_OF_A_KIND,
+    among: Collection[str] = (),
+    period: Period | None = None,
+) -> Findings:
+    """At most `limit` hits of each provider (`among` names some of them), of what the actor may see.
+
+    With a period only those that know one are asked: SEARCH_OF_A_PERIOD.
 
     Without words each shows what somebody would look for first, which may be nothing. A provider that
     fails or takes longer than TIMEOUT_MS costs its own part alone.
@@ -83,10 +103,13 @@ def search(actor: Actor, text: str, *, limit: int = MOST_OF_A_KIND) -> Findings:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT_MS)])
         for name, path in settings.SEARCH_PROVIDERS:
+            if (among and name not in among) or (period and name not in settings.SEARCH_OF_A_PERIOD):
+                continue
             find: Provider = import_string(path)
+            asked = {"period": period} if period else {}
             try:
                 with transaction.atomic():
-                    hits = tuple(find(actor, words, limit))[:limit]
+                    hits = tuple(find(actor, words, limit, **asked))[:limit]
             except Exception:  # whatever it is, the others' hits are worth showing
                 logger.exception("search provider failed", extra={"provider": name})
                 failed.append(name)

@@ -131,7 +131,10 @@ SEARCH_PROVIDERS = (
     ("rollbacks", "rollbacks.selectors.finding.find_rollbacks"),
     ("contacts", "comms.selectors.finding.find_contacts"),
     ("releases", "incidents.selectors.finding.find_releases"),
+    ("texts", "incidents.selectors.full_text.find_texts"),
 )
+# Those that can be asked for a period: function(actor, words, limit, *, period).
+SEARCH_OF_A_PERIOD = ("texts",)
 
 # What else an incident's export holds: (name, function(actor, incident) -> plain JSON).
 EXPORT_PARTS: tuple[tuple[str, str], ...] = (
@@ -195,6 +198,7 @@ SWEEPS = (
     ("incidents.sweep_response_clocks", "incidents.services.clocks.mark_breached_responses", 5.0),
     ("incidents.sweep_checklists", "incidents.services.checklists.mark_lapsed_phases", 5.0),
     ("incidents.sweep_tasks", "incidents.services.tasks.mark_overdue_tasks", 5.0),
+    ("incidents.sweep_search", "incidents.services.searching.keep_documents", 5.0),
     ("incidents.sweep_reports", "incidents.services.reports.remind_of_reports", 60.0),
     ("incidents.sweep_phases", "incidents.services.checklists.remind_of_phases", 30.0),
     ("incidents.sweep_action_items", "incidents.services.action_items.remind_of_action_items", 60.0),

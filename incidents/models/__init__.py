@@ -12,6 +12,7 @@ from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.reports import PublishedReport, Report, ReportChange, ReportRow, ReportText
 from incidents.models.rollups import Rollup, RollupMark
+from incidents.models.search_documents import SearchDocument, SearchMark
 from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
 
@@ -40,6 +41,8 @@ __all__ = [
     "Rollup",
     "RollupMark",
     "Sample",
+    "SearchDocument",
+    "SearchMark",
     "Service",
     "Silence",
     "Task",
