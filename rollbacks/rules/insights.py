@@ -297,6 +297,32 @@ def value_of(figure: Figure, figures: Figures, months: float) -> float | None:
     return None if value is None else float(value)
 
 
+def record_of(figures: Figures, months: float) -> dict[str, int | float | None]:
+    """The figures as programs read them, a frequency for so many months."""
+    return {
+        "incidents": figures.incidents,
+        "acknowledged": figures.acknowledged,
+        "mtta_seconds": _rounded(figures.mtta_seconds),
+        "mtta_median_seconds": _rounded(figures.mtta_median_seconds),
+        "resolved": figures.resolved,
+        "mttr_seconds": _rounded(figures.mttr_seconds),
+        "mttr_median_seconds": _rounded(figures.mttr_median_seconds),
+        "responses_due": figures.responses_due,
+        "responses_in_time": figures.responses_in_time,
+        "response_attainment": _rounded(figures.response_attainment),
+        "rollbacks": figures.rollbacks,
+        "rollback_frequency_per_month": _rounded(figures.frequency(months)),
+        "rollbacks_decided": figures.rollbacks_decided,
+        "rollbacks_succeeded": figures.rollbacks_succeeded,
+        "rollback_success_rate": _rounded(figures.rollback_success_rate),
+        "mean_time_to_rollback_seconds": _rounded(figures.mean_time_to_rollback_seconds),
+        "median_time_to_rollback_seconds": _rounded(figures.median_time_to_rollback_seconds),
+        "judged": figures.judged,
+        "judged_false": figures.judged_false,
+        "false_positive_rate": _rounded(figures.false_positive_rate),
+    }
+
+
 def change_between(figure: Figure, now: float | None, before: float | None) -> Change | None:
     """How the figure moved; None where one of both is not there."""
     if now is None or before is None:
@@ -313,6 +339,10 @@ def _known(at: dt.datetime) -> dt.datetime:
     if at.year not in YEARS:
         raise WrongSpan(f"The year must lie between {YEARS[0]} and {YEARS[-1]}.")
     return at
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _ratio(part: int, whole: int) -> float | None:

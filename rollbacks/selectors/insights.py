@@ -6,7 +6,9 @@ span alone: no event is read.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, LiteralString
@@ -15,12 +17,13 @@ from django.db import connection
 from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from core.actors import Actor
+from core.sheets import guarded
 from incidents.models import Incident, Service
 from incidents.models.incidents import IncidentQuerySet
 from incidents.states import OPEN_STATUSES, Severity
 from rollbacks.models import Rollback
 from rollbacks.models.rollbacks import RollbackQuerySet
-from rollbacks.rules.insights import COUNTED, Figures, Scope, months_between, months_covered
+from rollbacks.rules.insights import COUNTED, Figures, Scope, months_between, months_covered, record_of
 from rollbacks.states import RollbackState, Trigger
 
 DECIDED = (
@@ -56,6 +59,7 @@ class Insights:
 
     scope: Scope
     months_covered: float
+    months_before: float
     total: Figures
     before: Figures
     monthly: tuple[Month, ...]
@@ -63,7 +67,7 @@ class Insights:
 
 def get_insights(actor: Actor, scope: Scope, *, now: dt.datetime) -> Insights:
     """Two queries, whatever the span; a month in which nothing was has Figures()."""
-    wide = replace(scope, start=_earlier(scope))
+    wide = replace(scope, start=start_before(scope))
     total, before = Figures(), Figures()
     found: dict[dt.datetime, Figures] = {}
     for current, month, figures in _measured(
@@ -81,7 +85,8 @@ def get_insights(actor: Actor, scope: Scope, *, now: dt.datetime) -> Insights:
     monthly = tuple(
         Month(month, found.get(month, Figures())) for month in months_between(scope.start, scope.end)
     )
-    return Insights(scope, months_covered(scope.start, scope.end), total, before, monthly)
+    months = months_covered(scope.start, scope.end)
+    return Insights(scope, months, months_covered(wide.start, scope.start), total, before, monthly)
 
 
 def group_insights(actor: Actor, scope: Scope, by: str, *, now: dt.datetime) -> tuple[Group, ...]:
@@ -103,6 +108,23 @@ def group_insights(actor: Actor, scope: Scope, by: str, *, now: dt.datetime) -> 
     return tuple(Group(key, figures) for key, figures in ordered)
 
 
+def insights_sheet(found: Insights, by: str, groups: Iterable[Group]) -> str:
+    """A line for each month, or for each group where `by` names any, and the total last: CSV."""
+    months = found.months_covered
+    lines = (
+        [(group.key or "none", record_of(group.figures, months)) for group in groups]
+        if by
+        else [(f"{month.start:%Y-%m}", record_of(month.figures, 1.0)) for month in found.monthly]
+    )
+    total = record_of(found.total, months)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([by or "month", *total])
+    for key, record in [*lines, ("total", total)]:
+        writer.writerow([guarded(key), *("" if value is None else value for value in record.values())])
+    return out.getvalue()
+
+
 def figures_for_everybody(start: dt.datetime, end: dt.datetime, *, now: dt.datetime) -> Figures:
     """As /metrics may show them, where nobody is known: restricted incidents are left out (two queries)."""
     scope = Scope(start, end)
@@ -110,6 +132,11 @@ def figures_for_everybody(start: dt.datetime, end: dt.datetime, *, now: dt.datet
     rollbacks = rollbacks_in(Rollback.objects.filter(incident__restricted=False), scope)
     measured = _measured(incidents, rollbacks, start, now)
     return next((figures for current, month, figures in measured if current and month is None), Figures())
+
+
+def start_before(scope: Scope) -> dt.datetime:
+    """Where the span of the same length before it begins; never before there were times."""
+    return max(scope.start - (scope.end - scope.start), _LONG_AGO)
 
 
 def incidents_in(rows: IncidentQuerySet, scope: Scope) -> IncidentQuerySet:
@@ -263,11 +290,6 @@ def _asked(
         answers = cursor.fetchall()
     for current, key, whole, *values in answers:
         yield current, key, whole, dict(zip(names, values, strict=True))
-
-
-def _earlier(scope: Scope) -> dt.datetime:
-    """Where the span of the same length before it begins; never before there were times."""
-    return max(scope.start - (scope.end - scope.start), _LONG_AGO)
 
 
 def _service_ids(slugs: tuple[str, ...]) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import itertools
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -11,12 +13,13 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from core.actors import SYSTEM, Actor
-from core.models import Stream
+from core.models import Stream, User
 from incidents.models import Incident, Responder, Service
 from incidents.services.clocks import mark_breached_responses
 from incidents.services.incidents import (
@@ -35,6 +38,7 @@ from rollbacks.rules.insights import (
     WrongSpan,
     bound_text,
     change_between,
+    months_back,
     months_between,
     months_covered,
     read_bound,
@@ -43,6 +47,7 @@ from rollbacks.rules.insights import (
 from rollbacks.selectors.insights import figures_for_everybody, get_insights, group_insights
 from rollbacks.states import END_STATES, Trigger
 from tests.conftest import make_service
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -235,6 +240,7 @@ def services(db: None, now: dt.datetime) -> None:
 @settings(
     max_examples=40,
     deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # to shrink a history takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -437,3 +443,64 @@ def test_nothing_is_compared_with_nothing() -> None:
         None,
     ) * 3
     assert nothing.frequency(0.0) is None
+
+
+# --- the API ------------------------------------------------------------------------------------
+
+
+def test_the_api_gives_every_figure_with_its_months_and_null_for_nothing(
+    now: dt.datetime, make_user: Callable[..., User], services: None
+) -> None:
+    client = Client()
+    sign_in(client, make_user("ida", "responder"))
+    start = months_back(now, 1)
+    empty = client.get("/api/v1/insights/", {"from": f"{start:%Y-%m-%d}"}).json()
+    ratios = ("response_attainment", "rollback_success_rate", "false_positive_rate")
+    means = ("mtta_seconds", "mttr_seconds", "mean_time_to_rollback_seconds")
+    assert [empty[name] for name in (*ratios, *means)] == [None] * 6
+    assert (empty["incidents"], empty["rollback_frequency_per_month"], empty["groups"]) == (0, 0.0, [])
+    incident = declared(now - dt.timedelta(minutes=5), services=["shop"])
+    acknowledge_incident(incident_id=incident.pk, actor=SYSTEM, now=now - dt.timedelta(minutes=3))
+    asked = {"from": f"{start:%Y-%m-%d}", "by": "service", "severity": "P2"}
+    found = client.get("/api/v1/insights/", asked).json()
+    assert (found["incidents"], found["mtta_seconds"], found["mtta_median_seconds"]) == (1, 120.0, 120.0)
+    assert (found["response_attainment"], found["severity"], found["service"]) == (1.0, "P2", None)
+    month = (now - dt.timedelta(minutes=5)).strftime("%Y-%m")
+    assert {one["month"]: one["incidents"] for one in found["monthly"]}[month] == 1
+    assert [(one["key"], one["incidents"]) for one in found["groups"]] == [("shop", 1)]
+    assert found["previous"]["incidents"] == 0 and found["previous"]["to"] == found["from"]
+
+
+def test_the_sheet_has_a_line_a_month_and_the_total(now: dt.datetime, make_user: Callable[..., User]) -> None:
+    client = Client()
+    sign_in(client, make_user("ida", "responder"))
+    declared(now - dt.timedelta(minutes=5))
+    answer = client.get("/api/v1/insights.csv", {"from": f"{months_back(now, 2):%Y-%m-%d}"})
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    lines = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    assert [line["month"] for line in lines][-1] == "total" and len(lines) == 4
+    assert (lines[-1]["incidents"], lines[-1]["mttr_seconds"]) == ("1", "")
+    by = client.get("/api/v1/insights.csv", {"by": "severity"}).content.decode().splitlines()
+    assert [line.split(",")[0] for line in by] == ["severity", "P0", "P1", "P2", "P3", "total"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"from": "yesterday"}, "/from"),
+        ({"to": "2026-13-01"}, "/to"),
+        ({"from": "2020-02-01", "to": "2020-01-01"}, "/from"),
+        ({"from": "2099-01-01"}, "/from"),
+        ({"severity": "P9"}, "/severity"),
+        ({"colour": "red"}, "/colour"),
+    ],
+)
+def test_a_span_or_filter_that_makes_no_sense_is_refused(
+    make_user: Callable[..., User], asked: dict[str, str], pointer: str
+) -> None:
+    client = Client()
+    sign_in(client, make_user("ida", "responder"))
+    for address in ("/api/v1/insights/", "/api/v1/insights.csv"):
+        answer = client.get(address, asked)
+        assert answer.status_code == 400
+        assert pointer in [error["pointer"] for error in answer.json()["errors"]]
