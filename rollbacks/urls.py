@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rollbacks.views import pages, rollbacks
+from rollbacks.views import insights, pages, rollbacks
 
 app_name = "rollbacks"
 urlpatterns = [
@@ -24,5 +24,7 @@ urlpatterns = [
     path("rollbacks/<slug:ref>/undo/", rollbacks.Undo.as_view(), name="undo"),
     path("rollbacks/<slug:ref>/hand_over/", rollbacks.HandOver.as_view(), name="hand_over"),
     path("rollbacks/<slug:ref>/judge/", rollbacks.Judge.as_view(), name="judge"),
+    path("insights/", insights.insights, name="insights"),
+    path("insights/<slug:figure>/", insights.behind, name="behind"),
     path("automation/", rollbacks.Automation.as_view(), name="automation"),
 ]

@@ -258,16 +258,16 @@ def _of_trigger(actor: Actor, scope: Scope, trigger: str, now: dt.datetime) -> F
 
 
 def _incident_facts(rows: IncidentQuerySet, now: dt.datetime, key: str = "") -> QuerySet[Any, Any]:
-    marked = rows.annotate(due=_flag(is_due(now)), in_time=_flag(IN_TIME), key=F(key) if key else Value(""))
+    marked = rows.annotate(due=flag(is_due(now)), in_time=flag(IN_TIME), key=F(key) if key else Value(""))
     return marked.values("declared_at", "acknowledged_at", "resolved_at", "due", "in_time", "key")
 
 
 def _rollback_facts(rows: RollbackQuerySet, key: str = "") -> QuerySet[Any, Any]:
     marked = rows.annotate(
-        decided=_flag(Q(state__in=DECIDED)),
-        succeeded=_flag(SUCCEEDED),
-        judged=_flag(JUDGED),
-        judged_false=_flag(JUDGED & Q(false_positive=True)),
+        decided=flag(Q(state__in=DECIDED)),
+        succeeded=flag(SUCCEEDED),
+        judged=flag(JUDGED),
+        judged_false=flag(JUDGED & Q(false_positive=True)),
         key=F(key) if key else Value(""),
     )
     return marked.values(
@@ -275,7 +275,7 @@ def _rollback_facts(rows: RollbackQuerySet, key: str = "") -> QuerySet[Any, Any]
     )
 
 
-def _flag(condition: Q) -> Case:
+def flag(condition: Q) -> Case:
     return Case(When(condition, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
