@@ -30,6 +30,7 @@ from incidents.services.incidents import (
     resolve_incident,
 )
 from incidents.states import IncidentStatus, Severity
+from rollbacks.metrics import collect
 from rollbacks.models import Rollback
 from rollbacks.rules.insights import (
     FIGURES,
@@ -504,3 +505,24 @@ def test_a_span_or_filter_that_makes_no_sense_is_refused(
         answer = client.get(address, asked)
         assert answer.status_code == 400
         assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+
+
+# --- /metrics -----------------------------------------------------------------------------------
+
+
+def test_metrics_say_the_last_thirty_days_and_nothing_where_there_is_nothing(now: dt.datetime) -> None:
+    def samples() -> dict[str, list[float]]:
+        return {family.name: [sample.value for sample in family.samples] for family in collect()}
+
+    empty = samples()
+    assert (empty["firebreak_incidents_30_days"], empty["firebreak_time_to_recovery_seconds"]) == ([0.0], [])
+    declared(now - dt.timedelta(days=31))
+    hidden, seen = (declared(now - dt.timedelta(days=29)) for _two in range(2))
+    Incident.objects.filter(pk=hidden.pk).update(restricted=True)
+    resolve_incident(
+        incident_id=seen.pk, resolution="x", actor=SYSTEM, now=now - dt.timedelta(days=29, hours=-1)
+    )
+    found = samples()
+    assert found["firebreak_incidents_30_days"] == [1.0]
+    assert found["firebreak_time_to_recovery_seconds"] == [3600.0, 3600.0]
+    assert found["firebreak_rollback_success_ratio"] == []
