@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rollbacks.views import drills, pages, rollbacks
+from rollbacks.views import drills, insights, pages, rollbacks
 
 app_name = "rollbacks"
 urlpatterns = [
@@ -31,5 +31,7 @@ urlpatterns = [
     path("drills/<int:pk>/cancel/", drills.CancelDrill.as_view(), name="cancel_drill"),
     path("drills/<int:pk>/finish/", drills.FinishDrill.as_view(), name="finish_drill"),
     path("drills/<int:pk>/debrief/", drills.DebriefDrill.as_view(), name="debrief_drill"),
+    path("insights/", insights.insights, name="insights"),
+    path("insights/<slug:figure>/", insights.behind, name="behind"),
     path("automation/", rollbacks.Automation.as_view(), name="automation"),
 ]

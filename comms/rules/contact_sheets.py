@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from core.sheets import guarded, unguarded
+
 COLUMNS = (
     *("name", "kind", "title", "role", "audiences", "email", "phone", "chat", "time_zone", "reach"),
     *("quiet_from", "quiet_until", "support_url", "user", "active"),
@@ -14,7 +16,6 @@ COLUMNS = (
 LISTS = ("audiences", "reach")
 MOST_ROWS = 10_000
 MOST_ERRORS = 100
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,6 @@ class Wrong:
     row: int
     column: str
     detail: str
-
-
-def guarded(text: str) -> str:
-    """A cell that a spreadsheet shows as it stands, never computes."""
-    return f"'{text}" if _looks_guarded(text) else text
-
-
-def unguarded(cell: str) -> str:
-    """What `guarded` was given."""
-    return cell[1:] if cell.startswith("'") and _looks_guarded(cell) else cell
-
-
-def _looks_guarded(text: str) -> bool:
-    """Whether it is a formula, or one after apostrophes, so that each gets exactly one more."""
-    return text.lstrip("'").startswith(_FORMULA)
 
 
 def write(rows: Iterable[Mapping[str, str]]) -> str:

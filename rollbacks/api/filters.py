@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.api.fields import Moment
 from core.api.filters import DrillFilters, Filters
+from incidents.states import Severity
+from rollbacks.rules.insights import BY, WrongSpan, read_bound
 from rollbacks.states import DrillState, RollbackState, Trigger, Verdict
 
 
@@ -63,3 +69,34 @@ class ReadinessFilters(Filters):
     """Which page of the board."""
 
     page = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
+
+
+@extend_schema_field(
+    {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+)
+class Bound(serializers.Field[Any, Any, Any, Any]):
+    """Where a span begins or ends: a day of UTC, which is part of it, or an RFC 3339 time."""
+
+    def __init__(self, *, last: bool, **options: Any) -> None:
+        self.last = last
+        super().__init__(**options)
+
+    def to_internal_value(self, value: Any) -> dt.datetime:
+        try:
+            return read_bound(str(value), last=self.last)
+        except WrongSpan as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class InsightFilters(Filters):
+    """A span, and what counts in it; without `from`, the month under way and the eleven before it."""
+
+    service = serializers.CharField(max_length=60, required=False)
+    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
+    trigger = serializers.ChoiceField(choices=Trigger.choices, required=False)
+    by = serializers.ChoiceField(choices=BY, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is no name that a class could have.
+        span = {"from": Bound(last=False, required=False), "to": Bound(last=True, required=False)}
+        return span | super().get_fields()

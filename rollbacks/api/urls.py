@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from rollbacks.api import drill_views, views
+from rollbacks.api import drill_views, insight_views, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("rollbacks", views.RollbackViewSet)
@@ -21,6 +21,10 @@ urlpatterns = [
     path(f"{STEP}/confirm/", views.StepViewSet.as_view({"post": "confirm"}), name="step-confirm"),
     path(f"{STEP}/abort/", views.StepViewSet.as_view({"post": "abort"}), name="step-abort"),
     path(f"{STEP}/output/", views.StepOutputViewSet.as_view({"get": "retrieve"}), name="step-output"),
+    path("insights/", insight_views.InsightsViewSet.as_view({"get": "retrieve"}), name="insights"),
+    path(
+        "insights.csv", insight_views.InsightsSheetViewSet.as_view({"get": "retrieve"}), name="insights-sheet"
+    ),
     path("automation/", views.AutomationViewSet.as_view({"get": "retrieve"}), name="automation"),
     path("automation/disarm/", views.AutomationViewSet.as_view({"post": "disarm"}), name="automation-disarm"),
     path("automation/arm/", views.AutomationViewSet.as_view({"post": "arm"}), name="automation-arm"),

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.models import Contact
-from comms.rules import contact_sheets as sheets
 from comms.rules.reachability import is_usable_number, why_unreachable
 from comms.selectors.contacts import MOST_SHOWN, contacts_page, nobody_reachable, sheet
 from comms.services.contacts import import_contacts
 from comms.states import Means
 from core.actors import SYSTEM, Actor
 from core.models import User
+from core.sheets import guarded, unguarded
 from incidents.models import Incident
 from tests.signing_in import sign_in
 
@@ -140,7 +140,7 @@ def test_no_cell_is_a_formula_and_every_cell_comes_back(name: str, now: dt.datet
 
 @given(st.text() | st.text("'=+-@ a"))
 def test_a_guarded_cell_is_read_as_it_was(text: str) -> None:
-    assert sheets.unguarded(sheets.guarded(text)) == text
+    assert unguarded(guarded(text)) == text
 
 
 @pytest.mark.faults

@@ -1,0 +1,296 @@
+"""The figures of a span, counted by the database: in total, by month, and by severity, service or trigger.
+
+Only what the actor may see is counted, and no drill. The cost grows with the incidents and rollbacks of the
+span alone: no event is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString
+
+from django.db import connection
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+
+from core.actors import Actor
+from core.sheets import guarded
+from incidents.models import Incident, Service
+from incidents.models.incidents import IncidentQuerySet
+from incidents.states import OPEN_STATUSES, Severity
+from rollbacks.models import Rollback
+from rollbacks.models.rollbacks import RollbackQuerySet
+from rollbacks.rules.insights import COUNTED, Figures, Scope, months_between, months_covered, record_of
+from rollbacks.states import RollbackState, Trigger
+
+DECIDED = (
+    RollbackState.SUCCEEDED,
+    RollbackState.FAILED,
+    RollbackState.HANDED_OVER,
+    RollbackState.RESOLVED_BY_HAND,
+)
+NO_SERVICE = ""
+
+_ThroughService = Incident.services.through
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month of UTC and what was counted in it; the first and the last may be covered in part."""
+
+    start: dt.datetime
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class Group:
+    """The figures of one severity, service or trigger."""
+
+    key: str
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class Insights:
+    """The figures of a span, of the span of the same length before it, and of every month that it touches."""
+
+    scope: Scope
+    months_covered: float
+    months_before: float
+    total: Figures
+    before: Figures
+    monthly: tuple[Month, ...]
+
+
+def get_insights(actor: Actor, scope: Scope, *, now: dt.datetime) -> Insights:
+    """Two queries, whatever the span; a month in which nothing was has Figures()."""
+    wide = replace(scope, start=start_before(scope))
+    total, before = Figures(), Figures()
+    found: dict[dt.datetime, Figures] = {}
+    for current, month, figures in _measured(
+        incidents_in(Incident.objects.visible_to(actor), wide),
+        rollbacks_in(Rollback.objects.visible_to(actor), wide),
+        scope.start,
+        now,
+    ):
+        if month is not None:
+            found[month] = figures
+        elif current:
+            total = figures
+        else:
+            before = figures
+    monthly = tuple(
+        Month(month, found.get(month, Figures())) for month in months_between(scope.start, scope.end)
+    )
+    months = months_covered(scope.start, scope.end)
+    return Insights(scope, months, months_covered(wide.start, scope.start), total, before, monthly)
+
+
+def group_insights(actor: Actor, scope: Scope, by: str, *, now: dt.datetime) -> tuple[Group, ...]:
+    """The span's figures for each severity, service or trigger; two queries, by trigger twice.
+
+    What belongs to several services, or was rolled back in both ways, counts with each. By severity and
+    trigger each is there, by service those that something happened to, the most incidents first.
+    """
+    incidents = incidents_in(Incident.objects.visible_to(actor), scope)
+    rollbacks = rollbacks_in(Rollback.objects.visible_to(actor), scope)
+    if by == "trigger":
+        return tuple(Group(key, _of_trigger(actor, scope, key, now)) for key in Trigger.values)
+    if by == "severity":
+        found = _grouped(incidents, "severity", rollbacks, "incident__severity", now)
+        return tuple(Group(key, found.get(key, Figures())) for key in Severity.values)
+    found = _grouped(incidents, "services__slug", rollbacks, "service__slug", now)
+    chosen = {key: figures for key, figures in found.items() if not scope.services or key in scope.services}
+    ordered = sorted(chosen.items(), key=lambda one: (-one[1].incidents, -one[1].rollbacks, one[0]))
+    return tuple(Group(key, figures) for key, figures in ordered)
+
+
+def insights_sheet(found: Insights, by: str, groups: Iterable[Group]) -> str:
+    """A line for each month, or for each group where `by` names any, and the total last: CSV."""
+    months = found.months_covered
+    lines = (
+        [(group.key or "none", record_of(group.figures, months)) for group in groups]
+        if by
+        else [(f"{month.start:%Y-%m}", record_of(month.figures, 1.0)) for month in found.monthly]
+    )
+    total = record_of(found.total, months)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([by or "month", *total])
+    for key, record in [*lines, ("total", total)]:
+        writer.writerow([guarded(key), *("" if value is None else value for value in record.values())])
+    return out.getvalue()
+
+
+def figures_for_everybody(start: dt.datetime, end: dt.datetime, *, now: dt.datetime) -> Figures:
+    """As /metrics may show them, where nobody is known: restricted incidents are left out (two queries)."""
+    scope = Scope(start, end)
+    incidents = incidents_in(Incident.objects.filter(restricted=False), scope)
+    rollbacks = rollbacks_in(Rollback.objects.filter(incident__restricted=False), scope)
+    measured = _measured(incidents, rollbacks, start, now)
+    return next((figures for current, month, figures in measured if current and month is None), Figures())
+
+
+def start_before(scope: Scope) -> dt.datetime:
+    """Where the span of the same length before it begins; never before there were times."""
+    return max(scope.start - (scope.end - scope.start), _LONG_AGO)
+
+
+def incidents_in(rows: IncidentQuerySet, scope: Scope) -> IncidentQuerySet:
+    """Those of `rows` that count in the scope."""
+    rows = rows.filter(drill=False, declared_at__gte=scope.start, declared_at__lt=scope.end).order_by()
+    if scope.severity:
+        rows = rows.filter(severity=scope.severity)
+    if scope.services:
+        of = _ThroughService.objects.filter(incident=OuterRef("pk"), service__in=_service_ids(scope.services))
+        rows = rows.filter(Exists(of))
+    if scope.trigger:
+        so = Rollback.objects.filter(incident=OuterRef("pk"), trigger=scope.trigger, drill=False)
+        rows = rows.filter(Exists(so.order_by()))
+    return rows
+
+
+def rollbacks_in(rows: RollbackQuerySet, scope: Scope) -> RollbackQuerySet:
+    """Those of `rows` that count in the scope."""
+    rows = rows.filter(drill=False, requested_at__gte=scope.start, requested_at__lt=scope.end).order_by()
+    if scope.severity:
+        rows = rows.filter(incident__severity=scope.severity)
+    if scope.services:
+        rows = rows.filter(service__in=_service_ids(scope.services))
+    return rows.filter(trigger=scope.trigger) if scope.trigger else rows
+
+
+def is_due(now: dt.datetime) -> Q:
+    """A response that counts: it was given, or its time ran out."""
+    ran_out = Q(status__in=OPEN_STATUSES, response_due_at__lte=now)
+    return Q(acknowledged_at__isnull=False) | Q(response_breached_at__isnull=False) | ran_out
+
+
+IN_TIME = Q(
+    acknowledged_at__isnull=False,
+    response_breached_at__isnull=True,
+    acknowledged_at__lte=F("response_due_at"),
+)
+JUDGED = Q(trigger=Trigger.AUTOMATED, false_positive__isnull=False)
+SUCCEEDED = Q(state=RollbackState.SUCCEEDED)
+
+# Both queries: (of the span itself?, month or key, whether it is the sum of all, numbers…).
+_INCIDENTS: LiteralString = """
+SELECT current, slice, GROUPING(slice) = 1, count(*),
+       count(tta), avg(tta), percentile_cont(0.5) WITHIN GROUP (ORDER BY tta),
+       count(ttr), avg(ttr), percentile_cont(0.5) WITHIN GROUP (ORDER BY ttr),
+       count(*) FILTER (WHERE due), count(*) FILTER (WHERE in_time)
+  FROM (SELECT declared_at >= %s AS current, due, in_time, {slice} AS slice,
+               extract(epoch FROM acknowledged_at - declared_at)::float8 AS tta,
+               extract(epoch FROM resolved_at - declared_at)::float8 AS ttr
+          FROM ({rows}) chosen) fact
+ GROUP BY GROUPING SETS ((current, slice), (current))
+"""
+_INCIDENT_FIELDS = COUNTED[:9]
+_ROLLBACKS: LiteralString = """
+SELECT current, slice, GROUPING(slice) = 1, count(*),
+       count(*) FILTER (WHERE decided), count(*) FILTER (WHERE succeeded),
+       avg(taken) FILTER (WHERE succeeded),
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY taken) FILTER (WHERE succeeded),
+       count(*) FILTER (WHERE judged), count(*) FILTER (WHERE judged_false)
+  FROM (SELECT requested_at >= %s AS current, decided, succeeded, judged, judged_false, {slice} AS slice,
+               extract(epoch FROM completed_at - requested_at)::float8 AS taken
+          FROM ({rows}) chosen) fact
+ GROUP BY GROUPING SETS ((current, slice), (current))
+"""
+_ROLLBACK_FIELDS = COUNTED[9:]
+_MONTH: LiteralString = "date_trunc('month', {at} AT TIME ZONE 'UTC')"
+
+
+def _measured(
+    incidents: IncidentQuerySet, rollbacks: RollbackQuerySet, start: dt.datetime, now: dt.datetime
+) -> Iterator[tuple[bool, dt.datetime | None, Figures]]:
+    """(of the span itself?, month or None for all of it, figures)."""
+    merged: dict[tuple[bool, dt.datetime | None], dict[str, Any]] = {}
+    for current, slice_, whole, values in (
+        *_asked(_INCIDENTS, _INCIDENT_FIELDS, _incident_facts(incidents, now), "declared_at", start),
+        *_asked(_ROLLBACKS, _ROLLBACK_FIELDS, _rollback_facts(rollbacks), "requested_at", start),
+    ):
+        month = None if whole else slice_.replace(tzinfo=dt.UTC)
+        # The month in which the span begins has a part before it.
+        if month is None or current:
+            merged.setdefault((current, month), {}).update(values)
+    for (current, month), values in merged.items():
+        yield current, month, Figures(**values)
+
+
+def _grouped(
+    incidents: IncidentQuerySet,
+    incident_key: str,
+    rollbacks: RollbackQuerySet,
+    rollback_key: str,
+    now: dt.datetime,
+) -> Mapping[str, Figures]:
+    merged: dict[str, dict[str, Any]] = {}
+    facts = (
+        (_INCIDENTS, _INCIDENT_FIELDS, _incident_facts(incidents, now, incident_key)),
+        (_ROLLBACKS, _ROLLBACK_FIELDS, _rollback_facts(rollbacks, rollback_key)),
+    )
+    for query, names, rows in facts:
+        for _current, key, whole, values in _asked(query, names, rows, "", _LONG_AGO):
+            if not whole:
+                merged.setdefault(NO_SERVICE if key is None else key, {}).update(values)
+    return {key: Figures(**values) for key, values in merged.items()}
+
+
+_LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def _of_trigger(actor: Actor, scope: Scope, trigger: str, now: dt.datetime) -> Figures:
+    if scope.trigger not in ("", trigger):
+        return Figures()
+    narrow = replace(scope, trigger=trigger)
+    measured = _measured(
+        incidents_in(Incident.objects.visible_to(actor), narrow),
+        rollbacks_in(Rollback.objects.visible_to(actor), narrow),
+        scope.start,
+        now,
+    )
+    return next((figures for current, month, figures in measured if current and month is None), Figures())
+
+
+def _incident_facts(rows: IncidentQuerySet, now: dt.datetime, key: str = "") -> QuerySet[Any, Any]:
+    marked = rows.annotate(due=flag(is_due(now)), in_time=flag(IN_TIME), key=F(key) if key else Value(""))
+    return marked.values("declared_at", "acknowledged_at", "resolved_at", "due", "in_time", "key")
+
+
+def _rollback_facts(rows: RollbackQuerySet, key: str = "") -> QuerySet[Any, Any]:
+    marked = rows.annotate(
+        decided=flag(Q(state__in=DECIDED)),
+        succeeded=flag(SUCCEEDED),
+        judged=flag(JUDGED),
+        judged_false=flag(JUDGED & Q(false_positive=True)),
+        key=F(key) if key else Value(""),
+    )
+    return marked.values(
+        "requested_at", "completed_at", "decided", "succeeded", "judged", "judged_false", "key"
+    )
+
+
+def flag(condition: Q) -> Case:
+    return Case(When(condition, then=Value(True)), default=Value(False), output_field=BooleanField())
+
+
+def _asked(
+    query: LiteralString, names: Iterable[str], rows: QuerySet[Any, Any], at: str, start: dt.datetime
+) -> Iterator[tuple[bool, Any, bool, dict[str, Any]]]:
+    """Ask for `rows` by month of the column `at`, or by their key where none is named."""
+    inner, parameters = rows.query.sql_with_params()
+    slice_ = _MONTH.format(at=at) if at else "key"
+    with connection.cursor() as cursor:
+        cursor.execute(query.format(rows=inner, slice=slice_), [start, *parameters])
+        answers = cursor.fetchall()
+    for current, key, whole, *values in answers:
+        yield current, key, whole, dict(zip(names, values, strict=True))
+
+
+def _service_ids(slugs: tuple[str, ...]) -> list[int]:
+    return list(Service.objects.filter(slug__in=slugs).order_by().values_list("pk", flat=True))
