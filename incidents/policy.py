@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from core.playbook import get_playbook
 from incidents.playbook import (
@@ -13,12 +14,16 @@ from incidents.playbook import (
     Criteria,
     Limits,
     Reports,
+    ReviewKind,
+    Reviews,
     RoleDuties,
     SecurityLevel,
     SeverityLevel,
     Thresholds,
+    Training,
 )
 from incidents.rules.response import response_seconds
+from incidents.rules.reviews import Calendar
 from incidents.states import Metric, Role, Severity
 
 
@@ -52,6 +57,18 @@ def alerts() -> AlertRules:
 
 def reports() -> Reports:
     return cast(Reports, get_playbook()["reports"])
+
+
+def reviews() -> Reviews:
+    return cast(Reviews, get_playbook()["reviews"])
+
+
+def review_calendar(kind: ReviewKind) -> Calendar:
+    return Calendar(kind.cadence, kind.day, kind.clock, ZoneInfo(reviews().time_zone), kind.month)
+
+
+def training() -> Training:
+    return cast(Training, get_playbook()["training"])
 
 
 def response_target_seconds(severity: str, level: int | None) -> float:
