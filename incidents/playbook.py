@@ -653,7 +653,11 @@ def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
     for key, kind in playbook["reviews"].reviews.items():
         for name in kind.agenda:
             if name not in sections:
-                yield ("reviews.yaml", ("reviews", key, "agenda"), f"no section {name}: {', '.join(sections)}")
+                yield (
+                    "reviews.yaml",
+                    ("reviews", key, "agenda"),
+                    f"no section {name}: {', '.join(sections)}",
+                )
     procedures = playbook["procedures"]
     for name, policy in playbook["thresholds"].policies.items():
         if policy.procedure not in procedures:

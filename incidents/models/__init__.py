@@ -10,13 +10,16 @@ from incidents.models.outages import MonitoringOutage
 from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.reports import PublishedReport, Report, ReportChange, ReportRow, ReportText
+from incidents.models.reviews import Document, Review, ReviewSchedule
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
+from incidents.models.training import TrainingRecord
 
 __all__ = [
     "Alert",
     "ChecklistItem",
+    "Document",
     "Evidence",
     "EvidenceContent",
     "EvidenceWithdrawal",
@@ -34,6 +37,8 @@ __all__ = [
     "ReportRow",
     "ReportText",
     "Responder",
+    "Review",
+    "ReviewSchedule",
     "RoleGrant",
     "Rollup",
     "RollupMark",
@@ -41,4 +46,5 @@ __all__ = [
     "Service",
     "Silence",
     "Task",
+    "TrainingRecord",
 ]

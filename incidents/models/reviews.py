@@ -28,8 +28,8 @@ class ReviewSchedule(models.Model):
 class Review(models.Model):
     """One review. `incidents.services.reviews` alone writes it.
 
-    `agenda` is what was so when it opened, frozen. It names restricted incidents; who may see them is asked when it
-    is read (`incidents.selectors.reviews`). `kind` is a key of the playbook, or empty for one opened by hand.
+    `agenda` is what was so when it opened, frozen. It names restricted incidents; who may see them is asked
+    when it is read (`incidents.selectors.reviews`). `kind` is a key of the playbook, or empty for one opened by hand.
     """
 
     kind = models.CharField(max_length=60, blank=True)
@@ -64,7 +64,9 @@ class Review(models.Model):
                 fields=["kind", "period"], condition=~Q(kind=""), name="one_review_per_kind_and_period"
             ),
             models.CheckConstraint(condition=Q(state__in=ReviewState.values), name="review_state_is_known"),
-            models.CheckConstraint(condition=Q(ends_at__gt=models.F("begins_at")), name="review_looks_at_time"),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=models.F("begins_at")), name="review_looks_at_time"
+            ),
             models.CheckConstraint(
                 condition=~Q(state__in=[ReviewState.HELD, ReviewState.SIGNED_OFF])
                 | (Q(held_at__isnull=False) & ~Q(held_by="")),

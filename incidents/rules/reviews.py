@@ -15,8 +15,8 @@ MONTHS = {Cadence.MONTHLY: 1, Cadence.QUARTERLY: 3, Cadence.ANNUAL: 12}
 
 @dataclass(frozen=True)
 class Calendar:
-    """When a kind of review opens. `day` is the day of the week (1 is Monday) of a weekly one, else the day of
-    the month, the last one where the month is shorter; `month` counts from 1 within the quarter or year.
+    """When a kind of review opens. `day` is the day of the week (1 is Monday) of a weekly one, else of the
+    month, the last one where the month is shorter; `month` counts from 1 within the quarter or year.
     """
 
     cadence: Cadence
@@ -28,8 +28,8 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Slot:
-    """One opening: `period` names the week, month, quarter or year it falls in, whatever the hour and the zone;
-    it looks at the time from the opening before (`begins_at`) to its own.
+    """One opening: `period` names the week, month, quarter or year it falls in, whatever the hour and the
+    zone; it looks at the time from the opening before (`begins_at`) to its own.
     """
 
     period: str
@@ -73,7 +73,9 @@ def _index(when: Calendar, day: dt.date) -> int:
 
 
 def _opens(when: Calendar, index: int) -> dt.datetime:
-    """In UTC. A wall time that the clock change leaves out counts as before it, one that comes twice is the first."""
+    """In UTC. A wall time that a change of clocks leaves out counts as before it, of one that comes twice the
+    first.
+    """
     if when.cadence is Cadence.WEEKLY:
         day = dt.date.fromordinal(index * 7 + when.day)
     else:
