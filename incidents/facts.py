@@ -121,7 +121,7 @@ class AgendaSection:
 
 @dataclass(frozen=True)
 class KeptText:
-    """A text of the playbook that is looked over: `kind` says by whose upkeep (`procedures`, `checklists`)."""
+    """A text of the playbook that is looked over. `kind`: whose upkeep, `procedures` or `checklists`."""
 
     kind: str
     key: str

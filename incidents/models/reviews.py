@@ -29,7 +29,8 @@ class Review(models.Model):
     """One review. `incidents.services.reviews` alone writes it.
 
     `agenda` is what was so when it opened, frozen. It names restricted incidents; who may see them is asked
-    when it is read (`incidents.selectors.reviews`). `kind` is a key of the playbook, or empty for one opened by hand.
+    when it is read (`incidents.selectors.reviews`). `kind` is a key of the playbook, empty
+    for one opened by hand.
     """
 
     kind = models.CharField(max_length=60, blank=True)

@@ -23,6 +23,7 @@ WITHOUT_BODY = (
     "/webhooks/{id}/test/",
     "/tasks/{id}/done/",
     "/tasks/{id}/reopen/",
+    "/reviews/{id}/sign_off/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}
