@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from core.models import Event
-from incidents.services import reports
+from incidents.services import reports, training
 from incidents.services.breaches import answer_level_change
 from incidents.services.checklists import answer_event, is_known_to_checklists
 
@@ -34,6 +34,11 @@ def keep_checklists(event: Event, now: dt.datetime) -> None:
 def draft_report(event: Event, now: dt.datetime) -> None:
     """The incident was resolved: begin its report; idempotent, what people wrote stays."""
     reports.draft_report(event=event, now=now)
+
+
+def count_drill(event: Event, now: dt.datetime) -> None:
+    """A drill was finished: who took part has done the courses that it counts for; idempotent by its time."""
+    training.count_drill(event=event, now=now)
 
 
 def is_answered(kind: str) -> bool:

@@ -67,3 +67,64 @@ class Seen:
     url: str = ""
     notes: tuple[str, ...] = ()
     cut_off: int = 0
+
+
+@dataclass(frozen=True)
+class ReviewPeriod:
+    """The time that a review looks at, and the moment when it opens (all UTC)."""
+
+    begins_at: dt.datetime
+    ends_at: dt.datetime
+    opened_at: dt.datetime
+
+    @property
+    def before(self) -> ReviewPeriod:
+        """As much time right before it."""
+        length = self.ends_at - self.begins_at
+        return ReviewPeriod(self.begins_at - length, self.begins_at, self.opened_at)
+
+
+@dataclass(frozen=True)
+class AgendaLine:
+    """One thing to look at. `incident` is the reference of the incident it tells of: who may not see that
+    one reads its code name and nothing else of the line. `tone` is `warning`, `critical` or empty.
+    """
+
+    text: str
+    detail: str = ""
+    url: str = ""
+    incident: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class AgendaFigure:
+    """A figure of the period and of the one before; None where there was nothing to count. `unit` is `count`,
+    `seconds` or `ratio`.
+    """
+
+    name: str
+    unit: str
+    value: float | None
+    before: float | None
+
+
+@dataclass(frozen=True)
+class AgendaSection:
+    """A section of a review's agenda. `count` is how many there were, of which `lines` shows the first."""
+
+    title: str
+    lines: tuple[AgendaLine, ...] = ()
+    figures: tuple[AgendaFigure, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class KeptText:
+    """A text of the playbook that is looked over. `kind`: whose upkeep, `procedures` or `checklists`."""
+
+    kind: str
+    key: str
+    name: str
+    digest: str
+    url: str = ""

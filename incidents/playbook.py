@@ -1,10 +1,13 @@
-"""This app's part of the playbook: roles, severities, thresholds, criteria, checklists, alerts."""
+"""This app's part of the playbook: roles, severities, thresholds, criteria, checklists, alerts, reviews."""
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
+from django.conf import settings
 from pydantic import AfterValidator, Field, RootModel, StringConstraints, field_validator, model_validator
 
 from core.playbook.loader import Location, Playbook
@@ -12,6 +15,7 @@ from core.playbook.schema import Key, Line, PositiveSeconds, Seconds, Section, T
 from incidents.rules import matchers
 from incidents.states import (
     INCIDENT_ROLES,
+    Cadence,
     IncidentKind,
     Metric,
     MonitorLevel,
@@ -492,6 +496,119 @@ class FollowUp(Section):
     )
 
 
+def _known_zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise ValueError("no such time zone")
+    return name
+
+
+TimeZone = Annotated[Line, AfterValidator(_known_zone)]
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class ReviewKind(Section):
+    """One kind of review: when it opens by itself, what it looks at, who is asked, who signs it off."""
+
+    name: Line = Field(description="Its name for people.")
+    purpose: Text = Field(description="What it is for, in one line.")
+    cadence: Cadence = Field(description="How often it opens; it looks at the time since the opening before.")
+    day: int = Field(
+        ge=1,
+        le=31,
+        description="The day it opens: of the week for a weekly one (1 is Monday), else of the month; the"
+        " last day where the month is shorter.",
+    )
+    month: int = Field(
+        default=1, ge=1, le=12, description="In which month of the quarter (1 to 3) or of the year."
+    )
+    at: Clock = Field(description="The hour it opens, in `time_zone`, such as `09:00`.")
+    agenda: tuple[Key, ...] = Field(
+        min_length=1, description="The sections of its agenda in order; each is filled when it opens."
+    )
+    asked: tuple[Audience, ...] = Field(min_length=1, description="Who is asked to it, and reminded.")
+    due: PositiveSeconds = Field(description="How long after its opening it must be held.")
+    sign_off: tuple[Role, ...] = Field(
+        default=(),
+        description="Who signs it off: an account that may hold one of these roles. Empty is any commander."
+        " It is always another person than the one who held it.",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> ReviewKind:
+        if self.cadence is Cadence.WEEKLY and self.day > 7:
+            raise ValueError("the day of a weekly review is 1 (Monday) to 7")
+        if self.month > {Cadence.QUARTERLY: 3, Cadence.ANNUAL: 12}.get(self.cadence, 1):
+            raise ValueError("a quarter has months 1 to 3, and only quarterly and annual reviews have one")
+        return self
+
+    @property
+    def clock(self) -> dt.time:
+        return dt.time.fromisoformat(self.at)
+
+
+class KeptDocument(Section):
+    """A document that the team keeps, to be looked over now and then."""
+
+    name: Line = Field(description="Its name for people.")
+    owner: Audience = Field(description="Who looks it over, and is reminded.")
+    every: PositiveSeconds = Field(description="How long after one review the next one is due.")
+    url: Line | None = Field(default=None, description="Where it is: a web address, or a path of Firebreak.")
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("https://", "http://", "/")):
+            raise ValueError("must begin with https:// or /")
+        return url
+
+
+class Upkeep(Section):
+    """Who looks over what the playbook itself says, and how often."""
+
+    owner: Audience = Field(description="Who looks them over, and is reminded.")
+    every: PositiveSeconds = Field(description="How long after one review of each the next one is due.")
+
+
+class Reviews(Section):
+    """reviews.yaml: the cycle of reviews, and the documents that are looked over."""
+
+    time_zone: TimeZone = Field(default="UTC", description="In which the hours of all reviews are meant.")
+    remind_before: PositiveSeconds = Field(description="How long before it is due people are reminded.")
+    remind_every: PositiveSeconds = Field(
+        description="How often it is said again that a review, a document or a training is overdue."
+    )
+    reviews: Mapping[Key, ReviewKind] = Field(description="The kinds of review by key.")
+    procedures: Upkeep = Field(description="For each procedure of the playbook.")
+    checklists: Upkeep = Field(description="For each checklist of the playbook.")
+    documents: Mapping[Key, KeptDocument] = Field(
+        default_factory=dict, description="Further documents by key."
+    )
+
+
+class Course(Section):
+    """Something to be learned again from time to time."""
+
+    name: Line = Field(description="Its name for people.")
+    covers: tuple[Line, ...] = Field(min_length=1, description="What it covers, one line each.")
+    roles: tuple[Role, ...] = Field(default=(), description="For accounts that may hold one of these roles.")
+    levels: tuple[Literal["viewer", "responder", "commander", "administrator"], ...] = Field(
+        default=(), description="For accounts of these levels. Without roles and levels it is for everybody."
+    )
+    valid_for: PositiveSeconds = Field(description="How long after it somebody is due again.")
+    counts: tuple[Literal["drill"], ...] = Field(
+        default=(), description="What counts as having done it: `drill`, taking part in a drill."
+    )
+
+
+class Training(Section):
+    """training.yaml: what people learn, and when they are due again."""
+
+    remind_before: PositiveSeconds = Field(
+        description="How long before it lapses a person is reminded; after it they are told that it has."
+    )
+    courses: Mapping[Key, Course] = Field(min_length=1, description="The courses by key.")
+
+
 LabelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
 MatcherText = Annotated[
     str,
@@ -571,7 +688,16 @@ class AlertRules(Section):
 
 
 def check_references(playbook: Playbook) -> Iterator[tuple[str, Location, str]]:
-    """Every policy's procedure exists."""
+    """Every policy's procedure exists, and every section of a review's agenda."""
+    sections = [name for name, _function in settings.REVIEW_SECTIONS]
+    for key, kind in playbook["reviews"].reviews.items():
+        for name in kind.agenda:
+            if name not in sections:
+                yield (
+                    "reviews.yaml",
+                    ("reviews", key, "agenda"),
+                    f"no section {name}: {', '.join(sections)}",
+                )
     procedures = playbook["procedures"]
     for name, policy in playbook["thresholds"].policies.items():
         if policy.procedure not in procedures:

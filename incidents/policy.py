@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from core.playbook import get_playbook
 from incidents.playbook import (
@@ -15,13 +16,17 @@ from incidents.playbook import (
     FollowUp,
     Limits,
     Reports,
+    ReviewKind,
+    Reviews,
     RoleDuties,
     SecurityLevel,
     SeverityLevel,
     Thresholds,
+    Training,
 )
 from incidents.rules.follow_up import ReminderPlan
 from incidents.rules.response import response_seconds
+from incidents.rules.reviews import Calendar
 from incidents.states import Metric, Role, Severity
 
 
@@ -69,6 +74,18 @@ def reminder_plan() -> ReminderPlan:
         at=dt.timedelta(seconds=asked.remind_at),
         every=dt.timedelta(days=asked.overdue_every_days),
     )
+
+
+def reviews() -> Reviews:
+    return cast(Reviews, get_playbook()["reviews"])
+
+
+def review_calendar(kind: ReviewKind) -> Calendar:
+    return Calendar(kind.cadence, kind.day, kind.clock, ZoneInfo(reviews().time_zone), kind.month)
+
+
+def training() -> Training:
+    return cast(Training, get_playbook()["training"])
 
 
 def response_target_seconds(severity: str, level: int | None) -> float:

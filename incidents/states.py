@@ -158,6 +158,31 @@ class ActionItemState(models.TextChoices):
 UNFINISHED = (ActionItemState.OPEN, ActionItemState.IN_PROGRESS)
 
 
+class Cadence(models.TextChoices):
+    """How often a review is held. Source: seed, Process Review Cycle."""
+
+    WEEKLY = "weekly", "Weekly"
+    MONTHLY = "monthly", "Monthly"
+    QUARTERLY = "quarterly", "Quarterly"
+    ANNUAL = "annual", "Annual"
+
+
+class ReviewState(models.TextChoices):
+    """How far a review is; a missed one was due while Firebreak stood still."""
+
+    OPEN = "open", "Open"
+    HELD = "held", "Held"
+    SIGNED_OFF = "signed_off", "Signed off"
+    MISSED = "missed", "Missed"
+
+
+class DocumentOutcome(models.TextChoices):
+    """What the review of a document came to."""
+
+    UNCHANGED = "unchanged", "Nothing to change"
+    CHANGED = "changed", "Changed"
+
+
 class Tier(models.TextChoices):
     """How strongly criteria speak for a rollback, the strongest first. Source: seed, the criteria."""
 

@@ -54,3 +54,12 @@ def record_on_service(
         now=now,
         data={"service": service.slug, **(data or {})},
     )
+
+
+def record_on_system(
+    kind: str, summary: str, *, actor: Actor, now: dt.datetime, data: Mapping[str, Any]
+) -> Event:
+    """Append to Firebreak's own stream what is about no incident and no service."""
+    return events.record(
+        events.system_stream().pk, kind=kind, actor=actor, summary=summary, now=now, data=data
+    )

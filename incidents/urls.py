@@ -12,7 +12,9 @@ from incidents.views import (
     presence,
     releases,
     reports,
+    reviews,
     tasks,
+    training,
 )
 
 app_name = "incidents"
@@ -31,6 +33,20 @@ urlpatterns = [
         releases.LiftQuarantine.as_view(),
         name="lift_quarantine",
     ),
+    path("reviews/", reviews.reviews, name="reviews"),
+    path("reviews/new/", reviews.OpenReview.as_view(), name="new_review"),
+    path("reviews/documents/", reviews.documents, name="documents"),
+    path(
+        "reviews/documents/<int:pk>/review/",
+        reviews.ReviewDocument.as_view(),
+        name="review_document",
+    ),
+    path("reviews/<int:pk>/", reviews.review, name="review"),
+    path("reviews/<int:pk>/write/", reviews.WriteReview.as_view(), name="write_review"),
+    path("reviews/<int:pk>/hold/", reviews.HoldReview.as_view(), name="hold_review"),
+    path("reviews/<int:pk>/sign_off/", reviews.SignOffReview.as_view(), name="sign_off_review"),
+    path("training/", training.training, name="training"),
+    path("training/record/", training.RecordTraining.as_view(), name="record_training"),
     path("alerts/", alerts.alerts, name="alerts"),
     path("alerts/retry/", alerts.RetryDeliveries.as_view(), name="retry_deliveries"),
     path("silences/", alerts.silences, name="silences"),

@@ -45,6 +45,8 @@ SPECTACULAR_SETTINGS = {
         "MessageVisibilityEnum": "comms.states.Visibility",
         "DeliveryStateEnum": "comms.states.DeliveryState",
         "ComponentStateEnum": "comms.states.ComponentState",
+        "ReviewStateEnum": "incidents.states.ReviewState",
+        "DocumentStateEnum": "incidents.api.review_serializers.DOCUMENT_STATES",
         "WebhookStateEnum": "comms.api.webhook_serializers.STATES",
         "DrillStateEnum": "rollbacks.states.DrillState",
         "DrillActionEnum": "rollbacks.states.DrillAction",

@@ -13,6 +13,7 @@ EVENT_CONSUMERS = (
         ("incident.", "rollback.", "message.", "report."),
     ),
     ("incidents.reports", "incidents.consumers.draft_report", ("incident.resolved",)),
+    ("incidents.training", "incidents.consumers.count_drill", ("drill.finished",)),
     (
         "rollbacks.automation",
         "rollbacks.consumers.consider_rollback",
@@ -72,6 +73,9 @@ REMINDERS = {
     "drill.": "rollbacks.selectors.drills.is_still_true",
     "action_item.": "incidents.selectors.action_items.is_action_item_due",
     "checklist.due_soon": "incidents.selectors.checklists.is_checklist_due",
+    "review.": "incidents.selectors.reviews.is_review_due",
+    "training.": "incidents.selectors.training.is_training_due",
+    "document.": "incidents.selectors.documents.is_document_due",
 }
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.
@@ -143,8 +147,26 @@ EXPORT_PARTS: tuple[tuple[str, str], ...] = (
     ("rollbacks", "rollbacks.selectors.export.rollbacks_of"),
     ("messages", "comms.selectors.export.messages_of"),
 )
-# What a review's agenda is filled with: (name, function(actor, period) -> Section, see incidents.facts).
-REVIEW_SECTIONS: tuple[tuple[str, str], ...] = ()
+# What a review's agenda is filled with: (name, function(period) -> AgendaSection, see incidents.facts).
+REVIEW_SECTIONS: tuple[tuple[str, str], ...] = (
+    ("incidents", "incidents.selectors.agenda.incidents_of"),
+    ("figures", "incidents.selectors.agenda.figures_of"),
+    ("tasks", "incidents.selectors.agenda.overdue_tasks"),
+    ("checklists", "incidents.selectors.agenda.undone_checklists"),
+    ("reports", "incidents.selectors.agenda.unpublished_reports"),
+    ("training", "incidents.selectors.agenda.lapsed_training"),
+    ("documents", "incidents.selectors.agenda.due_documents"),
+    ("rollbacks", "rollbacks.selectors.agenda.rollbacks_of"),
+    ("rollback_figures", "rollbacks.selectors.agenda.figures_of"),
+    ("procedures", "rollbacks.selectors.agenda.procedures_of"),
+    ("contacts", "comms.selectors.agenda.contacts_of"),
+    ("channels", "comms.selectors.agenda.channels_of"),
+)
+# What the playbook says that is looked over now and then: function() -> tuple of KeptText.
+REVIEWED_TEXTS = (
+    "incidents.selectors.documents.checklist_texts",
+    "rollbacks.selectors.agenda.procedure_texts",
+)
 
 # What keeps secrets sealed with core.encryption: function() -> number sealed anew with the first key.
 ENCRYPTED_STORES = (
@@ -164,6 +186,8 @@ PLAYBOOK_SECTIONS = (
     ("alerts", "alerts.yaml", "incidents.playbook.AlertRules"),
     ("reports", "reports.yaml", "incidents.playbook.Reports"),
     ("follow_up", "follow_up.yaml", "incidents.playbook.FollowUp"),
+    ("reviews", "reviews.yaml", "incidents.playbook.Reviews"),
+    ("training", "training.yaml", "incidents.playbook.Training"),
     ("commands", "commands.yaml", "rollbacks.playbook.Commands"),
     ("procedures", "procedures/", "rollbacks.playbook.Procedure"),
     ("automation", "automation.yaml", "rollbacks.playbook.Automation"),
@@ -202,6 +226,9 @@ SWEEPS = (
     ("incidents.sweep_reports", "incidents.services.reports.remind_of_reports", 60.0),
     ("incidents.sweep_phases", "incidents.services.checklists.remind_of_phases", 30.0),
     ("incidents.sweep_action_items", "incidents.services.action_items.remind_of_action_items", 60.0),
+    ("incidents.sweep_reviews", "incidents.services.reviews.look_after_reviews", 60.0),
+    ("incidents.sweep_documents", "incidents.services.documents.look_after_documents", 60.0),
+    ("incidents.sweep_training", "incidents.services.training.remind_of_training", 60.0),
     ("rollbacks.run_due", "rollbacks.executor.run_due", 2.0),
     ("rollbacks.sweep_folders", "rollbacks.executor.folders.forget_folders", 600.0),
     ("rollbacks.sweep_runners", "rollbacks.services.runners.look_after_queues", 2.0),
@@ -256,6 +283,9 @@ DUE_WORK = (
     ("reports", "Due times of reports", "incidents.selectors.due.due_reports", 600.0),
     ("phases", "Reminders of checklists", "incidents.selectors.due.due_phases", 600.0),
     ("action_items", "Reminders of action items", "incidents.selectors.due.due_action_items", 600.0),
+    ("reviews", "Openings and due times of reviews", "incidents.selectors.due.due_reviews", 600.0),
+    ("documents", "Due times of documents", "incidents.selectors.due.due_documents", 600.0),
+    ("training", "Due times of training", "incidents.selectors.due.due_training", 600.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("drills", "Drills", "rollbacks.selectors.due.due_drills", 120.0),

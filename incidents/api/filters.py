@@ -26,6 +26,7 @@ from incidents.states import (
     MonitorLevel,
     ReleaseState,
     ReportState,
+    ReviewState,
     Severity,
     TaskState,
 )
@@ -145,6 +146,38 @@ class ActionItemFilters(Filters):
             late = unfinished & Q(due_on__lt=utcnow().date())
             rows = rows.filter(late if asked["overdue"] else ~late | Q(due_on__isnull=True))
         return rows
+
+
+class ReviewFilters(Filters):
+    """By kind of the playbook, and by state."""
+
+    kind = serializers.CharField(max_length=60, required=False)
+    state = serializers.ChoiceField(choices=ReviewState.choices, required=False)
+
+    LOOKUPS = {"kind": "kind", "state": "state"}
+
+
+class DocumentFilters(Filters):
+    """`due=true`: those whose review is overdue."""
+
+    due = serializers.BooleanField(required=False)
+
+    def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
+        rows = super().apply(rows, asked)
+        if "due" not in asked:
+            return rows
+        now = utcnow()
+        return rows.filter(due_at__lte=now) if asked["due"] else rows.filter(due_at__gt=now)
+
+
+class TrainingFilters(Filters):
+    """By course and person; `current=true`: the last record of each person and course."""
+
+    course = serializers.CharField(max_length=60, required=False)
+    user = serializers.CharField(max_length=150, required=False)
+    current = serializers.BooleanField(required=False)
+
+    LOOKUPS = {"course": "course", "user": "user__username", "current": "current"}
 
 
 class EvidenceFilters(Filters):

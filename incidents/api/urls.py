@@ -10,6 +10,7 @@ from incidents.api import guidance_views as on_guidance
 from incidents.api import incident_views as on_incidents
 from incidents.api import ingest_views as on_ingest
 from incidents.api import report_views as on_reports
+from incidents.api import review_views as on_reviews
 from incidents.api import service_views as on_services
 from incidents.api import work_views as on_work
 
@@ -25,6 +26,9 @@ router.register("monitors", on_services.MonitorViewSet)
 router.register("monitors/<int:pk>/samples", on_services.SampleViewSet, "monitor-sample")
 router.register("monitors/<int:pk>/rollups", on_services.RollupViewSet, "monitor-rollup")
 router.register("action-items", on_action_items.ActionItemViewSet, "action-item")
+router.register("reviews", on_reviews.ReviewViewSet)
+router.register("documents", on_reviews.DocumentViewSet)
+router.register("training", on_reviews.TrainingViewSet)
 router.register("alerts", on_alerts.AlertViewSet)
 router.register("silences", on_alerts.SilenceViewSet)
 router.register("maintenance-windows", on_alerts.WindowViewSet, "maintenance-window")

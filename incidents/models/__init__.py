@@ -11,15 +11,18 @@ from incidents.models.outages import MonitoringOutage
 from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
 from incidents.models.reports import PublishedReport, Report, ReportChange, ReportRow, ReportText
+from incidents.models.reviews import Document, Review, ReviewSchedule
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.search_documents import SearchDocument, SearchMark
 from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
+from incidents.models.training import TrainingRecord
 
 __all__ = [
     "ActionItem",
     "Alert",
     "ChecklistItem",
+    "Document",
     "Evidence",
     "EvidenceContent",
     "EvidenceWithdrawal",
@@ -37,6 +40,8 @@ __all__ = [
     "ReportRow",
     "ReportText",
     "Responder",
+    "Review",
+    "ReviewSchedule",
     "RoleGrant",
     "Rollup",
     "RollupMark",
@@ -46,4 +51,5 @@ __all__ = [
     "Service",
     "Silence",
     "Task",
+    "TrainingRecord",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.operation.facts import DueWork
 from core.operation.gather import due_from
+from incidents import policy
 from incidents.states import OPEN_STATUSES
 
 _CHECKS = """
@@ -27,6 +28,22 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM
  WHERE r.state <> 'published' AND r.overdue_at IS NULL AND r.due_at <= clock_timestamp()
    AND EXISTS (SELECT FROM incidents_incident i
                 WHERE i.id = r.incident_id AND i.status = 'resolved' AND NOT i.drill)
+"""
+_REVIEWS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due))::float FROM (
+    SELECT next_at AS due FROM incidents_reviewschedule WHERE next_at <= clock_timestamp()
+    UNION ALL
+    SELECT due_at FROM incidents_review
+     WHERE state = 'open' AND overdue_at IS NULL AND due_at <= clock_timestamp()) due
+"""
+_DOCUMENTS = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
+  FROM incidents_document WHERE active AND overdue_at IS NULL AND due_at <= clock_timestamp()
+"""
+_TRAINING = """
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(t.due_at))::float FROM incidents_trainingrecord t
+  JOIN core_user u ON u.id = t.user_id AND u.is_active
+ WHERE t.current AND t.overdue_at IS NULL AND t.due_at <= clock_timestamp() AND t.course = ANY(%s)
 """
 _TASKS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
@@ -99,3 +116,18 @@ def due_phases() -> DueWork:
 def due_action_items() -> DueWork:
     """Action items whose owners are to be reminded and were not yet."""
     return due_from(_ACTION_ITEMS)
+
+
+def due_reviews() -> DueWork:
+    """Reviews that should have opened, and open ones past their time of which nobody has said so yet."""
+    return due_from(_REVIEWS)
+
+
+def due_documents() -> DueWork:
+    """Documents whose review is due and of which nobody has said so yet."""
+    return due_from(_DOCUMENTS)
+
+
+def due_training() -> DueWork:
+    """Training that has lapsed and of which nobody has said so yet."""
+    return due_from(_TRAINING, [list(policy.training().courses)])

@@ -27,9 +27,11 @@ from comms.models import (
 )
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.models import ApiToken, Event, PendingEvent, Process, User
+from incidents import policy
 from incidents.models import (
     ActionItem,
     Alert,
+    Document,
     Evidence,
     EvidenceContent,
     InboundDelivery,
@@ -40,6 +42,7 @@ from incidents.models import (
     Report,
     ReportChange,
     ReportText,
+    Review,
     RoleGrant,
     Service,
     Silence,
@@ -181,6 +184,9 @@ class Scene:
             service=subject.rollback.service.slug,
             routing_key=self.routing_key,
             tomorrow=(self.now + dt.timedelta(days=1)).isoformat(),
+            tomorrow_minute=f"{self.now + dt.timedelta(days=1):%Y-%m-%dT%H:%M}",
+            today=self.now.isoformat(),
+            yesterday=(self.now - dt.timedelta(days=1)).isoformat(),
         )
 
     def _subject(self, kind: str) -> Subject:
@@ -223,6 +229,12 @@ class Scene:
         return Subject(incident, rollback, monitor)
 
 
+def _held_review(subject: Subject, now: dt.datetime) -> None:
+    boss = User.objects.get(username="boss")
+    given: dict[str, Any] = {"state": "held", "held_at": now, "held_by": "boss", "held_by_user": boss}
+    Review.objects.filter(pk=subject.monitor.pk).update(**given)
+
+
 def _advance(model: type[models.Model], pk: int) -> None:
     """Let its sequence pass a row that chose its own number."""
     with connection.cursor() as cursor:
@@ -242,7 +254,8 @@ def _what_senders_sent(pk: int, service: Service, restricted: bool, sender: User
         service=service, starts_at=now, received_at=now, last_seen_at=now,
         incident=Incident.objects.get(services=service) if restricted else None,
     )  # fmt: skip
-    for model in (Silence, MaintenanceWindow, Alert):
+    _reviewed(pk, now)
+    for model in (Silence, MaintenanceWindow, Alert, Review, Document):
         _advance(model, pk)
 
 
@@ -285,6 +298,27 @@ def _drill_finished(subject: Subject, now: dt.datetime) -> None:
     Drill.objects.filter(pk=subject.monitor.pk).update(
         state="finished", ended_at=now, scorecard={"lines": []}
     )
+
+
+def _reviewed(pk: int, now: dt.datetime) -> None:
+    """A review and a document at the monitor's {pk}; the agenda names the incident."""
+    before = now - dt.timedelta(days=7)
+    incident = Incident.objects.latest("pk")
+    line = {
+        "text": f"{incident.ref} {incident.title}",
+        "detail": "P1",
+        "url": "",
+        "incident": incident.ref,
+        "tone": "",
+    }
+    agenda = [{"key": "incidents", "title": "Incidents", "count": 1, "figures": [], "lines": [line]}]
+    given: dict[str, Any] = {"begins_at": before, "ends_at": now, "opened_at": now, "opened_by": "boss"}
+    Review.objects.create(id=pk, name="Look back", agenda=agenda, due_at=now + dt.timedelta(days=1), **given)
+    key = next(iter(policy.reviews().documents))
+    texts = [f"document:{key}", *(f"checklist:{key}" for key in policy.checklists())]
+    taken = Document.objects.count()
+    due = now + dt.timedelta(days=9)
+    Document.objects.create(id=pk, key=texts[taken], name="A text", owner="management", due_at=due)
 
 
 def _account(username: str, level: str) -> User:
@@ -505,6 +539,7 @@ def _reachable(subject: Subject, now: dt.datetime) -> None:
 
 
 GIVEN: Mapping[str, Callable[[Subject, dt.datetime], None]] = {
+    "held_review": _held_review,
     "resolved": _resolved,
     "reported": _reported,
     "written": _written,

@@ -27,6 +27,7 @@ WITHOUT_BODY = (
     "/report/publish/",
     "/drills/{id}/start/",
     "/action-items/{id}/reopen/",
+    "/reviews/{id}/sign_off/",
 )
 VERSIONED = ("incidents", "services", "monitors", "rollbacks")
 METHODS = {"get", "post", "put", "patch", "delete"}

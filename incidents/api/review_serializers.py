@@ -1,0 +1,174 @@
+"""Shapes of reviews, of documents that are looked over, and of training, in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from core.api.fields import Choice, Line, Moment, Text
+from core.api.serializers import StrictSerializer
+from core.clock import utcnow
+from incidents.models import Document, Review, TrainingRecord
+from incidents.selectors.documents import STATES, document_state
+from incidents.services.documents import NOTE_LENGTH
+from incidents.services.reviews import MOST_ATTENDEES, TEXT_LENGTH
+from incidents.services.training import MOST_PEOPLE
+from incidents.states import DocumentOutcome, ReviewState
+
+DOCUMENT_STATES = tuple(STATES.items())
+
+
+class AgendaLineSerializer(serializers.Serializer[Any]):
+    """One thing to look at. Of an incident that the reader may not see, `text` is its code name."""
+
+    text = serializers.CharField()
+    detail = serializers.CharField(allow_blank=True)
+    url = serializers.CharField(allow_blank=True)
+    incident = serializers.CharField(allow_blank=True)
+    tone = serializers.CharField(allow_blank=True)
+
+
+class AgendaFigureSerializer(serializers.Serializer[Any]):
+    """A figure of the period and of the one before; null where there was nothing to count."""
+
+    name = serializers.CharField()
+    unit = serializers.ChoiceField(choices=["count", "seconds", "ratio"])
+    value = serializers.FloatField(allow_null=True)
+    before = serializers.FloatField(allow_null=True)
+
+
+class AgendaSectionSerializer(serializers.Serializer[Any]):
+    """A section as it was when the review opened; `count` is how many there were, `lines` the first."""
+
+    key = serializers.CharField()
+    title = serializers.CharField()
+    count = serializers.IntegerField()
+    lines = AgendaLineSerializer(many=True)
+    figures = AgendaFigureSerializer(many=True)
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """A review without its agenda. `kind` and `period` are empty where it was opened by hand."""
+
+    state = serializers.ChoiceField(choices=ReviewState.choices)
+    overdue = serializers.SerializerMethodField()
+    asked = serializers.ListField(child=serializers.CharField())
+    attendees = serializers.SerializerMethodField()
+    notes = serializers.DictField(child=serializers.CharField())
+
+    class Meta:
+        model = Review
+        fields: tuple[str, ...] = (
+            "id", "kind", "period", "name", "state", "begins_at", "ends_at", "opened_at", "opened_by", "due_at",
+            "overdue", "asked", "attendees", "notes", "decisions", "held_at", "held_by", "signed_off_at",
+            "signed_off_by",
+        )  # fmt: skip
+
+    def get_overdue(self, review: Review) -> bool:
+        return review.state == ReviewState.OPEN and review.due_at <= utcnow()
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_attendees(self, review: Review) -> list[str]:
+        return sorted(user.get_username() for user in review.attendees.all())
+
+
+class ReviewWithAgendaSerializer(ReviewSerializer):
+    """A review with its agenda."""
+
+    agenda = AgendaSectionSerializer(many=True)
+
+    class Meta(ReviewSerializer.Meta):
+        fields = (*ReviewSerializer.Meta.fields, "agenda")
+
+
+class OpenReviewSerializer(StrictSerializer):
+    """A review by hand; without `sections` its agenda has all."""
+
+    name = Line(max_length=120)
+    begins_at = Moment()
+    ends_at = Moment()
+    due_at = Moment()
+    sections = serializers.ListField(child=Line(max_length=60), required=False, max_length=60)
+
+
+class Notes(serializers.DictField):
+    """Texts by section of the agenda."""
+
+    child = Text(max_length=TEXT_LENGTH, allow_blank=True)
+
+
+class EditReviewSerializer(StrictSerializer):
+    """What shall be different; of `notes`, the sections given."""
+
+    notes = Notes(required=False)
+    decisions = Text(required=False, allow_blank=True, max_length=TEXT_LENGTH)
+    attendees = serializers.ListField(child=Line(max_length=150), required=False, max_length=MOST_ATTENDEES)
+
+
+class HoldReviewSerializer(EditReviewSerializer):
+    """Who took part, and what came of it."""
+
+    attendees = serializers.ListField(
+        child=Line(max_length=150), allow_empty=False, max_length=MOST_ATTENDEES
+    )
+
+
+class DocumentSerializer(serializers.ModelSerializer[Document]):
+    """A document that is looked over. `state` is `changed` where it says something else than when reviewed."""
+
+    owner = serializers.CharField()
+    state = serializers.SerializerMethodField()
+    outcome = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Document
+        fields = (
+            "id", "key", "name", "owner", "url", "state", "due_at", "reviewed_at", "reviewed_by", "outcome",
+            "note", "digest", "reviewed_digest",
+        )  # fmt: skip
+
+    @extend_schema_field(serializers.ChoiceField(choices=DOCUMENT_STATES))
+    def get_state(self, document: Document) -> str:
+        return document_state(document, utcnow())
+
+    @extend_schema_field(serializers.ChoiceField(choices=DocumentOutcome.choices, allow_null=True))
+    def get_outcome(self, document: Document) -> str | None:
+        return document.outcome or None
+
+
+class ReviewDocumentSerializer(StrictSerializer):
+    """What looking it over came to; `changed` needs a note."""
+
+    outcome = Choice(choices=DocumentOutcome.choices)
+    note = Text(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+
+
+class TrainingRecordSerializer(serializers.ModelSerializer[TrainingRecord]):
+    """Somebody did a course; `current` is their last one of it, `lapsed` says that they are due again."""
+
+    user = serializers.SerializerMethodField()
+    lapsed = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TrainingRecord
+        fields = (
+            "id", "user", "course", "done_at", "due_at", "lapsed", "current", "note", "source", "recorded_at",
+            "recorded_by",
+        )  # fmt: skip
+
+    def get_user(self, record: TrainingRecord) -> str:
+        return record.user.get_username()
+
+    def get_lapsed(self, record: TrainingRecord) -> bool:
+        return record.current and record.due_at <= utcnow()
+
+
+class RecordTrainingSerializer(StrictSerializer):
+    """Who did a course together, and when; now without `done_at`."""
+
+    course = Line(max_length=60)
+    people = serializers.ListField(child=Line(max_length=150), allow_empty=False, max_length=MOST_PEOPLE)
+    done_at = Moment(required=False)
+    note = Line(required=False, allow_blank=True, max_length=300)

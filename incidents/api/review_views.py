@@ -1,0 +1,120 @@
+"""Addresses of reviews, of documents that are looked over, and of training."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.api.serializers import EmptySerializer
+from core.api.views import ApiViewSet, command
+from incidents.api import review_serializers as shapes
+from incidents.api.filters import DocumentFilters, ReviewFilters, TrainingFilters
+from incidents.models import Document, Review, TrainingRecord
+from incidents.selectors.documents import get_document, list_documents
+from incidents.selectors.reviews import agenda_for, get_review, list_reviews
+from incidents.selectors.training import training_records
+from incidents.services import documents, reviews, training
+
+
+class ReviewViewSet(ApiViewSet):
+    """Reviews of the process."""
+
+    queryset = Review.objects.none()
+    serializer_class = shapes.ReviewWithAgendaSerializer
+    lookup_value_converter = "int"
+    scopes = {"GET": "read", "POST": "write", "PATCH": "write"}
+    filters = ReviewFilters
+    versioned = True
+    stands_still = False  # `overdue` comes by itself, and who may see an incident changes
+
+    @extend_schema(responses=shapes.ReviewSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """Reviews, newest first, without their agenda."""
+        return self.page(list_reviews().prefetch_related("attendees"), shapes.ReviewSerializer)
+
+    @extend_schema(request=shapes.OpenReviewSerializer, responses={201: shapes.ReviewWithAgendaSerializer})
+    def create(self, request: Request) -> Response:
+        """Open one by hand; its agenda is filled with what is so now."""
+        made = reviews.open_review(**self.body(shapes.OpenReviewSerializer), **self.by())
+        return self._shown(made.pk, status=201)
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One review with its agenda."""
+        return self._shown(pk)
+
+    @extend_schema(request=shapes.EditReviewSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Write it up, until it is signed off."""
+        body = self.body(shapes.EditReviewSerializer)
+        with self.unchanged(get_review(pk)):
+            reviews.edit_review(review_id=pk, **body, **self.by())
+        return self._shown(pk)
+
+    @command(takes=shapes.HoldReviewSerializer, answers=shapes.ReviewWithAgendaSerializer)
+    def hold(self, request: Request, pk: int) -> Response:
+        """It was held."""
+        body = self.body(shapes.HoldReviewSerializer)
+        with self.unchanged(get_review(pk)):
+            reviews.hold_review(review_id=pk, **body, **self.by())
+        return self._shown(pk)
+
+    @command(takes=EmptySerializer, answers=shapes.ReviewWithAgendaSerializer)
+    def sign_off(self, request: Request, pk: int) -> Response:
+        """It is complete, says another person than who held it; never a token."""
+        self.body(EmptySerializer)
+        with self.unchanged(get_review(pk)):
+            reviews.sign_off_review(review_id=pk, **self.by())
+        return self._shown(pk)
+
+    def _shown(self, pk: int, *, status: int = 200) -> Response:
+        review = get_review(pk)
+        review.agenda = agenda_for(self.actor, review)
+        return self.show(review, shapes.ReviewWithAgendaSerializer, status=status, moves=True)
+
+
+class DocumentViewSet(ApiViewSet):
+    """Documents that are looked over now and then."""
+
+    queryset = Document.objects.none()
+    serializer_class = shapes.DocumentSerializer
+    lookup_value_converter = "int"
+    scopes = {"GET": "read", "POST": "write"}
+    filters = DocumentFilters
+
+    def list(self, request: Request) -> Response:
+        """Documents of the playbook, newest first."""
+        return self.page(list_documents(), shapes.DocumentSerializer)
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One document."""
+        return Response(shapes.DocumentSerializer(get_document(pk)).data)
+
+    @command(takes=shapes.ReviewDocumentSerializer, answers=shapes.DocumentSerializer)
+    def review(self, request: Request, pk: int) -> Response:
+        """It was looked over."""
+        body = self.body(shapes.ReviewDocumentSerializer)
+        done = documents.review_document(document_id=pk, **body, **self.by())
+        return Response(shapes.DocumentSerializer(done).data)
+
+
+class TrainingViewSet(ApiViewSet):
+    """Who has done which training."""
+
+    queryset = TrainingRecord.objects.none()
+    serializer_class = shapes.TrainingRecordSerializer
+    scopes = {"GET": "read", "POST": "write"}
+    filters = TrainingFilters
+
+    def list(self, request: Request) -> Response:
+        """Records, newest first."""
+        return self.page(training_records(), shapes.TrainingRecordSerializer)
+
+    @extend_schema(
+        request=shapes.RecordTrainingSerializer,
+        responses={201: shapes.TrainingRecordSerializer(many=True)},
+    )
+    def create(self, request: Request) -> Response:
+        """Record that these people did a course together; answers their records."""
+        made = training.record_training(**self.body(shapes.RecordTrainingSerializer), **self.by())
+        return Response(shapes.TrainingRecordSerializer(made, many=True).data, status=201)

@@ -1,0 +1,219 @@
+"""Reviews as their pages and the API read them; who may not see an incident reads its code name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from core.actors import Actor
+from core.errors import NotFound
+from core.events import rfc3339
+from core.models import Event
+from incidents import policy
+from incidents.models import Incident, Review
+from incidents.rules.reviews import next_slot
+from incidents.states import ReviewState, audience_label
+from incidents.values import duration_text
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """The next review of a kind by the calendar."""
+
+    name: str
+    purpose: str
+    cadence: str
+    period: str
+    opens_at: dt.datetime
+    asked: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure in words, with the lengths (0 to 100) of its bar and that of the period before."""
+
+    name: str
+    value: str
+    before: str
+    value_width: int
+    before_width: int
+
+
+@dataclass(frozen=True)
+class ReviewLine:
+    """A review in a list; `state_label` says `Overdue` where that is so."""
+
+    pk: int
+    name: str
+    period: str
+    state: str
+    state_label: str
+    tone: str
+    begins_at: dt.datetime
+    ends_at: dt.datetime
+    due_at: dt.datetime
+    opened_by: str
+    held_at: dt.datetime | None
+    held_by: str
+    signed_off_at: dt.datetime | None
+    signed_off_by: str
+    url: str
+
+
+@dataclass(frozen=True)
+class ReviewsPage:
+    """Open ones, the longest due first, and one page of the rest; `before` is where the next page begins."""
+
+    open: tuple[ReviewLine, ...]
+    past: tuple[ReviewLine, ...]
+    before: int | None
+    is_older: bool
+
+
+PAGE = 30
+MOST_OPEN = 100
+_TONES = {"open": "info", "held": "warning", "signed_off": "ok", "missed": "neutral", "overdue": "overdue"}
+
+
+def reviews_page(*, now: dt.datetime, before: str) -> ReviewsPage:
+    """Two queries. `before` is the number of a review, or empty for the newest."""
+    todo = list_reviews().filter(state__in=[ReviewState.OPEN, ReviewState.HELD])
+    rest = list_reviews().filter(state__in=[ReviewState.SIGNED_OFF, ReviewState.MISSED])
+    is_older = before.isascii() and before.isdecimal() and len(before) < 19
+    if is_older:
+        rest = rest.filter(pk__lt=int(before))
+    found = list(rest.order_by("-pk")[: PAGE + 1])
+    return ReviewsPage(
+        tuple(review_line(row, now) for row in todo.order_by("due_at", "pk")[:MOST_OPEN]),
+        tuple(review_line(row, now) for row in found[:PAGE]),
+        found[PAGE - 1].pk if len(found) > PAGE else None,
+        is_older,
+    )
+
+
+def review_line(row: Review, now: dt.datetime) -> ReviewLine:
+    late = row.state == ReviewState.OPEN and row.due_at <= now
+    state = "overdue" if late else row.state
+    return ReviewLine(
+        pk=row.pk,
+        name=row.name,
+        period=row.period,
+        state=state,
+        state_label="Overdue" if late else str(ReviewState(row.state).label),
+        tone=_TONES[state],
+        begins_at=row.begins_at,
+        ends_at=row.ends_at,
+        due_at=row.due_at,
+        opened_by=row.opened_by,
+        held_at=row.held_at,
+        held_by=row.held_by,
+        signed_off_at=row.signed_off_at,
+        signed_off_by=row.signed_off_by,
+        url=reverse("incidents:review", args=[row.pk]),
+    )
+
+
+def sections_for(actor: Actor, review: Review) -> list[dict[str, Any]]:
+    """The agenda as its page shows it: with figures drawn and what was said (one query at most)."""
+    return [
+        {
+            **section,
+            "bars": bars(section["figures"]),
+            "note": review.notes.get(section["key"], ""),
+            "more": section["count"] - len(section["lines"]),
+        }
+        for section in agenda_for(actor, review)
+    ]
+
+
+def list_reviews() -> QuerySet[Review]:
+    """Newest first, without their agenda."""
+    return Review.objects.defer("agenda")
+
+
+def upcoming_reviews(*, now: dt.datetime) -> tuple[Upcoming, ...]:
+    """The next one of each kind, the soonest first (no query)."""
+    found = []
+    for kind in policy.reviews().reviews.values():
+        slot = next_slot(policy.review_calendar(kind), now)
+        asked = ", ".join(map(audience_label, kind.asked))
+        found.append(Upcoming(kind.name, kind.purpose, kind.cadence.label, slot.period, slot.opens_at, asked))
+    return tuple(sorted(found, key=lambda one: one.opens_at))
+
+
+def get_review(review_id: int) -> Review:
+    """With its attendees (two queries). Raises NotFound."""
+    found = Review.objects.filter(pk=review_id).prefetch_related("attendees").first()
+    if found is None:
+        raise NotFound("There is no such review.")
+    return found
+
+
+def agenda_for(actor: Actor, review: Review) -> list[dict[str, Any]]:
+    """The agenda as the actor may read it: a line of an incident that they may not see says its code name and
+    nothing else (one query where the agenda tells of incidents).
+    """
+    named = {line["incident"] for section in review.agenda for line in section["lines"]} - {""}
+    if not named:
+        return list(review.agenda)
+    rows = Incident.objects.filter(ref__in=named)
+    seen = set(rows.visible_to(actor).values_list("ref", flat=True))
+    return [
+        {**section, "lines": [_told(line, seen) for line in section["lines"]]} for section in review.agenda
+    ]
+
+
+def _told(line: Mapping[str, Any], seen: set[str]) -> dict[str, Any]:
+    if not line["incident"] or line["incident"] in seen:
+        return dict(line)
+    return {
+        "text": Incident(ref=line["incident"]).code_name,
+        "detail": "restricted",
+        "url": "",
+        "incident": "",
+        "tone": "",
+    }
+
+
+def bars(figures: Iterable[Mapping[str, Any]]) -> tuple[Bar, ...]:
+    """Each figure beside that of the period before, drawn to the larger of the two."""
+    return tuple(_bar(figure) for figure in figures)
+
+
+def _bar(figure: Mapping[str, Any]) -> Bar:
+    value, before = figure["value"], figure["before"]
+    top = 1 if figure["unit"] == "ratio" else max(value or 0, before or 0) or 1
+    return Bar(
+        name=figure["name"],
+        value=figure_text(value, figure["unit"]),
+        before=figure_text(before, figure["unit"]),
+        value_width=round(100 * (value or 0) / top),
+        before_width=round(100 * (before or 0) / top),
+    )
+
+
+def figure_text(value: float | None, unit: str) -> str:
+    """`3`, `75 %`, `12 min`; `none` where there was nothing to count."""
+    if value is None:
+        return "none"
+    match unit:
+        case "seconds":
+            return duration_text(value)
+        case "ratio":
+            return f"{value * 100:.0f} %"
+    return f"{value:.0f}"
+
+
+def is_review_due(event: Event) -> bool:
+    """Whether what the event reminds of is still to be done, and due when it said."""
+    review = Review.objects.filter(pk=event.data["review"]).only("state", "due_at").first()
+    return (
+        review is not None
+        and review.state == ReviewState.OPEN
+        and rfc3339(review.due_at) == event.data["due_at"]
+    )
