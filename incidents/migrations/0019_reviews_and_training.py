@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0017_reports"),
+        ("incidents", "0018_action_items"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

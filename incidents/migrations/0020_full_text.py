@@ -33,7 +33,7 @@ CREATE FUNCTION incidents_search_query(words text, without text) RETURNS tsquery
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("incidents", "0017_reports"),
+        ("incidents", "0019_reviews_and_training"),
     ]
 
     operations = [
