@@ -447,7 +447,7 @@ def _forms(full: Afternoon) -> list[str]:
         *(f"steps/4/{name}" for name in ("abort", "confirm", "mark_done", "retry")),
     )  # fmt: skip
     return [
-        "/incidents/declare/", "/automation/", "/drills/new/", f"/drills/{Drill.objects.get().pk}/debrief/", "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
+        "/incidents/declare/", "/automation/", "/drills/new/", *(f"/drills/{Drill.objects.get().pk}/{name}/" for name in ("start", "cancel", "finish", "debrief")), "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
         f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
         f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",
         f"/components/{Component.objects.earliest('pk').public_id}/state/", "/channels/incident_response/test/",

@@ -62,6 +62,7 @@ def test_ready_says_what_was_asked(browser: Client) -> None:
     assert set(body["checks"]["due_work"]["kinds"]) == {
         "checks", "responses", "rollbacks", "expiries", "deliveries", "events",
         "checklists", "alerts", "quiet", "escalations", "tasks", "webhooks", "status_page", "subscriptions",
+        "reports", "drills",
     }  # fmt: skip
     assert set(body["checks"]["broker"]["queues"]) == {"checks", "comms", "runner.default"}
 
@@ -247,12 +248,12 @@ def test_a_scrape_costs_the_same_however_much_there_is(
     from tests.pages.conftest import declare, watch
 
     metrics._collect_all()
-    with django_assert_num_queries(32):
+    with django_assert_num_queries(34):
         metrics._collect_all()
     for number in range(5):
         declare(commander, now, number, "shop")
         watch("shop", now)
-    with django_assert_num_queries(32):
+    with django_assert_num_queries(34):
         metrics._collect_all()
 
 
