@@ -504,7 +504,7 @@ def _forms(full: Afternoon) -> list[str]:
     return [
         "/action-items/new/", *(f"/action-items/{todo_item}/{name}/" for name in ("edit", "done", "drop")),
         f"/action-items/{done_item}/reopen/",
-        "/incidents/declare/", "/automation/", "/drills/new/", f"/drills/{Drill.objects.get().pk}/debrief/", "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
+        "/incidents/declare/", "/automation/", "/drills/new/", *(f"/drills/{Drill.objects.get().pk}/{name}/" for name in ("start", "cancel", "finish", "debrief")), "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
         f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
         f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",
         f"/components/{Component.objects.earliest('pk').public_id}/state/", "/channels/incident_response/test/",

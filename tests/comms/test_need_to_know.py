@@ -125,12 +125,18 @@ def test_nobody_is_kept_from_what_is_not_restricted(commander: Actor, out: Path,
     assert CANARY in letter
 
 
-def test_a_drill_says_so_first(commander: Actor, out: Path, now: dt.datetime) -> None:
-    Contact.objects.create(name="ann", email="ann@example.test", audiences=["technical_team"])
-    declare_incident(
+def test_a_drill_says_so_first(
+    commander: Actor, make_user: Callable[..., User], out: Path, now: dt.datetime
+) -> None:
+    """Who takes part is told; who has left since, as little as of anything restricted."""
+    ann = make_user("ann", "responder")
+    Contact.objects.create(name="ann", email="ann@example.test", user=ann)
+    incident = declare_incident(
         actor=commander, now=now, title=CANARY, severity="P1", restricted=True, drill=True
-    )  # fmt: skip
+    )
+    incident.responders.create(user=ann, since=now, added_by="ida")
     deliver_pending(now=now)
+    incident.responders.filter(user=ann).update(until=now)
     send_due_deliveries(now=now)
     (letter,) = mails()["ann"]
     assert letter.startswith("DRILL · RESTRICTED-")

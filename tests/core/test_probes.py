@@ -61,7 +61,8 @@ def test_ready_says_what_was_asked(browser: Client) -> None:
     }
     assert set(body["checks"]["due_work"]["kinds"]) == {
         "checks", "responses", "rollbacks", "expiries", "deliveries", "events",
-        "checklists", "alerts", "quiet", "escalations", "tasks", "reports", "phases", "action_items", "webhooks", "status_page", "subscriptions",
+        "checklists", "alerts", "quiet", "escalations", "tasks", "webhooks", "status_page", "subscriptions",
+        "reports", "phases", "action_items", "reviews", "documents", "training", "drills",
     }  # fmt: skip
     assert set(body["checks"]["broker"]["queues"]) == {"checks", "comms", "runner.default"}
 
