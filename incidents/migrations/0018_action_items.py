@@ -137,12 +137,4 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
-        migrations.AddIndex(
-            model_name="checklistitem",
-            index=models.Index(
-                condition=Q(("remind_at__isnull", False), ("ticked_at__isnull", True)),
-                fields=["remind_at"],
-                name="checklist_items_to_remind_of",
-            ),
-        ),
     ]

@@ -299,7 +299,7 @@ def is_action_item_due(event: Event) -> bool:
     if item is None or item.is_finished or item.due_on is None:
         return False
     owner = item.owner.get_username() if item.owner else None
-    return item.due_on.isoformat() == event.data.get("due_on") and owner == event.data.get("owner")
+    return (item.due_on.isoformat(), owner) == (event.data.get("due_on"), event.data.get("owner"))
 
 
 def action_items_of(_actor: Actor, incident: Incident) -> list[Mapping[str, Any]]:

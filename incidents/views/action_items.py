@@ -191,9 +191,10 @@ class EditActionItem(ItemCommand):
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         rows = ActionItem.objects.filter(pk=self.item.pk)
-        before = Incident.objects.filter(pk=self.item.incident_id)
+        about = self.item.incident
+        before = [Incident.objects.filter(pk=about.pk)] if about else []
         # The form was compared with this version, so it must still be that.
-        with at_version(rows, {self.item.version}, after=[before]):
+        with at_version(rows, {self.item.version}, after=before):
             commands.edit_action_item(**self.address(now), **data)
         return "The action item is saved."
 

@@ -104,13 +104,14 @@ def test_nothing_new_records_nothing_and_what_is_finished_does_not_change(by: di
     with pytest.raises(items.ActionItemFinished):
         items.reopen_action_item(item_id=item.pk, **by)
     items.complete_action_item(item_id=item.pk, **by)
-    for again in (
-        lambda: items.edit_action_item(item_id=item.pk, title="Other", **by),
-        lambda: items.complete_action_item(item_id=item.pk, **by),
-        lambda: items.drop_action_item(item_id=item.pk, reason="no", **by),
-    ):
+    again: dict[Callable[..., ActionItem], dict[str, str]] = {
+        items.edit_action_item: {"title": "Other"},
+        items.complete_action_item: {},
+        items.drop_action_item: {"reason": "no"},
+    }
+    for command, more in again.items():
         with pytest.raises(items.ActionItemFinished, match="done already, by ida"):
-            again()
+            command(item_id=item.pk, **more, **by)
 
 
 @pytest.mark.parametrize(
