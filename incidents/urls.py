@@ -2,12 +2,24 @@
 
 from django.urls import path
 
-from incidents.views import alerts, documents, evidence, incidents, pages, presence, releases, reports, tasks
+from incidents.views import (
+    alerts,
+    documents,
+    evidence,
+    incidents,
+    pages,
+    presence,
+    releases,
+    reports,
+    searching,
+    tasks,
+)
 
 app_name = "incidents"
 urlpatterns = [
     path("", pages.now, name="now"),
     path("search/services/", pages.offered_services, name="offered_services"),
+    path("search/texts/", searching.texts, name="texts"),
     path("services/", pages.services, name="services"),
     path("services/<slug:slug>/", pages.service, name="service"),
     path(
