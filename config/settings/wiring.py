@@ -76,7 +76,8 @@ EVENT_INTERESTS = {
     "comms.routing": "comms.consumers.is_routed",
 }
 
-# Fragments on an incident's page, most of right-hand apps: (slot, function(actor, incident) -> Panel or None).
+# Fragments on an incident's page, most of them right-hand apps': (slot,
+# function(actor, incident) -> Panel or None).
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),
     ("right", "rollbacks.panels.suspect_releases"),

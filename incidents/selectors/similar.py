@@ -104,7 +104,11 @@ class _Own:
 
 
 def _own(incident: Incident) -> _Own:
-    asked = {"incident": incident.pk, "stream": incident.stream_id, "declared_at": incident.declared_at}
+    asked: dict[str, Any] = {
+        "incident": incident.pk,
+        "stream": incident.stream_id,
+        "declared_at": incident.declared_at,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_OWN, asked)
         stems, written, services, metrics, live, releases, kept, common = cursor.fetchone()
