@@ -48,6 +48,7 @@ from incidents.models import (
     Silence,
     Task,
 )
+from incidents.services.searching import make_documents
 from incidents.states import ReleaseState
 from rollbacks.models import Approval, Rollback, RollbackStep, StepOutput
 from rollbacks.services.automation import disarm_automation
@@ -334,6 +335,7 @@ def nothing_stored_does(full: Afternoon, page: Page, starts: Sequence[int]) -> N
     looked = 0
     for start in starts:
         write_payloads(PAYLOADS[start : start + AT_ONCE], start)
+        make_documents(list(Incident.objects.values_list("pk", flat=True)), now=utcnow())
         everywhere = start == 0 and len(starts) > 1
         for address in [*_pages(full), *_forms(full), *_admin_pages()] if everywhere else _pages(full):
             looked += 1
@@ -374,7 +376,7 @@ def nothing_that_comes_straight_back_does(page: Page) -> None:
         said = quote(payload, safe="")
         for address in (
             f"/incidents/{said}/", f"/?panel={said}", f"/incidents/?state={said}&severity={said}&before={said}",
-            f"/search/?q={said}", f"/search/?panel=options&q={said}", f"/contacts/?q={said}",
+            f"/search/?q={said}", f"/search/texts/?q={said}&service={said}", f"/search/?panel=options&q={said}", f"/contacts/?q={said}",
             f"/accounts/login/?next={said}", f"/admin/comms/contact/?q={said}", f"/admin/comms/contact/{said}/change/",
         ):  # fmt: skip
             page.goto(address)
@@ -402,6 +404,7 @@ def _pages(full: Afternoon) -> list[str]:
         "/contacts/",
         "/search/",
         "/search/?q=script",
+        "/search/texts/?q=script&drill=true",
         "/alerts/",
         "/silences/",
         "/maintenance/",
