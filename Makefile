@@ -9,7 +9,7 @@ export VAR_DIR := $(abspath $(VAR_DIR))
 # As root, everything below runs as an unprivileged account instead.
 AS_USER = $(BIN)/python -m core.embedded.unprivileged --var-dir
 
-.PHONY: run break test fuzz faults upgrade-test check bench bench-monitoring bench-comms bench-live bench-history bench-pages bench-insights deploy-check lock screenshots clean
+.PHONY: run break test fuzz faults upgrade-test check bench bench-monitoring bench-comms bench-live bench-history bench-pages bench-search bench-insights deploy-check lock screenshots clean
 
 run: $(VENV)/run  ## start Firebreak with the demo storefront; Ctrl-C stops it
 	@exec $(AS_USER) "$(VAR_DIR)" -- $(BIN)/python manage.py run --with demo
@@ -84,6 +84,9 @@ bench-pages: $(VENV)/dev  ## the pages Now, Incident, Rollback and Services with
 
 bench-insights: $(VENV)/dev  ## the figures over 100,000 incidents and ten million events; six minutes, ARGS="--short" for one
 	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.insights $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
+
+bench-search: $(VENV)/dev  ## of that the search of texts and similar incidents alone; two minutes
+	@$(AS_USER) "$(TEST_VAR_DIR)" -- $(BIN)/python -m bench.pages --only Incident $(ARGS); code=$$?; rm -rf "$(TEST_VAR_DIR)"; exit $$code
 
 lock:  ## lock the requirements with hashes, for all platforms (needs uv)
 	UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \

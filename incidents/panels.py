@@ -15,6 +15,8 @@ from core.errors import NotFound
 from core.live import spoken_all
 from incidents.models import Incident, Service
 from incidents.selectors.actions import Action
+from incidents.selectors.cards import incident_url
+from incidents.selectors.similar import similar_incidents
 
 SLOTS = ("left", "centre", "right")
 
@@ -136,3 +138,22 @@ def added_links(incident: Incident) -> dict[str, str]:
     for path in settings.INCIDENT_LINKS:
         found.update(import_string(path)(incident))
     return found
+
+
+def similar(actor: Actor, incident: Incident) -> Panel | None:
+    """Incidents of the past that are like this one; None where there is none.
+
+    A panel is rendered once for all who see the same, and which restricted incidents of the past somebody
+    may see is no part of that (incidents.selectors.audiences): here stand only those that are not. The API
+    answers each for themselves.
+    """
+    found = similar_incidents(actor, incident, restricted=False)
+    if not found:
+        return None
+    return Panel(
+        key="similar",
+        template="incidents/panel_similar.html",
+        topics=f"incident:{incident.ref}",
+        url=incident_url(incident.ref),
+        context={"incidents": found},
+    )

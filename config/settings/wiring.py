@@ -88,12 +88,14 @@ EVENT_INTERESTS = {
     "comms.routing": "comms.consumers.is_routed",
 }
 
-# Fragments that right-hand apps show on left-hand pages: (slot, function(actor, incident) -> Panel or None).
+# Fragments on an incident's page, most of them right-hand apps': (slot,
+# function(actor, incident) -> Panel or None).
 INCIDENT_PANELS = (
     ("centre", "rollbacks.panels.incident_rollback"),
     ("right", "rollbacks.panels.incident_drill"),
     ("right", "rollbacks.panels.suspect_releases"),
     ("right", "rollbacks.panels.incident_decisions"),
+    ("right", "incidents.panels.similar"),
     ("left", "comms.panels.who_was_told"),
 )
 # What they add to the incident's own: function(actor, incident) -> Action or None for the action bar,

@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from incidents.states import Severity
+
 
 class ExportedEventSerializer(serializers.Serializer[Any]):
     """An event, and the text that its hash covers."""
@@ -53,3 +55,26 @@ class IncidentExportSerializer(serializers.Serializer[Any]):
     rollbacks = _rows()
     messages = _rows()
     digest = serializers.CharField()
+
+
+class SimilarIncidentSerializer(serializers.Serializer[Any]):
+    """An incident of the past that is like another; `url` is the path of its page."""
+
+    ref = serializers.CharField()
+    title = serializers.CharField()
+    severity = serializers.ChoiceField(choices=Severity.choices)
+    declared_at = serializers.DateTimeField()
+    resolved_at = serializers.DateTimeField()
+    duration_seconds = serializers.IntegerField()
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="What both share.")
+    resolution = serializers.CharField(help_text="Its beginning, in one line.")
+    rolled_back_to = serializers.CharField(
+        help_text="The version, or empty where no rollback brought one back."
+    )
+    url = serializers.CharField()
+
+
+class SimilarIncidentsSerializer(serializers.Serializer[Any]):
+    """The most alike first."""
+
+    results = SimilarIncidentSerializer(many=True)

@@ -9,15 +9,17 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from core.api.views import ApiViewSet
 from core.clock import utcnow
 from core.views.downloads import own_file
-from incidents.api.document_serializers import IncidentExportSerializer
+from incidents.api.document_serializers import IncidentExportSerializer, SimilarIncidentsSerializer
 from incidents.models import Incident
 from incidents.selectors.export import export_incident
 from incidents.selectors.records import get_incident
 from incidents.selectors.report_files import markdown_of, pdf_of
+from incidents.selectors.similar import similar_incidents
 
 
 class _FileViewSet(ApiViewSet):
@@ -62,3 +64,16 @@ class ReportPdfViewSet(_FileViewSet):
         return own_file(
             HttpResponse(pdf_of(incident)), name=f"{incident.ref}.pdf", content_type="application/pdf"
         )
+
+
+class SimilarViewSet(ApiViewSet):
+    """Incidents of the past that are like one."""
+
+    queryset = Incident.objects.none()
+    scopes = {"GET": "read"}
+
+    @extend_schema(responses=SimilarIncidentsSerializer, operation_id="incident_similar")
+    def retrieve(self, request: Request, ref: str) -> Response:
+        """At most five that are over, the most alike first, with what both share and how each ended."""
+        found = similar_incidents(self.actor, get_incident(ref, self.actor))
+        return Response(SimilarIncidentsSerializer({"results": found}).data)

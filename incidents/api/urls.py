@@ -59,6 +59,11 @@ urlpatterns = [
         name="incident-role",
     ),
     path(
+        "incidents/<str:ref>/similar/",
+        on_documents.SimilarViewSet.as_view({"get": "retrieve"}),
+        name="incident-similar",
+    ),
+    path(
         "incidents/<str:ref>/export.json",
         on_documents.ExportViewSet.as_view({"get": "retrieve"}),
         name="incident-export",

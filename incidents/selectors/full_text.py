@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.postgres.search import SearchRank
 from django.db import connection
@@ -84,7 +85,7 @@ def find_texts(actor: Actor, words: str, limit: int, *, period: Period | None = 
     rows = _matching(actor, asked, TextFilters(since=period.since, until=period.until))
     newest = rows.values("pk").order_by("-pk")[:RANKED]
     ranked = Incident.objects.filter(pk__in=newest).annotate(
-        rank=SearchRank(F("search_document__words"), _query(asked))  # type: ignore[arg-type]  # any tsquery will do
+        rank=SearchRank(F("search_document__words"), _query(asked))
     )
     found = list(ranked.order_by("-rank", "-pk")[:limit])
     return tuple(_as_hit(hit) for hit in _shown(found, asked))
@@ -142,7 +143,7 @@ def _shown(found: Collection[Incident], asked: Asked) -> tuple[TextHit, ...]:
     said: dict[int, tuple[str, str]] = {}
     if found:
         with connection.cursor() as cursor:
-            values = {"words": asked.words, "incidents": [incident.pk for incident in found]}
+            values: dict[str, Any] = {"words": asked.words, "incidents": [incident.pk for incident in found]}
             cursor.execute(_EXCERPTS, values)
             said = {pk: (title, excerpt) for pk, title, excerpt in cursor.fetchall()}
     return tuple(_hit(incident, *said.get(incident.pk, (incident.title, ""))) for incident in found)

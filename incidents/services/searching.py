@@ -177,7 +177,7 @@ def _make(incidents: Sequence[int], now: dt.datetime) -> int:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_MAKE, asked)
-            return cursor.rowcount
+            return int(cursor.rowcount)
     except DatabaseError:
         if len(incidents) == 1:
             logger.exception("no search document of incident %s", incidents[0])

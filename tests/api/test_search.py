@@ -21,6 +21,7 @@ def test_it_answers_with_the_nearest_of_each_kind(api: APIClient, incident: Inci
         "label": "Shop",
         "detail": "production",
         "url": "/services/shop/",
+        "excerpt": "",
     }
     assert answer.json() == {"results": [service], "failed": []}
     (found,) = api.get("/api/v1/search/", {"q": incident.ref}).json()["results"]

@@ -55,6 +55,7 @@ from incidents.models import (
     Silence,
     Task,
 )
+from incidents.services.searching import make_documents
 from incidents.states import ReleaseState, ReportSection
 from rollbacks.models import Approval, Drill, Rollback, RollbackStep, StepOutput
 from rollbacks.policy import drill_plan
@@ -383,6 +384,7 @@ def nothing_stored_does(full: Afternoon, page: Page, starts: Sequence[int]) -> N
     looked = 0
     for start in starts:
         write_payloads(PAYLOADS[start : start + AT_ONCE], start)
+        make_documents(list(Incident.objects.values_list("pk", flat=True)), now=utcnow())
         everywhere = start == 0 and len(starts) > 1
         for address in [*_pages(full), *_forms(full), *_admin_pages()] if everywhere else _pages(full):
             looked += 1
@@ -423,7 +425,7 @@ def nothing_that_comes_straight_back_does(page: Page) -> None:
         said = quote(payload, safe="")
         for address in (
             f"/incidents/{said}/", f"/?panel={said}", f"/incidents/?state={said}&severity={said}&before={said}",
-            f"/search/?q={said}", f"/search/?panel=options&q={said}", f"/contacts/?q={said}",
+            f"/search/?q={said}", f"/search/texts/?q={said}&service={said}", f"/search/?panel=options&q={said}", f"/contacts/?q={said}",
             f"/accounts/login/?next={said}", f"/admin/comms/contact/?q={said}", f"/admin/comms/contact/{said}/change/",
         ):  # fmt: skip
             page.goto(address)
@@ -456,6 +458,7 @@ def _pages(full: Afternoon) -> list[str]:
         ),
         "/search/",
         "/search/?q=script",
+        "/search/texts/?q=script&drill=true",
         "/alerts/",
         "/action-items/",
         "/action-items/?state=done",
