@@ -177,15 +177,16 @@ IN_TIME = Q(
 JUDGED = Q(trigger=Trigger.AUTOMATED, false_positive__isnull=False)
 SUCCEEDED = Q(state=RollbackState.SUCCEEDED)
 
-# Both queries: (of the span itself?, month or key, whether it is the sum of all, numbers…).
+# Both queries: (of the span itself?, month or key, whether it is the sum of all, numbers…). The first reads
+# the index incidents_measured alone. date_part: extract computes in numeric, at twice the whole cost.
 _INCIDENTS: LiteralString = """
 SELECT current, slice, GROUPING(slice) = 1, count(*),
        count(tta), avg(tta), percentile_cont(0.5) WITHIN GROUP (ORDER BY tta),
        count(ttr), avg(ttr), percentile_cont(0.5) WITHIN GROUP (ORDER BY ttr),
        count(*) FILTER (WHERE due), count(*) FILTER (WHERE in_time)
   FROM (SELECT declared_at >= %s AS current, due, in_time, {slice} AS slice,
-               extract(epoch FROM acknowledged_at - declared_at)::float8 AS tta,
-               extract(epoch FROM resolved_at - declared_at)::float8 AS ttr
+               date_part('epoch', acknowledged_at - declared_at) AS tta,
+               date_part('epoch', resolved_at - declared_at) AS ttr
           FROM ({rows}) chosen) fact
  GROUP BY GROUPING SETS ((current, slice), (current))
 """
@@ -197,7 +198,7 @@ SELECT current, slice, GROUPING(slice) = 1, count(*),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY taken) FILTER (WHERE succeeded),
        count(*) FILTER (WHERE judged), count(*) FILTER (WHERE judged_false)
   FROM (SELECT requested_at >= %s AS current, decided, succeeded, judged, judged_false, {slice} AS slice,
-               extract(epoch FROM completed_at - requested_at)::float8 AS taken
+               date_part('epoch', completed_at - requested_at) AS taken
           FROM ({rows}) chosen) fact
  GROUP BY GROUPING SETS ((current, slice), (current))
 """
