@@ -56,7 +56,7 @@ class Scale:
 
 WHOLE = Scale(pages=(1, 100, 500), changes=60)
 SHORT = Scale(pages=(500,), changes=15)
-SMOKE = Scale(pages=(8,), changes=3, incidents=20)
+SMOKE = Scale(pages=(4,), changes=2, incidents=30)
 
 
 @dataclass
@@ -105,7 +105,7 @@ def run(scale: Scale, var_dir: Path, say: Say) -> Findings:
             task = {
                 "port": port,
                 "cookie": "sessionid",
-                "pages": [("/", "incidents", "now"), (address, OF_INCIDENT, f"incident:{scene['ref']}")],
+                "pages": [("/", "incidents", "now"), (address, OF_INCIDENT, scene["topic"])],
                 "sessions": scene["sessions"],
             }
             headers = {"Authorization": f"Bearer {scene['token']}", "Content-Type": "application/json"}

@@ -20,7 +20,9 @@ from django.utils.module_loading import import_string  # noqa: E402
 
 from core.actors import SYSTEM  # noqa: E402
 from core.clock import utcnow  # noqa: E402
+from core.live import spoken  # noqa: E402
 from core.models import ApiToken, User  # noqa: E402
+from incidents.models import Incident  # noqa: E402
 from incidents.services.incidents import declare_incident  # noqa: E402
 
 LEVELS = ("viewer", "viewer", "responder", "responder", "commander")
@@ -47,7 +49,10 @@ def main() -> None:
         user=writer, name="bench", scopes=["read", "write"], expires_at=now + dt.timedelta(days=1)
     )
     incident = declare_incident(actor=SYSTEM, now=now, title="Change 0 begins", severity="P3")
-    sys.stdout.write(json.dumps({"sessions": sessions, "token": text, "ref": incident.ref}) + "\n")
+    # Now shows those that are due first; among all the others of the bench this one has to be on it.
+    Incident.objects.filter(pk=incident.pk).update(response_due_at=now - dt.timedelta(days=3650))
+    scene = {"sessions": sessions, "token": text, "ref": incident.ref}
+    sys.stdout.write(json.dumps(scene | {"topic": spoken(f"incident:{incident.ref}")}) + "\n")
 
 
 if __name__ == "__main__":

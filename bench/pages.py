@@ -1,8 +1,9 @@
 """`python -m bench.pages`: the server's time of the commander's pages with a long history stored.
 
 Ten thousand incidents with a million events, as many open ones as on a bad day, each with people, alerts,
-checklists and messages, and a rollback that runs. Every page is asked in this process by Django's own client,
-and through Granian as a browser does, and the pages answer one at a time.
+checklists and messages, and a rollback that runs; at last the search, among as many services, releases and
+contacts. Every page is asked in this process by Django's own client, and through Granian as a browser does,
+and the pages answer one at a time.
 """
 
 from __future__ import annotations
@@ -62,6 +63,15 @@ PAGES = {
     "Services": "/services/",
     "one service": "/services/service-1/",
     "Messages": "/messages/",
+}
+
+# Measured last, when there are as many services, releases and contacts as incidents.
+SEARCHES = {
+    "Search: a word": "/search/?q=checkout",
+    "Search: two words": "/search/?q=payments+name",
+    "Search: a number": "/search/?q=0003",
+    "Search: a version": "/search/?q=1.4",
+    "Search: nothing found": "/search/?q=zebra",
 }
 
 _EVENTS: LiteralString = """
@@ -221,13 +231,38 @@ def _measure(
             assert answer.status == 200, (address, answer.status)
             return body
 
-        for name, address in pages.items():
+        for name, address in (pages | SEARCHES).items():
+            if name == next(iter(SEARCHES)):
+                _more_to_find(scale.incidents)
+                link.execute("VACUUM ANALYZE")
             queries = _queries(browser, address)
             here = _times(lambda where=address: _get(browser, where), scale.repeats, processor=True)  # type: ignore[misc]
             there = _times(lambda where=address: fetch(where), scale.repeats)  # type: ignore[misc]
             body = _get(browser, address)
             small = len(zlib.compress(body, 6)) / 1024
             yield f"| {name} | {queries} | {here} | {there} | {len(body) / 1024:.0f} | {small:.0f} |"
+
+
+def _more_to_find(number: int) -> None:
+    """So many services, each with a release, and contacts more."""
+    from comms.models import Contact
+    from core.clock import utcnow
+    from core.models import Stream
+    from incidents.models import Release, Service
+
+    now = utcnow()
+    streams = Stream.objects.bulk_create(Stream(kind="service", name=f"found-{n}") for n in range(number))
+    services = Service.objects.bulk_create(
+        Service(slug=stream.name, name=f"Name of {stream.name}", stream=stream, created_at=now)
+        for stream in streams
+    )
+    Release.objects.bulk_create(
+        Release(service=service, version=f"1.{n % 40}.{n}", deployed_at=now, recorded_at=now)
+        for n, service in enumerate(services)
+    )
+    Contact.objects.bulk_create(
+        Contact(name=f"Name {n}", email=f"person{n}@example.test") for n in range(number)
+    )
 
 
 def _get(browser: Client, address: str) -> bytes:

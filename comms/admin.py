@@ -70,7 +70,6 @@ class ComponentAdmin(ConfigurationAdmin):
     """Where it stands on the status page; its state is set on the page Components."""
 
     list_display = ("service", "group", "position", "description", "state")
-    list_editable = ("group", "position")
     list_select_related = ("service",)
     search_fields = ("service__name", "service__public_name", "group")
     readonly_fields = ("service",)

@@ -8,8 +8,9 @@ from django import forms
 from pydantic import SecretStr
 
 from comms.facts import Connection
-from comms.models import PublicUpdate
+from comms.models import Message, PublicUpdate
 from comms.rules.webhooks import GROUPS
+from comms.selectors.connections import ConnectionLine
 from comms.selectors.public_facts import shown_components
 from comms.services.composing import internal_channels
 from comms.states import (
@@ -19,23 +20,15 @@ from comms.states import (
     PublicImpact,
     PublicStatus,
     Template,
+    channel_name,
 )
-from core.careful_forms import CarefulForm
+from core.careful_forms import CarefulForm, WholeForm
 from core.forms import Line, Text
-from incidents.forms import text_area
+from incidents.forms import moment_field, text_area
 from incidents.states import AUDIENCES, audience_label
 
 BODY_LENGTH = 10_000
 LEAVE = ("", "not affected")
-
-
-def _moment(label: str, help_text: str = "") -> forms.DateTimeField:
-    return forms.DateTimeField(
-        required=False,
-        label=label,
-        help_text=help_text,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
-    )
 
 
 class NoteForm(forms.Form):
@@ -53,7 +46,7 @@ class NoteForm(forms.Form):
         help_text="For “Message”. An incident alert says how it stands by itself.",
     )
     audiences = forms.MultipleChoiceField(
-        choices=[(audience, audience_label(audience)) for audience in AUDIENCES],
+        choices=[(audience, audience_label(audience).capitalize()) for audience in AUDIENCES],
         widget=forms.CheckboxSelectMultiple,
         label="Who is told?",
     )
@@ -65,7 +58,7 @@ class NoteForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["channels"].choices = [(key, key) for key in internal_channels()]  # type: ignore[attr-defined]
+        self.fields["channels"].choices = [(key, channel_name(key)) for key in internal_channels()]  # type: ignore[attr-defined]
 
 
 class PageForRoleForm(forms.Form):
@@ -94,8 +87,8 @@ class ExternalFields(forms.Form):
     root_cause = Text(
         required=False, max_length=2_000, widget=text_area(2), label="Root cause, briefly and for users"
     )
-    started_at = _moment("Started at (UTC)")
-    resolved_at = _moment("Resolved at (UTC)")
+    started_at = moment_field("Started at (UTC)")
+    resolved_at = moment_field("Resolved at (UTC)")
 
     def __init__(self, *args: Any, update: PublicUpdate | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -117,11 +110,11 @@ class ExternalFields(forms.Form):
     def clean(self) -> dict[str, Any]:
         """`components` instead of a field for each."""
         data = super().clean() or self.cleaned_data
-        components = {
-            public_id: data.pop(name) for name, public_id in self.component_fields.items() if data.get(name)
-        }
-        for name in self.component_fields:
-            data.pop(name, None)
+        components = {}
+        for name, public_id in self.component_fields.items():
+            left = self.get_initial_for_field(self.fields[name], name)  # what a careful form takes out
+            if state := data.pop(name, left):
+                components[public_id] = state
         data["components"] = components or None
         return data
 
@@ -220,8 +213,8 @@ class EndForUsersForm(ForUsersForm):
         return bool(super().has_something_to_say or self.cleaned_data.get("approve"))
 
 
-class EditForm(ExternalFields):
-    """Other words for a draft, and what the person saw."""
+class EditForm(ExternalFields, CarefulForm):
+    """Other words for a draft."""
 
     body = Text(
         required=False,
@@ -230,21 +223,24 @@ class EditForm(ExternalFields):
         label="The whole text",
         help_text="Left as it is, it follows the fields above; once you write in it, it is yours.",
     )
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
+
+    def __init__(self, *args: Any, message: Message, **kwargs: Any) -> None:
+        super().__init__(*args, update=message.public, **kwargs)
+        self.initial = {"body": message.body, **self.initial}
 
 
-class ApproveForm(forms.Form):
-    """What the commander read."""
+class DraftForm(WholeForm):
+    """About a draft as the person read it."""
 
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
+    def __init__(self, *args: Any, message: Message, **kwargs: Any) -> None:
+        said = "It was changed after you read it. Here it is as it is now: send it again if you mean it."
+        super().__init__(*args, now_is=str(message.version), said=said, **kwargs)
 
 
 class ComponentForm(CarefulForm):
     """How a component is, and why somebody says so."""
 
-    def watched(self) -> tuple[str, ...]:
-        return ("state",)
-
+    WATCHED = MEANT = ("state",)
     state = forms.ChoiceField(choices=ComponentState.choices)
     reason = Line(max_length=300, label="Why?", help_text="For the timeline of the service; never public.")
 
@@ -260,7 +256,7 @@ def kind_choices() -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-class WebhookForm(CarefulForm):
+class WebhookForm(forms.Form):
     """Which events go where."""
 
     url = Line(
@@ -291,19 +287,27 @@ class WebhookForm(CarefulForm):
         self.fields["kinds"].choices = choices  # type: ignore[attr-defined]
 
 
+class EditWebhookForm(WebhookForm, CarefulForm):
+    """The same of one that there is, which others may change meanwhile."""
+
+
 class ReplayForm(forms.Form):
     """From when on."""
 
-    since = forms.DateTimeField(
-        label="Every event since (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
+    since = moment_field("Every event since (UTC)", required=True)
 
 
-class ConnectionForm(forms.Form):
+class ConnectionForm(WholeForm):
     """What a connection needs, field by field. What is secret is never shown again, right or wrong."""
 
-    def __init__(self, *args: Any, model: type[Connection] = Connection, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, *args: Any, line: ConnectionLine, model: type[Connection] = Connection, **kwargs: Any
+    ) -> None:
+        said = "Meanwhile it was removed"
+        if line.changed_at is not None:
+            said = f"Meanwhile {line.changed_by} set it up, at {line.changed_at:%H:%M} UTC"
+        now_is = line.changed_at.isoformat() if line.changed_at else ""
+        super().__init__(*args, now_is=now_is, said=f"{said}. Send it again to replace that.", **kwargs)
         for name, info in model.model_fields.items():
             secret = info.annotation is SecretStr
             attributes = {"autocomplete": "new-password" if secret else "off", "spellcheck": "false"}

@@ -96,7 +96,7 @@ def sample_facts(**changed: Any) -> MessageFacts:
             trigger="Automated",
             from_version="1.5.0",
             target_version="1.4.2",
-            reason="error_rate is critical: 33 %",
+            reason="error rate is critical: 33 %",
             expected_duration="5 min",
             impact="Carts are kept; payments take longer for a minute.",
             state="Needs attention",

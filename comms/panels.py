@@ -39,7 +39,6 @@ def who_was_told(actor: Actor, incident: Incident) -> Panel:
             "compose_url": reverse("comms:compose", args=[incident.ref]) if may(actor, "respond") else None,
             "for_users": may_be_public(incident),
         },
-        role_actions=_calls(actor, incident) if incident.is_open else {},
     )
 
 
@@ -47,8 +46,10 @@ def _why_not_approve(actor: Actor, incident: Incident) -> str:
     return why_not_allowed(actor, "respond") or why_not_approve(incident, actor)
 
 
-def _calls(actor: Actor, incident: Incident) -> dict[str, Action]:
+def calls(actor: Actor, incident: Incident) -> dict[str, Action]:
     """Paging for each role; the page of an incident offers it where nobody holds the role (one query)."""
+    if not incident.is_open:
+        return {}
     paged, refusal = last_pages(incident, now=utcnow()), why_not_allowed(actor, "respond")
     return {role: _call(incident, role, refusal, paged.get(role)) for role in INCIDENT_ROLES}
 

@@ -82,6 +82,14 @@ PAGED, UPDATE_OVERDUE = "incident.paged", "incident.update_overdue"
 ROLE_PAGED = "role.paged"  # by hand: a role of the incident that nobody holds
 
 
+_CHANNEL_NAMES = {"sms": "SMS", "email": "E-mail", "user_email": "E-mail to subscribers"}
+
+
+def channel_name(key: str) -> str:
+    """For people, of a channel's key in the playbook: `Incident response`, `SMS`."""
+    return _CHANNEL_NAMES.get(key, key.replace("_", " ").capitalize())
+
+
 class Template(models.TextChoices):
     """The messages of this version. Source: seed, Communication Protocols; rulings, Templates."""
 

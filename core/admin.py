@@ -6,14 +6,16 @@ from importlib import import_module
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, CheckboxSelectMultiple
+from django.forms.formsets import DELETION_FIELD_NAME
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -21,7 +23,7 @@ from core.access import may
 from core.accounts.proving import lead_to_proof
 from core.accounts.sessions import actor_of_session
 from core.assurance import ReauthenticationRequired, SecondFactorRequired
-from core.careful_forms import CarefulModelForm
+from core.careful_forms import CarefulModelForm, mark, read_marks
 from core.clock import utcnow
 from core.forms import Line, StrictJSONField, Text
 from core.models import ApiToken, Event, PendingEvent, User
@@ -106,7 +108,8 @@ class CarefulMixin:
             super().save_model(request, obj, form, change)  # type: ignore[misc]
             return
         columns = {field.name for field in obj._meta.concrete_fields}
-        obj.save(update_fields=[name for name in form.changed_data if name in columns])
+        changed = [name for name in form.changed_data if name in columns and name not in form.untouched]
+        obj.save(update_fields=changed)
 
 
 def _without_seen(names: Any) -> tuple[Any, ...]:
@@ -154,11 +157,35 @@ class LabelledFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             field.widget.attrs.setdefault("aria-label", str(field.label or name))
 
 
+class CarefulRowForm(CarefulModelForm, forms.ModelForm):  # type: ignore[type-arg]
+    """A row among others of a form: each carries what the person saw of it."""
+
+    def watched(self) -> list[str]:
+        known = [name for name in super().watched() if name != DELETION_FIELD_NAME]
+        return [name for name in known if not self.fields[name].widget.is_hidden]
+
+
+class CarefulFormSet(LabelledFormSet):
+    """Rows that others may change meanwhile: none is deleted unseen either."""
+
+    def clean(self) -> None:
+        super().clean()
+        form: Any
+        for form in self.deleted_forms:
+            seen, now = read_marks(self.data.get(form.add_prefix("seen"), "")), form.look_again()
+            if any(mark(value) != seen[name] for name, value in now.items() if name in seen):
+                form.data = form.seen_now(now)
+                raise ValidationError(
+                    f"Meanwhile somebody changed {form.instance}. Delete it again if you still mean it."
+                )
+
+
 class LevelInline(LevelMixin, admin.TabularInline):  # type: ignore[type-arg,misc]
     """Rows of another table under the rule of account levels."""
 
     extra = 0
-    formset = LabelledFormSet
+    form: type[forms.ModelForm] = CarefulRowForm  # type: ignore[type-arg]
+    formset: type[LabelledFormSet] = CarefulFormSet
 
 
 class ReadOnlyAdmin(LevelAdmin):
@@ -171,6 +198,8 @@ class ReadOnlyAdmin(LevelAdmin):
 class ReadOnlyInline(LevelInline):
     """Rows of another table, to read."""
 
+    form = forms.ModelForm
+    formset = LabelledFormSet
     write_action = None
 
 

@@ -86,14 +86,17 @@ class Rendering:
         said = {"digest": self.digest, "position": self.position, "html": self.html}
         return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
 
-    @property
+    @functools.cached_property
     def unchanged(self) -> bytes:
         return json.dumps({"digest": self.digest, "position": self.position}, separators=(",", ":")).encode()
 
+    @functools.cached_property
+    def saw(self) -> Position | None:
+        return Position.parse(self.position)
+
     def answers(self, asked: Asked) -> bool:
         if asked.seen and time.monotonic() - self.began < KEPT_SECONDS:
-            seen = Position.parse(self.position)
-            return seen is not None and all(seen.sees(change) for change in asked.seen)
+            return self.saw is not None and all(map(self.saw.sees, asked.seen))
         return self.began >= asked.arrived
 
 
@@ -153,21 +156,34 @@ class SharedPanels:
 shared_panels = SharedPanels()
 
 
-def render_all(panels: Sequence[str], render: Callable[[str], str]) -> dict[str, Rendering]:
-    """Each panel by `render`, with what was seen before the first of them was read for."""
-    began, position = time.monotonic(), live.position()
+@dataclass(frozen=True)
+class Beginning:
+    """When reading for panels began (time.monotonic), and what was committed by then."""
+
+    at: float
+    position: str
+
+    @classmethod
+    def now(cls) -> Beginning:
+        return cls(time.monotonic(), live.position())
+
+
+def render_all(
+    panels: Sequence[str], render: Callable[[str], str], beginning: Beginning
+) -> dict[str, Rendering]:
+    """Each panel by `render`; nothing that they show was read before the `beginning`."""
     made = {}
     for panel in panels:
         html = render(panel)
         digest = hashlib.sha256(html.encode()).hexdigest()[:16]
-        made[panel] = Rendering(html, digest, position, began)
+        made[panel] = Rendering(html, digest, beginning.position, beginning.at)
     return made
 
 
 def answer(asked: Asked, found: Mapping[str, Rendering]) -> bytes:
     """`{"panels": {KEY: {"digest", "position", "html"}}}`; without `html` where the reader has just that."""
     parts = (
-        json.dumps(panel).encode() + b":" + (one.unchanged if one.digest in asked.have else one.whole)
+        b'"%s":%s' % (panel.encode(), one.unchanged if one.digest in asked.have else one.whole)
         for panel, one in found.items()
     )
     return b'{"panels":{%s}}' % b",".join(parts)

@@ -47,6 +47,7 @@ class _Reader:
 
     queue: asyncio.Queue[str | None]
     since: Position | None
+    beat: asyncio.TimerHandle | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Hub:
         return len(self._readers) >= MAX_STREAMS
 
     async def read(self, since: Position | None = None, last: str = "") -> AsyncIterator[str]:
-        """Events as they come, an empty string after 15 s of silence; ends when the reader is too slow.
+        """Events as they come, an empty string every 15 s while none waits; ends when the reader is too slow.
 
         `since` is what the reader's page has seen, `last` the id of the last event it was given.
         """
@@ -94,18 +95,23 @@ class Hub:
         try:
             if self._known_from is not None:  # else the listener says it, once it listens
                 self._catch_up(reader, last)
-            while True:
-                try:
-                    event = await asyncio.wait_for(reader.queue.get(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    yield ""
-                    continue
-                if event is None:
-                    return
+            self._arm(reader)
+            # Waited for without a timeout: that would be a task and a timer more for each event and reader.
+            while (event := await reader.queue.get()) is not None:
                 yield event
         finally:
+            if reader.beat is not None:
+                reader.beat.cancel()
             self._readers.discard(reader)
             self._left_at = time.monotonic()
+
+    def _arm(self, reader: _Reader) -> None:
+        reader.beat = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat, reader)
+
+    def _beat(self, reader: _Reader) -> None:
+        if reader.queue.empty():
+            reader.queue.put_nowait("")
+        self._arm(reader)
 
     def _goes_on(self) -> bool:
         """A while longer than anybody reads: who opens the next page is told only what it missed."""
@@ -194,7 +200,7 @@ class Hub:
 
     def _spread(self) -> int:
         """Milliseconds over which so many readers are to come for the news, not all in one moment."""
-        return min(MOST_SPREAD, len(self._readers) // 2)
+        return min(MOST_SPREAD, len(self._readers) // 4)
 
 
 class Doorkeeper:

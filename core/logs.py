@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
+from django_structlog.app_settings import app_settings
 from django_structlog.middlewares import RequestMiddleware
 
 Entry = MutableMapping[str, Any]
@@ -23,6 +24,8 @@ Entry = MutableMapping[str, Any]
 HEADER = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
 _REFERENCE = re.compile(r"(INC|RB)-\d{4}-\d{2}-\d{2}-\d{4,}")
+
+_of_requests = logging.getLogger(RequestMiddleware.__module__)
 
 # --- what may not be written ---------------------------------------------------------------------
 HIDDEN = "[hidden]"
@@ -155,6 +158,20 @@ def request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
+def subject(kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """What an address of these arguments is about: the reference of an incident or a rollback."""
+    found = _REFERENCE.fullmatch(str(kwargs.get("ref", "")))
+    return {} if found is None else {"incident" if found[1] == "INC" else "rollback": found[0]}
+
+
+def say_answered(request: str, code: int, seconds: float, **about: object) -> None:
+    """The line of a request that was answered before it came to RequestLogMiddleware, in the same form."""
+    level = app_settings.STATUS_2XX_LOG_LEVEL
+    if _of_requests.isEnabledFor(level):
+        said = {"code": code, "request": request, "seconds": round(seconds, 4), **about}
+        structlog.get_logger(_of_requests.name).log(level, "request_finished", **said)
+
+
 about = structlog.contextvars.bound_contextvars
 """`with about(rollback=ref):` every line written inside says what it is about."""
 
@@ -171,10 +188,7 @@ class RequestLogMiddleware(RequestMiddleware):
         request.firebreak_began = time.perf_counter()  # type: ignore[attr-defined]
 
     def process_view(self, request: HttpRequest, _view: Any, _args: Any, kwargs: Mapping[str, Any]) -> None:
-        found = _REFERENCE.fullmatch(str(kwargs.get("ref", "")))
-        if found is not None:
-            name = "incident" if found[1] == "INC" else "rollback"
-            structlog.contextvars.bind_contextvars(**{name: found[0]})
+        structlog.contextvars.bind_contextvars(**subject(kwargs))
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         response[HEADER] = request_id()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
-from django.http import QueryDict
 
+from core.careful_forms import CarefulForm, WholeForm
 from core.events import SUMMARY_LENGTH
 from core.forms import Line, Text
 from incidents import policy
-from incidents.models import Incident, RoleGrant
+from incidents.models import Incident, Responder, RoleGrant, Task
 from incidents.rules.criteria import MOST_DEGRADED
-from incidents.selectors.changes import last_changed_by
+from incidents.selectors.changes import last_change_of_task, last_changed_by
 from incidents.selectors.declaration import security_level_cards, told_audiences
 from incidents.selectors.readers import list_who_may_join
 from incidents.services.escalation import DEFAULT_AUDIENCE
@@ -29,6 +27,16 @@ NOTE_KINDS = [(kind, kind.capitalize()) for kind in KINDS]
 
 def text_area(rows: int = 3, **attrs: Any) -> forms.Textarea:
     return forms.Textarea(attrs={"rows": rows, **attrs})
+
+
+def moment_field(label: str, help_text: str = "", *, required: bool = False) -> forms.DateTimeField:
+    """A time in UTC, to the minute."""
+    return forms.DateTimeField(
+        required=required,
+        label=label,
+        help_text=help_text,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
+    )
 
 
 def security_level_choices() -> list[tuple[int, str]]:
@@ -86,89 +94,25 @@ class DeclareForm(forms.Form):
         return self.cleaned_data["kind"] or IncidentKind.OPERATIONAL
 
 
-class SeenForm(forms.Form):
-    """A form about what others may change meanwhile: it carries what the person saw.
-
-    Of the WATCHED fields, what the person left as it was becomes None: nothing of theirs is to be
-    written. What both changed is refused once, with the other's name and words beside the person's
-    own; sent again, it replaces the other's knowingly. A form sent without `seen` expects nothing.
-    """
-
-    WATCHED: ClassVar[tuple[str, ...]] = ()
-    UNTOUCHED_IS_KEPT: ClassVar[bool] = True
-    seen = forms.CharField(required=False, max_length=2_000, widget=forms.HiddenInput)
+class IncidentForm(CarefulForm):
+    """A form about the incident, which others may change meanwhile."""
 
     def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
         self.incident = incident
-        self.conflicts: list[str] = []
-        self.untouched: list[str] = []
-        self.now_is = {name: self.value_of(name) for name in self.WATCHED}
-        self.initial = {**self.now_is, **self.initial}
-        self.initial["seen"] = json.dumps({name: _mark(value) for name, value in self.now_is.items()})
+        super().__init__(*args, **kwargs)
+        self.initial = {**{name: self.value_of(name) for name in self.watched()}, **self.initial}
 
     def value_of(self, name: str) -> Any:
         """What the incident says now."""
         return getattr(self.incident, name)
 
-    def shown(self, name: str, value: Any) -> str:
-        """A value in words, for the person whose change was refused."""
-        return dict(getattr(self.fields[name], "choices", ())).get(value, str(value)) or "nothing"
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        seen = _read_marks(data.pop("seen", ""))
-        for name in self.WATCHED:
-            if name not in seen or name not in data:
-                continue
-            mine, theirs = _mark(data[name]), _mark(self.now_is[name])
-            if mine == seen[name] and self.UNTOUCHED_IS_KEPT:
-                data[name] = None
-                self.untouched.append(name)
-            elif theirs not in (seen[name], mine):
-                self.conflicts.append(name)
-        self._name_conflicts()
-        return data
-
-    def _name_conflicts(self) -> None:
-        for name in self.conflicts:
-            who, value = last_changed_by(self.incident, name), self.shown(name, self.now_is[name])
-            said = (
-                f"Meanwhile {who} changed this to “{value}”. Yours is kept here; send it to replace theirs."
-            )
-            self.add_error(name, said)
-        if self.conflicts:
-            self.data = self._seen_now()
-
-    def _seen_now(self) -> QueryDict:
-        """What is shown again: the person's own words, elsewhere what it is now; sent again, it is meant."""
-        shown = QueryDict(mutable=True)
-        shown.update(self.data)
-        for name in self.untouched:
-            value = self.now_is[name]
-            shown.setlist(name, value if isinstance(value, list) else [str(value)])
-        shown["seen"] = self.initial["seen"]
-        return shown
+    def who_changed(self, name: str) -> str:
+        return last_changed_by(self.incident, name)
 
 
-def _mark(value: Any) -> str:
-    """A short digest of a value as a browser would send it back."""
-    text = "\n".join(sorted(map(str, value))) if isinstance(value, list | tuple) else str(value)
-    return hashlib.sha256("\n".join(text.split()).encode()).hexdigest()[:16]
-
-
-def _read_marks(text: str) -> dict[str, str]:
-    try:
-        marks = json.loads(text)
-    except ValueError:
-        return {}
-    return {str(k): str(v) for k, v in marks.items()} if isinstance(marks, dict) else {}
-
-
-class EditForm(SeenForm):
+class EditForm(IncidentForm):
     """Correct what the incident says about itself."""
 
-    WATCHED = ("title", "impact", "description", "services")
     title = Line(max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     impact = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(2))
     description = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(4))
@@ -179,11 +123,8 @@ class EditForm(SeenForm):
             return [service.slug for service in self.incident.services.all()]
         return super().value_of(name)
 
-    def shown(self, name: str, value: Any) -> str:
-        return (", ".join(value) or "none") if name == "services" else super().shown(name, value)
 
-
-class UpdateForm(SeenForm):
+class UpdateForm(IncidentForm):
     """How it stands; the state and the severity may move in the same breath."""
 
     WATCHED = ("status", "severity", "next_steps")
@@ -215,11 +156,10 @@ class UpdateForm(SeenForm):
         return data
 
 
-class SeverityForm(SeenForm):
+class SeverityForm(IncidentForm):
     """Another severity, and why."""
 
-    WATCHED = ("severity",)
-    UNTOUCHED_IS_KEPT = False  # nothing else is asked for here
+    WATCHED = MEANT = ("severity",)
     severity = forms.ChoiceField(choices=Severity.choices, widget=forms.RadioSelect)
     reason = Text(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
 
@@ -274,14 +214,16 @@ class OptionalReasonForm(forms.Form):
     )
 
 
-class SecurityLevelForm(forms.Form):
+class SecurityLevelForm(WholeForm):
     """How bad it is as a security incident, and why."""
 
     level = forms.TypedChoiceField(coerce=int, widget=forms.RadioSelect, label="Level")
     reason = Text(max_length=TEXT_LENGTH, widget=text_area(2), label="Why?")
 
-    def __init__(self, *args: Any, level: int | None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, incident: Incident, **kwargs: Any) -> None:
+        level = incident.security_level
+        said = f"It is of level {level} now. Send it again to change that."
+        super().__init__(*args, now_is=str(level or ""), said=said, **kwargs)
         choices = [choice for choice in security_level_choices() if choice[0] != level]
         self.fields["level"].choices = choices  # type: ignore[attr-defined]
 
@@ -302,12 +244,7 @@ class NoteForm(forms.Form):
 
     summary = Line(max_length=SUMMARY_LENGTH, widget=text_area(2), label="Note")
     kind = forms.ChoiceField(choices=NOTE_KINDS, initial="note", required=False)
-    occurred_at = forms.DateTimeField(
-        required=False,
-        label="When it happened (UTC)",
-        help_text="Empty means now.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-    )
+    occurred_at = moment_field("When it happened (UTC)", "Empty means now.")
 
     def clean_kind(self) -> str:
         return self.cleaned_data["kind"] or "note"
@@ -340,7 +277,20 @@ class CriteriaForm(forms.Form):
         self.fields["criteria"].choices = criteria_choices()  # type: ignore[attr-defined]
 
 
-class AssignForm(forms.Form):
+class HolderForm(WholeForm):
+    """A role of an incident, with who held it when the person looked."""
+
+    def __init__(self, *args: Any, holder: Responder | None, **kwargs: Any) -> None:
+        name = holder.user.get_username() if holder else ""
+        said = (
+            f"{name} holds this role since {holder.since:%H:%M} UTC"
+            if holder
+            else "Nobody holds this role now"
+        )
+        super().__init__(*args, now_is=name, said=f"{said}. Send it again if you still mean it.", **kwargs)
+
+
+class AssignForm(HolderForm):
     """Who shall hold a role: only accounts with the grant are offered."""
 
     username = forms.ChoiceField(label="Who?")
@@ -361,15 +311,6 @@ DUE_IN = (
     ("240", "in 4 h"),
     ("1440", "in 1 day"),
 )
-
-
-def due_at_field() -> forms.DateTimeField:
-    return forms.DateTimeField(
-        required=False,
-        label="Due (UTC)",
-        help_text="Empty means no due time.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "60"}, format="%Y-%m-%dT%H:%M"),
-    )
 
 
 class TaskForm(forms.Form):
@@ -398,11 +339,20 @@ class NewTaskForm(TaskForm):
     )
 
 
-class EditTaskForm(TaskForm):
-    """Another time is given exactly. `version` is the one that the person saw."""
+class EditTaskForm(TaskForm, CarefulForm):
+    """Another time is given exactly."""
 
-    due_at = due_at_field()
-    version = forms.IntegerField(min_value=1, max_value=2**31 - 1, widget=forms.HiddenInput)
+    due_at = moment_field("Due (UTC)", "Empty means no due time.")
+
+    def __init__(self, *args: Any, task: Task, owners: Sequence[str], **kwargs: Any) -> None:
+        owner = task.owner.get_username() if task.owner else ""
+        offered = owners if not owner or owner in owners else [owner, *owners]
+        super().__init__(*args, owners=offered, **kwargs)
+        self._task = task
+        self.initial = {"title": task.title, "owner": owner, "due_at": task.due_at, **self.initial}
+
+    def who_changed(self, name: str) -> str:
+        return last_change_of_task(self._task)
 
 
 class EvidenceForm(forms.Form):

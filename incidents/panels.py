@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -24,8 +24,7 @@ class Panel:
     """A fragment of another app on a page of this one.
 
     `key` is the name of the function that makes it, `url` the page it stands on: `<url>?panel=<key>`
-    renders it again when one of `topics` (space-separated) is poked. It may bring actions for the
-    page's action bar, one for each role of the incident, and the addresses of references that events name.
+    renders it again when one of `topics` (space-separated) is poked.
     """
 
     key: str
@@ -33,9 +32,6 @@ class Panel:
     topics: str
     url: str
     context: Mapping[str, Any]
-    actions: tuple[Action, ...] = ()
-    links: Mapping[str, str] = field(default_factory=dict)
-    role_actions: Mapping[str, Action] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "topics", spoken_all(self.topics))  # as they are sent
@@ -118,18 +114,25 @@ def _make(path: str, actor: Actor, incident: Incident) -> Panel | None:
     return function(actor, incident)
 
 
-def panel_actions(panels: Panels) -> tuple[Action, ...]:
-    return tuple(action for slot in SLOTS for panel in panels[slot] for action in panel.actions)
+def added_actions(actor: Actor, incident: Incident) -> tuple[Action, ...]:
+    """What the other apps add to the incident's action bar."""
+    functions: list[Callable[[Actor, Incident], Action | None]] = list(
+        map(import_string, settings.INCIDENT_ACTIONS)
+    )
+    return tuple(action for make in functions if (action := make(actor, incident)) is not None)
 
 
-def panel_role_actions(panels: Panels) -> dict[str, Action]:
-    """What other apps offer to do about a role that nobody holds, by role."""
+def added_calls(actor: Actor, incident: Incident) -> dict[str, Action]:
+    """What the other apps offer to do about a role that nobody holds, by role."""
     found: dict[str, Action] = {}
-    for slot in SLOTS:
-        for panel in panels[slot]:
-            found.update(panel.role_actions)
+    for path in settings.INCIDENT_CALLS:
+        found.update(import_string(path)(actor, incident))
     return found
 
 
-def panel_links(panels: Panels) -> dict[str, str]:
-    return {ref: url for slot in SLOTS for panel in panels[slot] for ref, url in panel.links.items()}
+def added_links(incident: Incident) -> dict[str, str]:
+    """The addresses of references that the incident's events may name."""
+    found: dict[str, str] = {}
+    for path in settings.INCIDENT_LINKS:
+        found.update(import_string(path)(incident))
+    return found

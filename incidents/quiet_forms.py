@@ -9,7 +9,7 @@ from django import forms
 
 from core.clock import utcnow
 from core.forms import Line, Text
-from incidents.forms import text_area
+from incidents.forms import moment_field, text_area
 from incidents.rules.matchers import WrongMatcher, parse
 from incidents.services_field import ServicesField
 
@@ -20,12 +20,7 @@ LASTS += [("1440", "1 day"), ("4320", "3 days"), ("10080", "7 days"), ("43200", 
 class QuietForm(forms.Form):
     """From when, how long and why."""
 
-    starts_at = forms.DateTimeField(
-        required=False,
-        label="From (UTC)",
-        help_text="Empty means now.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-    )
+    starts_at = moment_field("From (UTC)", "Empty means now.")
     lasts = forms.ChoiceField(choices=LASTS, initial="120", label="For")
     reason = Line(
         max_length=300,

@@ -173,6 +173,14 @@ class Metric(models.TextChoices):
     CPU_USAGE = "cpu_usage", "CPU usage"  # ratio 0..1
 
 
+def metric_name(metric: str) -> str:
+    """Within a sentence: `error rate`, `CPU usage`; a metric of the service's own keeps its name."""
+    if metric not in Metric.values:
+        return metric
+    label = str(Metric(metric).label)
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
 class MonitorLevel(models.TextChoices):
     OK = "ok", "OK"
     WARNING = "warning", "Warning"

@@ -6,13 +6,13 @@ from incidents.states import Metric
 
 
 def describe_value(metric: str, value: float | None) -> str:
-    """A value with its unit, for people: `33 %`, `120 ms`, `7 in 5 min`."""
+    """A value with its unit, for people: `33 %`, `120 ms`, `5 s`, `7 in 5 min`."""
     if value is None:
         return "no data"
     if metric in (Metric.ERROR_RATE, Metric.MEMORY_USAGE, Metric.CPU_USAGE):
         return f"{value * 100:.3g} %"
     if metric == Metric.RESPONSE_TIME:
-        return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+        return f"{value:.0f} ms" if value < 1_000 else f"{value / 1000:.3g} s"
     if metric == Metric.SECURITY_EVENTS:
         return f"{value:.0f} in 5 min"
     return f"{value:.6g}"

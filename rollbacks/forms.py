@@ -7,9 +7,12 @@ from typing import Any
 
 from django import forms
 
+from core.careful_forms import CarefulForm, WholeForm
 from core.forms import Line, Text
-from incidents.forms import TEXT_LENGTH, text_area
+from incidents.forms import TEXT_LENGTH, OptionalReasonForm, ReasonForm, text_area
 from rollbacks import policy
+from rollbacks.models import Rollback
+from rollbacks.selectors.rollback_page import last_editor
 
 LONGEST_SECONDS = 7 * 86_400
 PARAMETER = "parameters_"
@@ -57,10 +60,31 @@ class RequestForm(PlanForm):
     procedure = Line(required=False, widget=forms.HiddenInput)
 
 
-class EditRollbackForm(PlanForm):
-    """Change a rollback before it runs; `version` is the one that the person saw."""
+class EditRollbackForm(PlanForm, CarefulForm):
+    """Change a rollback before it runs."""
 
-    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1, max_value=2**31 - 1)
+    def __init__(self, *args: Any, rollback: Rollback, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rollback = rollback
+
+    def who_changed(self, name: str) -> str:
+        return last_editor(self._rollback)
+
+
+class PlanReadForm(WholeForm):
+    """A decision about the plan that the person read."""
+
+    def __init__(self, *args: Any, rollback: Rollback, **kwargs: Any) -> None:
+        said = f"The plan was edited after you read it: {rollback.way} now. Send it again if you mean that."
+        super().__init__(*args, now_is=rollback.plan_digest, said=said, **kwargs)
+
+
+class ApproveForm(PlanReadForm, OptionalReasonForm):
+    """Yes, and what there is to add."""
+
+
+class BreakGlassForm(PlanReadForm, ReasonForm):
+    """Alone, and why."""
 
 
 class ConfirmForm(forms.Form):
@@ -80,8 +104,14 @@ class HandOverForm(forms.Form):
         self.fields["target_version"].choices = options  # type: ignore[attr-defined]
 
 
-class JudgeForm(forms.Form):
-    """Whether a rollback that is over was necessary."""
+class JudgeForm(WholeForm):
+    """Whether a rollback that is over was necessary, having read how it was judged before."""
+
+    def __init__(self, *args: Any, rollback: Rollback, **kwargs: Any) -> None:
+        at = rollback.judged_at.isoformat() if rollback.judged_at else ""
+        judged = "a false positive" if rollback.false_positive else "necessary"
+        said = f"{rollback.judged_by} judged it {judged}: {rollback.judged_reason}"[:400]
+        super().__init__(*args, now_is=at, said=f"{said} Send yours to put it in that one's place.", **kwargs)
 
     false_positive = forms.TypedChoiceField(
         label="Was it necessary?",

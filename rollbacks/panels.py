@@ -11,29 +11,29 @@ from django.urls import reverse
 from core.actors import Actor
 from core.clock import utcnow
 from core.health import Banner
+from core.once import once
 from incidents.models import Incident, Release, Service
 from incidents.panels import Panel, ServiceNote
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
-from incidents.states import ReleaseState
+from incidents.states import ReleaseState, metric_name
 from rollbacks.models import Rollback
-from rollbacks.rules.targets import Targets
 from rollbacks.selectors.authority import case_of
 from rollbacks.selectors.breaches import confirming_text
 from rollbacks.selectors.choices import attention_of, rollback_actions
 from rollbacks.selectors.confirmations import confirmation_of
-from rollbacks.selectors.decision_lines import decision_lines
+from rollbacks.selectors.decision_lines import SHOWN, decision_lines
 from rollbacks.selectors.decisions import decision_records
-from rollbacks.selectors.plans import request_url, why_no_requests
+from rollbacks.selectors.plans import WayBack, request_url, ways_back
 from rollbacks.selectors.readiness import last_rehearsals, rehearsal_text
 from rollbacks.selectors.rollback_page import list_phases, rollback_facts, rollback_url, steps_with_tails
-from rollbacks.selectors.targets import targets_of_each
 from rollbacks.selectors.trust import distrusted_monitors
 from rollbacks.services.automation import current_switch
 from rollbacks.states import DONE_STEPS, LIVE_STATES, RollbackState
 
 SUSPECT_FOR = dt.timedelta(days=7)
 SUSPECTS = 8
+ROLLBACKS = 50
 DECISIONS = 5
 _WAITING = {
     RollbackState.AWAITING_APPROVAL: "Waits for approval",
@@ -62,8 +62,7 @@ class SuspectRelease:
 
 def incident_rollback(actor: Actor, incident: Incident) -> Panel:
     """The incident's live or else its last rollback, or the suggestion to ask for one."""
-    found = Rollback.objects.filter(incident=incident).select_related("incident", "service", "parent")
-    rollbacks = list(found[:50])
+    rollbacks = _rollbacks_of(incident)
     shown = next((rollback for rollback in rollbacks if rollback.state in LIVE_STATES), None)
     shown = shown or (rollbacks[0] if rollbacks else None)
     why_not = _why_no_rollback(actor, incident)
@@ -81,9 +80,38 @@ def incident_rollback(actor: Actor, incident: Incident) -> Panel:
             "why_not": why_not,
             "suggestion": "",
         },
-        actions=(_roll_back(incident, why_not),) if incident.is_open else (),
-        links={rollback.ref: rollback_url(rollback.ref) for rollback in rollbacks},
     )
+
+
+def roll_back(actor: Actor, incident: Incident) -> Action | None:
+    """For the action bar of an open incident."""
+    if not incident.is_open:
+        return None
+    why_not = _why_no_rollback(actor, incident)
+    return Action(
+        key="roll_back",
+        label="Roll back…",
+        icon="arrow-uturn-left",
+        url=_and_back(request_url(incident)),
+        enabled=not why_not,
+        why_not=why_not,
+        hotkey="r",
+        danger=True,
+    )
+
+
+def rollback_links(incident: Incident) -> dict[str, str]:
+    """Where the references of the incident's rollbacks lead."""
+    return {rollback.ref: rollback_url(rollback.ref) for rollback in _rollbacks_of(incident)}
+
+
+@once
+def _rollbacks_of(incident: Incident) -> list[Rollback]:
+    """The newest rollbacks with their service (one query)."""
+    rollbacks = list(Rollback.objects.filter(incident=incident).select_related("service")[:ROLLBACKS])
+    for rollback in rollbacks:
+        rollback.incident = incident
+    return rollbacks
 
 
 def _decisions_on(actor: Actor, rollback: Rollback) -> dict[str, Any]:
@@ -122,13 +150,17 @@ def _and_back(address: str) -> str:
 
 def suspect_releases(actor: Actor, incident: Incident) -> Panel:
     """What was deployed to the incident's services in the week before it, the newest first."""
-    recent = Release.objects.filter(
-        service__in=incident.services.all(), deployed_at__gte=incident.started_at - SUSPECT_FOR
+    services = {service.pk: service for service in incident.services.all()}
+    releases = list(
+        Release.objects.filter(
+            service__in=list(services), deployed_at__gte=incident.started_at - SUSPECT_FOR
+        )[:SUSPECTS]
     )
-    releases = list(recent.select_related("service")[:SUSPECTS])
-    services = {release.service_id: release.service for release in releases}
-    targets = targets_of_each(list(services.values()), kind=incident.kind)
-    why_not = why_no_requests(actor, incident, list(services.values()), targets)
+    asked_already = _first_services(incident)
+    others = {services[release.service_id] for release in releases}.difference(asked_already)
+    ways = {**ways_back(actor, incident, asked_already)}
+    if others:
+        ways |= ways_back(actor, incident, tuple(others))
     return Panel(
         key="suspect_releases",
         template="rollbacks/panel_releases.html",
@@ -136,7 +168,8 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
         url=incident_url(incident.ref),
         context={
             "releases": tuple(
-                _suspect(incident, r, targets[r.service_id], why_not[r.service_id]) for r in releases
+                _suspect(incident, release, services[release.service_id], ways[release.service_id])
+                for release in releases
             )
         },
     )
@@ -144,7 +177,7 @@ def suspect_releases(actor: Actor, incident: Incident) -> Panel:
 
 def incident_decisions(actor: Actor, incident: Incident) -> Panel:
     """What automation decided about the incident's services, the newest first (one query)."""
-    rows = decision_records(actor).filter(incident=incident)[:DECISIONS]
+    rows = decision_records(actor).filter(incident=incident).only(*SHOWN)[:DECISIONS]
     return Panel(
         key="incident_decisions",
         template="rollbacks/panel_decisions.html",
@@ -156,7 +189,7 @@ def incident_decisions(actor: Actor, incident: Incident) -> Panel:
 
 def service_decisions(actor: Actor, service: Service) -> Panel:
     """What automation decided about the service, the newest first (one query)."""
-    rows = decision_records(actor).filter(service=service)[:DECISIONS]
+    rows = decision_records(actor).filter(service=service).only(*SHOWN)[:DECISIONS]
     return Panel(
         key="service_decisions",
         template="rollbacks/panel_decisions.html",
@@ -171,7 +204,7 @@ def lost_trust(actor: Actor, service: Service, *, now: dt.datetime) -> ServiceNo
     found = distrusted_monitors(service, now=now)
     if not found:
         return None
-    names = ", ".join(f"{monitor.metric} ({count} judged false)" for monitor, count in found)
+    names = ", ".join(f"{metric_name(monitor.metric)} ({count} judged false)" for monitor, count in found)
     return ServiceNote(icon="hand-raised", text=f"Starts no rollbacks: {names}", tone="warning")
 
 
@@ -206,44 +239,33 @@ def _waiting_text(rollback: Rollback) -> str:
 
 
 def _why_no_rollback(actor: Actor, incident: Incident) -> str:
-    services: list[Service] = list(incident.services.all())[:SUSPECTS]
+    services = _first_services(incident)
     if refusal := why_not_allowed(actor, "request_rollback"):
         return refusal
     if not services:
         return f"{incident.ref} names no service."
-    targets = targets_of_each(services, kind=incident.kind)
-    refusals = list(why_no_requests(actor, incident, services, targets).values())
+    refusals = [way.why_not for way in ways_back(actor, incident, services).values()]
     return "" if "" in refusals else refusals[0]
 
 
-def _roll_back(incident: Incident, why_not: str) -> Action:
-    return Action(
-        key="roll_back",
-        label="Roll back…",
-        icon="arrow-uturn-left",
-        url=_and_back(request_url(incident)),
-        enabled=not why_not,
-        why_not=why_not,
-        hotkey="r",
-        danger=True,
-    )
+def _first_services(incident: Incident) -> tuple[Service, ...]:
+    return tuple(incident.services.all())[:SUSPECTS]
 
 
-def _suspect(incident: Incident, release: Release, targets: Targets, why_not: str) -> SuspectRelease:
-    """`why_not` is of the service: why it cannot be rolled back."""
+def _suspect(incident: Incident, release: Release, service: Service, way: WayBack) -> SuspectRelease:
     state = ReleaseState(release.state)
     live = state is ReleaseState.LIVE
-    why_not = why_not if live else ""
+    why_not = way.why_not if live else ""
     may_be_left = live and not why_not
     return SuspectRelease(
         version=release.version,
-        service=release.service.name,
+        service=service.name,
         state=state.value,
         state_label=str(state.label),
         deployed_at=release.deployed_at,
         suspect=live,
-        request_url=_and_back(request_url(incident, release.service)) if may_be_left else None,
+        request_url=_and_back(request_url(incident, service)) if may_be_left else None,
         why_not=why_not,
-        target_version=targets.default if may_be_left else None,
-        note="" if live else targets.note(release.version),
+        target_version=way.targets.default if may_be_left else None,
+        note="" if live else way.targets.note(release.version),
     )

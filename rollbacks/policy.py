@@ -65,6 +65,12 @@ def procedure(key: str) -> Procedure:
     return cast(Procedure, found)
 
 
+def procedure_name(key: str) -> str:
+    """For people; the key itself once the playbook has it no more."""
+    found = get_playbook()["procedures"].get(key)
+    return cast(Procedure, found).name if found else key
+
+
 def digest(key: str) -> str:
     return procedure_digest(get_playbook(), key)
 

@@ -28,6 +28,7 @@ from incidents.services.monitors import create_monitor
 from incidents.services.notes import add_note
 from incidents.services.people import assign_role
 from incidents.services.services import create_service, record_release
+from incidents.services.tasks import create_task
 from incidents.states import INCIDENT_ROLES, SampleOutcome
 
 SERVICES = (
@@ -121,6 +122,13 @@ def _open(ida: Actor, now: dt.datetime) -> None:
         **act, message="Half of the mail goes by the second provider now. The queue shrinks by 300 a minute.",
         next_steps="Send the rest the same way\nAsk the provider for the old limit", now=at + 31 * MINUTE,
     )  # fmt: skip
+    for title, owner, due_in in (
+        ("Ask the provider for the old limit", "tomas", -4),
+        ("Send the rest by the second provider", "ida", 25),
+        ("Tell support what to answer", "cleo", None),
+    ):
+        due_at = None if due_in is None else now + due_in * MINUTE
+        create_task(**act, title=title, owner=owner, due_at=due_at, now=at + 32 * MINUTE)
     message = draft_message(
         **act, template="external_update", title="Order confirmations arrive late", status="identified", impact="minor",
         impact_text="Your order is safe; its confirmation may take up to an hour.",

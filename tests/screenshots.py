@@ -115,7 +115,8 @@ def _take(contexts: dict[str, BrowserContext], url: str, pages: dict[str, str], 
     for name, address in pages.items():
         for look, context in contexts.items():
             page = context.new_page()
-            page.goto(address)
+            answer = page.goto(address)
+            assert answer and answer.ok, f"{address} answers {answer and answer.status}"
             page.wait_for_timeout(500)  # the live connection, fonts
             page.screenshot(path=folder / f"{name}-{look}.jpg", type="jpeg", quality=68)
             page.close()

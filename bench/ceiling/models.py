@@ -18,6 +18,7 @@ class Shape(models.Model):
     severity = models.CharField(max_length=2)
     security_level = models.PositiveSmallIntegerField(null=True)
     status = models.CharField(max_length=20, default="investigating")
+    restricted = models.BooleanField(default=False)
     drill = models.BooleanField(default=False)
     declared_at = models.DateTimeField()
     declared_by = models.CharField(max_length=200)
@@ -27,6 +28,8 @@ class Shape(models.Model):
     acknowledged_at = models.DateTimeField(null=True)
     response_breached_at = models.DateTimeField(null=True)
     next_update_due_at = models.DateTimeField(null=True)
+    escalated_at = models.DateTimeField(null=True)
+    escalated_to = models.CharField(max_length=20, blank=True, default="")
     resolved_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
 

@@ -23,6 +23,7 @@ class BareSerializer(serializers.ModelSerializer[Any]):
     """The API's shape of an incident, as a ModelSerializer makes it; what lives in other tables is constant."""
 
     services = serializers.SerializerMethodField()
+    escalated_to = serializers.SerializerMethodField()
     response_breached = serializers.SerializerMethodField()
     duration_seconds = serializers.SerializerMethodField()
     roles = serializers.SerializerMethodField()
@@ -35,11 +36,15 @@ class BareSerializer(serializers.ModelSerializer[Any]):
             "ref", "title", "description", "impact", "kind", "severity", "security_level",
             "status", "services", "drill", "declared_at", "declared_by", "source", "started_at",
             "response_due_at", "acknowledged_at", "response_breached", "next_update_due_at",
-            "resolved_at", "closed_at", "duration_seconds", "roles", "active_rollback", "url",
+            "resolved_at", "closed_at", "duration_seconds", "escalated_at", "escalated_to", "restricted",
+            "roles", "active_rollback", "url",
         )  # fmt: skip
 
     def get_services(self, row: Shape) -> list[str]:
         return ["checkout"]
+
+    def get_escalated_to(self, row: Shape) -> str | None:
+        return row.escalated_to or None
 
     def get_response_breached(self, row: Shape) -> bool:
         return row.response_breached_at is not None

@@ -15,6 +15,7 @@ from comms.models import ConnectionSettings
 from comms.playbook import Channels
 from comms.selectors.connections import connection_name, is_ready
 from comms.selectors.subscribers import USER_EMAIL
+from comms.states import channel_name
 from core.errors import NotFound
 from core.playbook import get_playbook
 
@@ -44,6 +45,10 @@ class ChannelLine:
     daily_limit: int | None
     last_sent_at: dt.datetime | None
     last_error: str
+
+    @property
+    def name(self) -> str:
+        return channel_name(self.key)
 
 
 def list_channels() -> tuple[ChannelLine, ...]:

@@ -21,8 +21,10 @@ from comms.selectors.finding import search_contacts
 from comms.states import Means
 from core.actors import Actor
 from core.errors import NotFound
+from core.http import is_web_address
 from core.operation.facts import Trouble
 from incidents.models import Incident, Responder
+from incidents.selectors.readers import who_may_take_on_security
 from incidents.states import AUDIENCES, Role, audience_label
 
 # Who is called first comes first. Source: seed, Emergency Contacts.
@@ -189,7 +191,7 @@ def _line(contact: Contact, on: tuple[str, ...], warnings: tuple[str, ...], now:
         email=contact.email,
         chat=contact.chat,
         chat_url=f"slack://user?id={quote(contact.chat, safe='')}" if contact.chat else "",
-        support_url=contact.support_url,
+        support_url=contact.support_url if is_web_address(contact.support_url) else "",
         note=" · ".join(note for note in notes if note),
         local_time=now.astimezone(zone_of(contact.time_zone)),
         zone=contact.time_zone,
@@ -234,7 +236,9 @@ def _cells(contact: Contact) -> dict[str, str]:
 
 
 def nobody_reachable() -> tuple[Trouble, ...]:
-    """Roles and audiences of which nobody can be reached, once a channel is set up (four queries at most)."""
+    """Whom no message reaches, once a channel is set up: a role, an audience, everybody who may see security
+    incidents (six queries at most).
+    """
     contacts = list(Contact.objects.filter(active=True).select_related("user"))
     if not contacts or not any(way.ready for way in list_ways()):
         return ()
@@ -249,10 +253,19 @@ def nobody_reachable() -> tuple[Trouble, ...]:
     empty += [
         str(Role(role).label) for role in sorted({contact.role for contact in inside if contact.role} - held)
     ]
-    if not empty:
-        return ()
-    detail = (
-        "Nobody among their contacts can be reached by a channel that is set up. The page Contacts says why."
-    )
-    text = f"Messages to {', '.join(empty)} reach nobody"
-    return (Trouble("contacts.unreachable", "warning", text, detail),)
+    troubles = []
+    if empty:
+        detail = (
+            "Nobody among their contacts can be reached by a channel that is set up."
+            " The page Contacts says why."
+        )
+        text = f"Messages to {', '.join(empty)} reach nobody"
+        troubles.append(Trouble("contacts.unreachable", "warning", text, detail))
+    if not {contact.user_id for contact in reached} & who_may_take_on_security():
+        text = "Nobody who may see security incidents can be reached"
+        detail = (
+            "A page about one leaves without its name, and nobody whom it reaches may acknowledge it."
+            " Grant security lead to the account of a contact who is reached."
+        )
+        troubles.append(Trouble("contacts.no_security", "warning", text, detail))
+    return tuple(troubles)

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from comms.models import Delivery, Message
 from comms.selectors.subscribers import USER_EMAIL
-from comms.states import DeliveryState, MessageState, Visibility
+from comms.states import DeliveryState, MessageState, Visibility, channel_name
 from core.actors import Actor
 from core.errors import NotFound
 from incidents.models import Incident
@@ -61,6 +61,7 @@ class Receipt:
 
     pk: int
     channel: str
+    channel_name: str
     recipient: str
     state: str
     state_label: str
@@ -149,6 +150,7 @@ def _receipt(row: Delivery) -> Receipt:
     return Receipt(
         pk=row.pk,
         channel=row.channel,
+        channel_name=channel_name(row.channel),
         recipient=f"subscriber {row.recipient[:8]}" if hidden else row.recipient,
         state=row.state,
         state_label=str(DeliveryState(row.state).label),

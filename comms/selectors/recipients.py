@@ -14,7 +14,8 @@ from comms.rules.quiet_hours import quiet_until
 from comms.rules.reach import Person
 from comms.rules.routing import EVERYONE
 from comms.states import Means
-from incidents.models import Incident, Responder, RoleGrant
+from incidents.models import Incident, RoleGrant
+from incidents.selectors.people import people_on
 
 ROLE_HOLDERS = "role_holders"
 ROLE, TITLE, ACCOUNT = "role:", "title:", "account:"  # before a role's, a title's or an account's name
@@ -58,9 +59,8 @@ def _asks_for_roles(audience: str) -> bool:
 def _roles_on(incident: Incident) -> dict[int, set[str]]:
     """The roles of everybody who is on the incident, by account; a responder without one has an empty one."""
     found: dict[int, set[str]] = defaultdict(set)
-    on_it = Responder.objects.filter(incident=incident, until__isnull=True)
-    for user_id, role in on_it.values_list("user_id", "role"):
-        found[user_id].add(role)
+    for responder in people_on(incident):
+        found[responder.user_id].add(responder.role)
     return dict(found)
 
 

@@ -6,21 +6,29 @@ import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass
 
-from django.db.models import Count, Prefetch
+from django.db.models import Count
 from django.urls import reverse
 
 from comms.models import Delivery, Message
 from comms.selectors.subscribers import USER_EMAIL
-from comms.states import DeliveryState, MessageState, Template
+from comms.states import DeliveryState, MessageState, Template, channel_name
 from incidents.models import Incident
 
 MESSAGES = 6
 DELIVERIES = 8  # of each; the message's own page has them all
 
+# By hand, because a window over the deliveries costs Django more to write down than the database to answer.
+_FIRST = """
+SELECT first.* FROM unnest(%(messages)s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
+       SELECT id, message_id, channel, recipient, state, sent_at FROM comms_delivery
+        WHERE message_id = wanted.id AND lane <> %(subscribers)s ORDER BY id LIMIT %(each)s) first
+ ORDER BY first.id
+"""
+
 
 @dataclass(frozen=True)
 class DeliveryLine:
-    """One recipient of a message."""
+    """One recipient of a message; empty where the channel is a place."""
 
     channel: str
     recipient: str
@@ -49,12 +57,19 @@ def list_told(incident: Incident) -> tuple[MessageLine, ...]:
 
     Subscribers of the status page are counted: there may be ten thousand, and nobody needs their names.
     """
-    shown = Delivery.objects.exclude(lane=USER_EMAIL).order_by("pk")
-    few = shown.only("message", "channel", "recipient", "state", "sent_at")[:DELIVERIES]
-    rows = Message.objects.filter(incident=incident).defer("body", "forms")
-    messages = list(rows.prefetch_related(Prefetch("deliveries", queryset=few, to_attr="few"))[:MESSAGES])
-    counts = _counts([message.pk for message in messages])
-    return tuple(_message(message, counts[message.pk]) for message in messages)
+    messages = list(Message.objects.filter(incident=incident).defer("body", "forms")[:MESSAGES])
+    numbers = [message.pk for message in messages]
+    few, counts = _first_deliveries(numbers), _counts(numbers)
+    return tuple(_message(message, few[message.pk], counts[message.pk]) for message in messages)
+
+
+def _first_deliveries(messages: list[int]) -> dict[int, list[Delivery]]:
+    """Of each message the first few."""
+    found: defaultdict[int, list[Delivery]] = defaultdict(list)
+    asked = {"messages": messages, "each": DELIVERIES, "subscribers": USER_EMAIL}
+    for delivery in Delivery.objects.raw(_FIRST, asked):
+        found[delivery.message_id].append(delivery)
+    return found
 
 
 def _counts(messages: list[int]) -> dict[int, list[tuple[str, str, str, int]]]:
@@ -71,11 +86,12 @@ def _counts(messages: list[int]) -> dict[int, list[tuple[str, str, str, int]]]:
     return found
 
 
-def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> MessageLine:
+def _message(message: Message, few: list[Delivery], counts: list[tuple[str, str, str, int]]) -> MessageLine:
     draft = message.state == MessageState.DRAFT
-    few: list[Delivery] = message.few  # type: ignore[attr-defined]
     subscribers = [
-        DeliveryLine(channel, f"{count} subscribers", state, str(DeliveryState(state).label), None)
+        DeliveryLine(
+            channel_name(channel), f"{count} subscribers", state, str(DeliveryState(state).label), None
+        )
         for lane, channel, state, count in counts
         if lane == USER_EMAIL
     ]
@@ -94,8 +110,8 @@ def _message(message: Message, counts: list[tuple[str, str, str, int]]) -> Messa
 
 def _delivery(delivery: Delivery) -> DeliveryLine:
     return DeliveryLine(
-        channel=delivery.channel,
-        recipient=delivery.recipient,
+        channel=channel_name(delivery.channel),
+        recipient="" if delivery.recipient == delivery.channel else delivery.recipient,
         state=delivery.state,
         state_label=str(DeliveryState(delivery.state).label),
         at=delivery.sent_at,

@@ -20,7 +20,7 @@ from comms.selectors.public_facts import public_facts
 from comms.selectors.subscribers import USER_EMAIL, count_subscribers
 from comms.services.external import check_channels, compose_update, default_channels
 from comms.services.messages import deliver, recipients_for
-from comms.states import INTERNAL_BY_HAND, Means, MessageState, Template
+from comms.states import INTERNAL_BY_HAND, Means, MessageState, Template, channel_name
 from comms.timeline import record_on_message
 from comms.wording import Wording, render, render_public
 from core import hints
@@ -43,6 +43,10 @@ class ChannelPreview:
     form: str
     text: str
     recipients: int
+
+    @property
+    def name(self) -> str:
+        return channel_name(self.channel)
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,32 @@ from comms.selectors.connections import connection_model
 from core import encryption, events
 from core.access import require
 from core.actors import Actor
-from core.errors import Invalid
+from core.errors import Conflict, Invalid
+
+ANY: Any = object()  # whatever there is; None is nothing
 
 
 @transaction.atomic
-def set_connection(*, name: str, settings: Mapping[str, Any], actor: Actor, now: dt.datetime) -> None:
+def set_connection(
+    *,
+    name: str,
+    settings: Mapping[str, Any],
+    actor: Actor,
+    now: dt.datetime,
+    replaces: dt.datetime | None = ANY,
+) -> None:
     """Keep the settings of a connection, instead of those it had. The event says that, never what.
 
-    Raises NotFound for a name that no channel has, and Invalid, which names fields and quotes no value.
+    `replaces` is when it was set up as far as the person saw, None for never. Raises NotFound for a name
+    that no channel has, Conflict where it was set up since, and Invalid, which names fields and quotes no
+    value.
     """
     require(actor, "administer")
     checked = check_settings(name, settings)
+    if replaces is not ANY:
+        row = ConnectionSettings.objects.select_for_update().filter(name=name).first()
+        if (row.changed_at if row else None) != replaces:
+            raise Conflict(f"The connection {name} was set up by somebody else just now. Look again.")
     ConnectionSettings.objects.update_or_create(
         name=name,
         defaults={

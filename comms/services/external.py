@@ -195,10 +195,16 @@ def edit_message(
 
 
 @transaction.atomic
-def discard_message(*, message_id: int, actor: Actor, now: dt.datetime) -> Message:
-    """The draft is not needed. Raises Conflict when it is none any more: what left cannot be taken back."""
+def discard_message(
+    *, message_id: int, actor: Actor, now: dt.datetime, version: int | None = None
+) -> Message:
+    """The draft is not needed. Raises Conflict when it is none any more: what left cannot be taken back.
+
+    Raises VersionChanged when somebody changed it since `version`.
+    """
     require(actor, "respond")
     message = _lock(message_id, actor)
+    _check_version(message, version)
     if message.state != MessageState.DRAFT:
         raise Conflict("Only a draft is discarded.", state=message.state)
     assert message.incident is not None

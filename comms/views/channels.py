@@ -13,7 +13,7 @@ from comms.deliveries.trial import send_test
 from comms.facts import Connection, Sent
 from comms.forms import ConnectionForm
 from comms.selectors.channels import get_channel, list_channels
-from comms.selectors.connections import connection_model, list_connections
+from comms.selectors.connections import ConnectionLine, connection_model, list_connections
 from comms.selectors.subscribers import USER_EMAIL
 from comms.services.connections import remove_connection, set_connection
 from core.access import may, require
@@ -79,22 +79,25 @@ class SetUpConnection(ChannelCommand):
     submit_label = "Set up"
     name = ""
     model: type[Connection] = Connection
+    line: ConnectionLine
 
     def load(self, **kwargs: str) -> None:
         require(self.actor, "administer")
         self.name = kwargs["name"]
         self.model = connection_model(self.name)
+        self.line = next(one for one in list_connections() if one.name == self.name)
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"model": self.model}
+        return {"model": self.model, "line": self.line}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        set_connection(name=self.name, settings=data, actor=self.actor, now=now)
+        seen = self.line.changed_at
+        set_connection(name=self.name, settings=data, replaces=seen, actor=self.actor, now=now)
         return f"The connection {self.name} is set up. Test its channels."
 
     def extra_context(self) -> dict[str, Any]:
         text = "What you type is sealed before it is stored, and no page or log ever shows it again."
-        used = next((one.channels for one in list_connections() if one.name == self.name), ())
+        used = self.line.channels
         return {
             "intro": (self.model.__doc__ or "").split("\n")[0],
             "consequences": [f"From then on messages leave by: {', '.join(used)}.", text],

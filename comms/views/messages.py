@@ -186,6 +186,10 @@ class ExternalCommand(MessageCommand):
         if self.message.visibility != Visibility.EXTERNAL:
             raise NotFound("No such message for users.")
 
+    def as_read(self) -> dict[str, Any]:
+        """Which message, as the form was compared with it, as the services take it."""
+        return {"message_id": self.message.pk, "version": self.message.version}
+
 
 class EditMessage(ExternalCommand):
     form_class = forms.EditForm
@@ -193,16 +197,15 @@ class EditMessage(ExternalCommand):
     submit_label = "Save"
 
     def form_arguments(self) -> dict[str, Any]:
-        seen = {"body": self.message.body, "version": self.message.version}
-        return {"update": self.message.public, "initial": seen}
+        return {"message": self.message}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        external.edit_message(message_id=self.message.pk, actor=self.actor, now=now, **data)
+        external.edit_message(**self.as_read(), actor=self.actor, now=now, **data)
         return "The draft is saved."
 
 
 class ApproveMessage(ExternalCommand):
-    form_class = forms.ApproveForm
+    form_class = forms.DraftForm
     template_name = "comms/approve.html"
     title = "Approve for users"
     submit_label = "Approve and send"
@@ -210,10 +213,10 @@ class ApproveMessage(ExternalCommand):
     decides = True
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"initial": {"version": self.message.version}}
+        return {"message": self.message}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        external.approve_message(message_id=self.message.pk, actor=self.actor, now=now, **data)
+        external.approve_message(**self.as_read(), actor=self.actor, now=now)
         return "It is approved and leaves now."
 
     def extra_context(self) -> dict[str, Any]:
@@ -228,11 +231,15 @@ class ApproveMessage(ExternalCommand):
 
 
 class DiscardMessage(ExternalCommand):
+    form_class = forms.DraftForm
     title = "Discard the draft"
     danger = True
 
+    def form_arguments(self) -> dict[str, Any]:
+        return {"message": self.message}
+
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        external.discard_message(message_id=self.message.pk, actor=self.actor, now=now)
+        external.discard_message(**self.as_read(), actor=self.actor, now=now)
         return "The draft is discarded."
 
 

@@ -10,13 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from comms.forms import ReplayForm, WebhookForm
+from comms.forms import EditWebhookForm, ReplayForm, WebhookForm
 from comms.models import WebhookEndpoint
 from comms.selectors.webhooks import get_webhook, list_log, list_webhooks, webhook_line
 from comms.services import webhooks as services
 from core.access import require
 from core.actors import Actor
 from core.forms import LARGEST_ID
+from core.versions import at_version
 from core.views.commands import CommandView
 from core.views.reading import Live, reading, render_page
 
@@ -87,7 +88,7 @@ class NewWebhook(WebhookCommand):
 
 
 class EditWebhook(WebhookCommand):
-    form_class = WebhookForm
+    form_class = EditWebhookForm
     title = "Change the webhook"
     submit_label = "Save"
 
@@ -97,7 +98,10 @@ class EditWebhook(WebhookCommand):
         return {"initial": {name: getattr(self.endpoint, name) for name in names}}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        services.edit_webhook(webhook_id=self.ident, changes=data, actor=self.actor, now=now)
+        assert self.endpoint is not None
+        # The form was compared with this version, so it must still be that.
+        with at_version(WebhookEndpoint.objects.filter(pk=self.ident), {self.endpoint.version}):
+            services.edit_webhook(webhook_id=self.ident, changes=data, actor=self.actor, now=now)
         return "Saved."
 
 

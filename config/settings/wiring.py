@@ -83,6 +83,11 @@ INCIDENT_PANELS = (
     ("right", "rollbacks.panels.incident_decisions"),
     ("left", "comms.panels.who_was_told"),
 )
+# What they add to the incident's own: function(actor, incident) -> Action or None for the action bar,
+# -> {role: Action} for roles that nobody holds, function(incident) -> {reference in an event: address}.
+INCIDENT_ACTIONS = ("rollbacks.panels.roll_back",)
+INCIDENT_CALLS = ("comms.panels.calls",)
+INCIDENT_LINKS = ("rollbacks.panels.rollback_links",)
 NOW_PANELS = ()
 # What another app adds to a form of an incident: (form, class that fills incidents.companions.Companion).
 FORM_COMPANIONS = (

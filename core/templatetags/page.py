@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.template.base import FilterExpression, Node, Parser, TextNode, Token, token_kwargs
 from django.template.context import Context
+from django.template.defaultfilters import linebreaksbr
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags import heroicons
+
+from core.careful_forms import Beside, CarefulForm
 
 register = template.Library()
 
@@ -43,6 +47,7 @@ _ICONS: Mapping[str, str] = {
 }
 _OTHER_ICON = "ellipsis-horizontal-circle"
 _SEVERITY_ICONS = {"P0": "fire", "P1": "exclamation-triangle", "P2": "exclamation-circle"}
+_EVENT_TONES = {"rollback": "rollback", "monitor": "high", "state": "P2", "note": "ok"}
 CLOCKS = ("", "ago", "until", "since", "between")
 _RUNNING = frozenset(("validating", "executing", "verifying", "running", "starting", "sending"))
 
@@ -131,17 +136,72 @@ def severity_badge(severity: str, name: str = "") -> SafeString:
 
 
 @register.simple_tag
-def spark(line: Any) -> SafeString:
-    """A small line of a metric's last hour against its threshold, releases marked (of a MetricLine)."""
-    marks = "".join(f'<line class="mark" x1="{x:g}" x2="{x:g}" y1="0" y2="32"/>' for x in line.release_marks)
+def both_texts(field: BoundField) -> Beside | None:
+    """What somebody else wrote into a field of a careful form meanwhile, beside the person's own."""
+    return field.form.both.get(field.name) if isinstance(field.form, CarefulForm) else None
+
+
+@register.simple_tag
+def event_line(event: Any) -> SafeString:
+    """One event of a timeline (an incidents.selectors.timeline.EventLine); there are a hundred on a page."""
+    summary = format_html("<bdi>{}</bdi>", event.summary)
+    if event.url:
+        summary = format_html('<a href="{}">{}</a>', event.url, summary)
+    detail = linebreaksbr(event.detail) if event.detail else ""
+    return format_html(
+        '<li class="event" data-group="{}"><span class="event-icon" data-tone="{}">{}</span>'
+        '<div><p>{}</p>{}<p class="muted event-meta">{}{} · '
+        '<span title="Position in the timeline">#{}</span></p></div>'
+        "{}</li>\n",
+        event.group,
+        _EVENT_TONES.get(event.group, "neutral"),
+        icon("micro", event.icon, ("aria_hidden", "true")),
+        summary,
+        format_html('<p class="muted small">{}</p>', detail) if detail else "",
+        event.actor,
+        f" · {event.source}" if event.source else "",
+        event.seq,
+        moment(event.occurred_at),
+    )
+
+
+@register.simple_tag
+def metric_line(metric: Any) -> SafeString:
+    """One metric: level, value, line, thresholds (an incidents.selectors.metrics.MetricLine)."""
+    service = format_html("{} · ", metric.service) if metric.service else ""
+    if metric.error:
+        said = format_html('<span class="clip tone" data-tone="error" title="{0}">{0}</span>', metric.error)
+    else:
+        said = format_html('<span class="clip" title="{0}">{1}{0}</span>', metric.thresholds_text, service)
+    checked = f'<span class="push">{moment(metric.checked_at, "ago")}</span>' if metric.checked_at else ""
+    return format_html(
+        '<div class="metric"><div class="stack tight"><div class="row tight">'
+        '<span class="tone" data-tone="{0}">{1}</span><span class="visually-hidden">{0}:</span> '
+        '<span class="clip">{2}</span> <span class="value tone" data-tone="{0}">{3}</span></div>'
+        '<div class="row tight small muted">{4}{5}</div></div>{6}</div>\n',
+        metric.level,
+        state_icon(metric.level),
+        metric.label,
+        metric.value_text,
+        said,
+        SafeString(checked),
+        _spark(metric),
+    )
+
+
+def _spark(metric: Any) -> SafeString:
+    """The last hour as a small line against its threshold, releases marked."""
+    marks = "".join(
+        f'<line class="mark" x1="{x:g}" x2="{x:g}" y1="0" y2="32"/>' for x in metric.release_marks
+    )
     limit = (
-        f'<line class="threshold" x1="0" x2="120" y1="{line.threshold_y:g}" y2="{line.threshold_y:g}"/>'
-        if line.threshold_y is not None
+        f'<line class="threshold" x1="0" x2="120" y1="{metric.threshold_y:g}" y2="{metric.threshold_y:g}"/>'
+        if metric.threshold_y is not None
         else ""
     )
     return format_html(
         '<svg class="spark" data-tone="{}" viewBox="0 0 120 32" preserveAspectRatio="none" role="img"'
         ' aria-label="{}: {}">'
         '{}{}<path d="{}"/></svg>',
-        line.level, line.label, line.value_text, SafeString(marks), SafeString(limit), line.spark,
+        metric.level, metric.label, metric.value_text, SafeString(marks), SafeString(limit), metric.spark,
     )  # fmt: skip

@@ -22,7 +22,8 @@ from core.accounts.sessions import actor_of_session
 from core.actors import Actor
 from core.errors import NotAllowed, NotFound
 from core.live import spoken_all
-from core.live_panels import Asked, Rendering, answer, audiences, render_all, shared_panels
+from core.live_panels import Asked, Beginning, Rendering, answer, audiences, render_all, shared_panels
+from core.once import asking_once
 from core.views.context import page as page_context
 
 _P = ParamSpec("_P")
@@ -54,11 +55,16 @@ def reading(
     @functools.wraps(view)
     def door(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponseBase:
         actor = actor_of_session(request)
+
+        def read() -> HttpResponse:
+            with asking_once():
+                return view(request, actor, *args, **kwargs)
+
         try:
             require(actor, "read")
             if not {"panel", "panels"} & set(request.GET):
                 request.live_since = live.position()  # type: ignore[attr-defined]
-            return answer_panels(request, actor, lambda: view(request, actor, *args, **kwargs))
+            return answer_panels(request, actor, read)
         except NotFound as error:
             raise Http404(error.message) from error
         except NotAllowed as error:
@@ -88,6 +94,7 @@ def answer_panels(request: HttpRequest, actor: Actor, view: Callable[[], _Answer
 
     def make(keys: Sequence[str]) -> Mapping[str, Rendering]:
         request.live_panels = keys  # type: ignore[attr-defined]
+        request.live_beginning = Beginning.now()  # type: ignore[attr-defined]  # before the view reads anything
         rendered = view()
         assert isinstance(rendered, _Rendered)
         return rendered.found
@@ -139,7 +146,7 @@ def render_page(
     if not hasattr(request, "live_panels"):
         return HttpResponse(of_panel(keys[0]))
     rendered = _Rendered()
-    rendered.found = render_all(keys, of_panel)
+    rendered.found = render_all(keys, of_panel, request.live_beginning)  # type: ignore[attr-defined]
     return rendered
 
 

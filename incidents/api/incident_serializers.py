@@ -189,6 +189,12 @@ class UserSerializer(StrictSerializer):
     user = Line(max_length=150)
 
 
+class HolderSerializer(UserSerializer):
+    """Who is to hold a role. `replaces` is who holds it as far as the client knows, empty for nobody."""
+
+    replaces = Line(max_length=150, required=False, allow_blank=True)
+
+
 class ResponderSerializer(serializers.ModelSerializer[Responder]):
     """Somebody who is, or until `until` was, on the incident."""
 

@@ -129,12 +129,13 @@ class RoleViewSet(ApiViewSet):
 
     scopes = {"PUT": "write", "DELETE": "write"}
 
-    @extend_schema(request=shapes.UserSerializer, responses=shapes.ResponderSerializer)
+    @extend_schema(request=shapes.HolderSerializer, responses=shapes.ResponderSerializer)
     def assign(self, request: Request, ref: str, role: str) -> Response:
-        """Give the role to an account that has the grant."""
+        """Give the role to an account that has the grant; 409 where another holds it than `replaces` says."""
         incident = self._incident(ref, role)
-        username = self.body(shapes.UserSerializer)["user"]
-        row = people.assign_role(incident_id=incident.pk, role=role, username=username, **self.by())
+        asked = self.body(shapes.HolderSerializer)
+        names = {"username": asked["user"], "replaces": asked.get("replaces")}
+        row = people.assign_role(incident_id=incident.pk, role=role, **names, **self.by())
         return Response(shapes.ResponderSerializer(row).data)
 
     @extend_schema(request=None, responses={204: None})

@@ -124,7 +124,7 @@ def alert_services(actor: Actor) -> list[tuple[str, str]]:
 
 def alerts_of_incident(incident: Incident) -> tuple[AlertLine, ...]:
     """What fires for an incident and what has ended, the newest first (one query)."""
-    rows = incident.alerts.select_related("service", "incident").order_by("-pk")
+    rows = incident.alerts.select_related("service").order_by("-pk")
     return tuple(map(_line, rows[:PAGE_SIZE]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.urls import reverse
 
@@ -21,6 +22,7 @@ from incidents.selectors.checklists import Guidance, guidance_for
 from incidents.selectors.declaration import SecurityLevelCard, security_level_card
 from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
+from incidents.selectors.people import people_on
 from incidents.selectors.readers import Reader, list_readers
 from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
@@ -117,23 +119,90 @@ class IncidentFacts:
     services: tuple[ServiceLink, ...]
 
 
-@dataclass(frozen=True)
 class IncidentView:
-    """Everything this app shows on the page of one incident; other apps add panels."""
+    """What this app shows on the page of one incident, each part read when it is first shown.
 
-    incident: IncidentFacts
-    actions: tuple[Action, ...]
-    security: tuple[Action, ...]
-    roles: tuple[RoleSlot, ...]
-    responders: tuple[ResponderLine, ...]
-    checks: tuple[MetricLine, ...]
-    alerts: tuple[AlertLine, ...]
-    guidance: Guidance
-    tasks: TaskBoard
-    evidence: EvidenceBoard
-    can_note: bool
-    edit_url: str | None
-    join_url: str | None
+    A constant number of queries for all of it; `incident` comes from `get_incident`. Other apps add panels.
+    """
+
+    PARTS = (
+        "incident", "actions", "security", "roles", "responders", "checks", "alerts", "guidance", "tasks",
+        "evidence", "can_note", "edit_url", "join_url",
+    )  # fmt: skip
+
+    def __init__(self, actor: Actor, incident: Incident, *, now: dt.datetime) -> None:
+        self._actor, self._incident, self._now = actor, incident, now
+
+    @cached_property
+    def incident(self) -> IncidentFacts:
+        commander = self._holders.get(Role.INCIDENT_COMMANDER)
+        name = commander.user.get_username() if commander else None
+        return _facts(self._incident, self._services, name, self._now)
+
+    @cached_property
+    def actions(self) -> tuple[Action, ...]:
+        hold = IncidentHold.objects.filter(incident=self._incident).first()
+        return incident_actions(self._actor, self._incident, hold_reason=hold.reason if hold else "")
+
+    @cached_property
+    def security(self) -> tuple[Action, ...]:
+        return security_actions(self._actor, self._incident)
+
+    @cached_property
+    def roles(self) -> tuple[RoleSlot, ...]:
+        return _roles(self._actor, self._incident, self._holders)
+
+    @cached_property
+    def responders(self) -> tuple[ResponderLine, ...]:
+        return _responders(self._incident, self._people)
+
+    @cached_property
+    def checks(self) -> tuple[MetricLine, ...]:
+        """What is measured on the incident's services, the worst first."""
+        return _checks(self._services, self._now)
+
+    @cached_property
+    def alerts(self) -> tuple[AlertLine, ...]:
+        return alerts_of_incident(self._incident)
+
+    @cached_property
+    def guidance(self) -> Guidance:
+        return guidance_for(self._actor, self._incident, now=self._now)
+
+    @cached_property
+    def tasks(self) -> TaskBoard:
+        names = tuple(sorted({row.user.get_username() for row in self._people}))
+        return task_board(self._actor, self._incident, names, now=self._now)
+
+    @cached_property
+    def evidence(self) -> EvidenceBoard:
+        return evidence_board(self._actor, self._incident)
+
+    @property
+    def can_note(self) -> bool:
+        return may(self._actor, "respond")
+
+    @property
+    def edit_url(self) -> str | None:
+        editable = self._incident.status != IncidentStatus.CLOSED and may(self._actor, "respond")
+        return reverse("incidents:edit", args=[self._incident.ref]) if editable else None
+
+    @property
+    def join_url(self) -> str | None:
+        able = may(self._actor, "respond")
+        return reverse("incidents:add_responder", args=[self._incident.ref]) if able else None
+
+    @property
+    def _services(self) -> list[Service]:
+        return list(self._incident.services.all())
+
+    @property
+    def _people(self) -> Sequence[Responder]:
+        return people_on(self._incident)
+
+    @property
+    def _holders(self) -> dict[Role, Responder]:
+        return {Role(row.role): row for row in self._people if row.role}
 
 
 def get_incident(actor: Actor, ref: str) -> Incident:
@@ -143,42 +212,6 @@ def get_incident(actor: Actor, ref: str) -> Incident:
     if incident is None:
         raise NotFound("No such incident.")
     return incident
-
-
-def view_incident(actor: Actor, incident: Incident, *, now: dt.datetime) -> IncidentView:
-    """Gather the page (a constant number of queries); `incident` comes from `get_incident`."""
-    people = list(incident.responders.filter(until__isnull=True).select_related("user"))
-    holders = {Role(row.role): row for row in people if row.role}
-    hold = IncidentHold.objects.filter(incident=incident).first()
-    commander = holders.get(Role.INCIDENT_COMMANDER)
-    services = list(incident.services.all())
-    return IncidentView(
-        incident=_facts(incident, services, commander.user.get_username() if commander else None, now),
-        actions=incident_actions(actor, incident, hold_reason=hold.reason if hold else ""),
-        security=security_actions(actor, incident),
-        roles=_roles(actor, incident, holders),
-        responders=_responders(incident, people),
-        checks=_checks(services, now),
-        alerts=alerts_of_incident(incident),
-        guidance=guidance_for(actor, incident, now=now),
-        tasks=task_board(
-            actor, incident, tuple(sorted({row.user.get_username() for row in people})), now=now
-        ),
-        evidence=evidence_board(actor, incident),
-        can_note=may(actor, "respond"),
-        edit_url=_edit_url(actor, incident),
-        join_url=reverse("incidents:add_responder", args=[incident.ref]) if may(actor, "respond") else None,
-    )
-
-
-def list_checks(incident: Incident, *, now: dt.datetime) -> tuple[MetricLine, ...]:
-    """What is measured on the incident's services, the worst first."""
-    return _checks(list(incident.services.all()), now)
-
-
-def _edit_url(actor: Actor, incident: Incident) -> str | None:
-    editable = incident.status != IncidentStatus.CLOSED and may(actor, "respond")
-    return reverse("incidents:edit", args=[incident.ref]) if editable else None
 
 
 def _facts(
@@ -275,6 +308,9 @@ def _responders(incident: Incident, people: Iterable[Responder]) -> tuple[Respon
 
 def _checks(services: Sequence[Service], now: dt.datetime) -> tuple[MetricLine, ...]:
     """What is measured on the incident's services, the worst first."""
-    monitors = Monitor.objects.filter(service__in=services, enabled=True).select_related("service")
-    lines = metric_lines(list(monitors[:CHECKS]), now=now, name_service=True).values()
+    by_id = {service.pk: service for service in services}
+    monitors = list(Monitor.objects.filter(service__in=list(by_id), enabled=True)[:CHECKS])
+    for monitor in monitors:
+        monitor.service = by_id[monitor.service_id]
+    lines = metric_lines(monitors, now=now, name_service=len(services) > 1).values()
     return tuple(sorted(lines, key=lambda line: (-rank(MonitorLevel(line.level)), line.service, line.label)))

@@ -75,6 +75,15 @@ def metric_label(metric: str) -> str:
     return str(Metric(metric).label) if metric in Metric.values else metric
 
 
+def _thresholds_text(metric: str, sign: str, lines: Sequence[tuple[str, float]]) -> str:
+    """`high > 2, critical > 5 %`: a unit that they share stands once."""
+    values = [describe_value(metric, value).partition(" ") for _name, value in lines]
+    shared = len({unit for _number, _space, unit in values}) == 1
+    shown = [number if shared else f"{number}{space}{unit}" for number, space, unit in values]
+    said = ", ".join(f"{name} {sign} {value}" for (name, _limit), value in zip(lines, shown, strict=True))
+    return f"{said} {values[-1][2]}".strip() if shared else said
+
+
 def _line(
     monitor: Monitor,
     recent: Recent,
@@ -104,9 +113,7 @@ def _line(
         threshold_y=scale.y(lines[0][1]) if lines else None,
         release_marks=tuple(scale.x(at) for at in deployed if recent.at and scale.covers(at)),
         checked_at=monitor.checked_at,
-        thresholds_text=", ".join(
-            f"{name} {sign} {describe_value(monitor.metric, value)}" for name, value in lines
-        ),
+        thresholds_text=_thresholds_text(monitor.metric, sign, lines),
         service=service.name if service else "",
         service_url=reverse("incidents:service", args=[service.slug]) if service else "",
         error=monitor.last_error,

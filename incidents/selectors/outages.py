@@ -11,7 +11,14 @@ from django.db import connection
 from incidents import policy
 from incidents.models import Monitor, MonitoringOutage, Release, Sample
 from incidents.rules.blindness import Blind
-from incidents.states import FailureKind, MonitorLevel, OnMonitoringFailure, ReleaseState, SampleOutcome
+from incidents.states import (
+    FailureKind,
+    MonitorLevel,
+    OnMonitoringFailure,
+    ReleaseState,
+    SampleOutcome,
+    metric_name,
+)
 
 _BLIND_SERVICES = """
 SELECT count(DISTINCT service_id) FILTER (WHERE level = 'unknown'), count(DISTINCT service_id)
@@ -103,6 +110,7 @@ def _others_answer(monitor: Monitor, host: str) -> bool | None:
 
 def _evidence(others: Sequence[Monitor]) -> tuple[str, ...]:
     """What monitors of the service that ask somebody else say of it."""
-    bad = [f"{one.metric} is {MonitorLevel(one.level).label.lower()}" for one in others if one.level in _BAD]
-    silent = [f"{one.metric} has no answer either" for one in others if one.level == MonitorLevel.UNKNOWN]
+    said = [(metric_name(one.metric), MonitorLevel(one.level)) for one in others]
+    bad = [f"{metric} is {level.label.lower()}" for metric, level in said if level in _BAD]
+    silent = [f"{metric} has no answer either" for metric, level in said if level is MonitorLevel.UNKNOWN]
     return tuple(bad + silent)

@@ -31,12 +31,17 @@ def list_readers(incident: Incident) -> tuple[Reader, ...]:
     """
     on_it = Responder.objects.filter(incident=incident, until__isnull=True)
     mine = on_it.filter(user=OuterRef("pk"))
-    granted = RoleGrant.objects.filter(user=OuterRef("pk"), role=Role.SECURITY_LEAD)
-    rules = Q(Exists(mine)) | Q(Exists(granted)) | Q(is_superuser=True) | Q(groups__name=_ADMINISTRATOR)
-    rows = _accounts().filter(rules).annotate(is_on_it=Exists(mine), is_granted=Exists(granted)).distinct()
+    rows = _accounts().filter(Q(Exists(mine)) | _sees_all())
+    rows = rows.annotate(is_on_it=Exists(mine), is_granted=_is_granted()).distinct()
     readers = [user for user in rows if user.level >= Level.VIEWER]
     readers.sort(key=lambda user: (not user.is_on_it, not user.is_granted, user.username))
     return tuple(Reader(user.username, _why(user)) for user in readers)
+
+
+def who_may_take_on_security() -> frozenset[int]:
+    """Accounts that see every restricted incident and may acknowledge it, by their key (two queries)."""
+    rows = _accounts().filter(_sees_all()).distinct()
+    return frozenset(user.pk for user in rows if user.level >= Level.RESPONDER)
 
 
 def list_who_may_join(incident: Incident) -> tuple[str, ...]:
@@ -70,6 +75,15 @@ def _may_be_security_lead(user_id: int) -> bool:
 
 
 _ADMINISTRATOR = Level.ADMINISTRATOR.label
+
+
+def _is_granted() -> Exists:
+    return Exists(RoleGrant.objects.filter(user=OuterRef("pk"), role=Role.SECURITY_LEAD))
+
+
+def _sees_all() -> Q:
+    """Whose account sees restricted incidents without working on them."""
+    return Q(_is_granted()) | Q(is_superuser=True) | Q(groups__name=_ADMINISTRATOR)
 
 
 def _accounts() -> QuerySet[User]:

@@ -13,6 +13,7 @@ from core.models import Event
 from incidents.models import Incident
 
 LENGTH = 100
+SHOWN = ("seq", "kind", "occurred_at", "recorded_at", "actor", "source", "summary", "data")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def list_events(
         rows = rows.filter(_named_by(chosen)).exclude(_named_earlier(chosen))
     if before is not None:
         rows = rows.filter(seq__lt=before)
-    return tuple(_line(event, links or {}) for event in rows.defer("canonical").order_by("-seq")[:LENGTH])
+    shown = rows.only(*SHOWN).order_by("-seq")[:LENGTH]
+    return tuple(_line(event, links or {}) for event in shown)
 
 
 def _named_by(group: Group) -> Q:

@@ -15,7 +15,15 @@ from incidents.selectors.outages import blind_of, current_outage, still_blind
 from incidents.selectors.quiet import maintenance_of
 from incidents.services import incidents as commands
 from incidents.services.outages import outage_for
-from incidents.states import OPEN_STATUSES, IncidentKind, IncidentStatus, Metric, MonitorLevel, Severity
+from incidents.states import (
+    OPEN_STATUSES,
+    IncidentKind,
+    IncidentStatus,
+    Metric,
+    MonitorLevel,
+    Severity,
+    metric_name,
+)
 from incidents.timeline import record_on_incident
 
 AT_ONCE = 200
@@ -114,7 +122,7 @@ def _look_again(monitor_id: int, now: dt.datetime) -> bool:
     )
     if incident is None or monitor.level != MonitorLevel.UNKNOWN:
         return False
-    cause = f"{monitor.metric} cannot be measured: {monitor.last_error}"
+    cause = f"{metric_name(monitor.metric)} cannot be measured: {monitor.last_error}"
     breach = _answered(_Breach(monitor, MonitorLevel.UNKNOWN, cause, None), now)
     if breach.rollback == "none":
         return False
@@ -162,7 +170,7 @@ def _open(service: Service, breach: _Breach, now: dt.datetime) -> Incident:
         kind=kind,
         services=[service.slug],
         origin=service,
-        description=f"Opened by the monitor of {monitor.metric} on {service}.",
+        description=f"Opened by the monitor of {metric_name(monitor.metric)} on {service}.",
         started_at=monitor.level_since or now,
     )
     return _record_breach(incident, breach, now)

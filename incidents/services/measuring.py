@@ -19,7 +19,7 @@ from incidents.playbook import Limits
 from incidents.rules import levels
 from incidents.rules.levels import Measured, rank
 from incidents.services.cleanliness import note_cleanliness
-from incidents.states import Metric, MonitorLevel, ReleaseState, SampleOutcome
+from incidents.states import Metric, MonitorLevel, ReleaseState, SampleOutcome, metric_name
 from incidents.timeline import record_on_service
 from incidents.values import describe_value
 
@@ -300,12 +300,12 @@ def _store(judgings: Iterable[_Judging]) -> None:
 def _record_change(judging: _Judging, change: _Change, now: dt.datetime) -> None:
     monitor, reading, after = judging.monitor, change.reading, change.after
     if after is MonitorLevel.UNKNOWN:
-        said = f"{monitor.metric} cannot be measured: {reading.error}"
+        said = f"{metric_name(monitor.metric)} cannot be measured: {reading.error}"
     else:
         shown = describe_value(monitor.metric, reading.value)
         limit = getattr(judging.limits, after.value, None) if judging.limits else None
         over = f", threshold {describe_value(monitor.metric, limit)}" if limit is not None else ""
-        said = f"{monitor.metric} is {after.label.lower()}: {shown}{over}"
+        said = f"{metric_name(monitor.metric)} is {after.label.lower()}: {shown}{over}"
     note_cleanliness(monitor.service, now)
     record_on_service(
         monitor.service,

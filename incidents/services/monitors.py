@@ -18,7 +18,7 @@ from incidents.models import Monitor, Sample, Service
 from incidents.playbook import Limits
 from incidents.services.cleanliness import note_cleanliness
 from incidents.sources import SOURCES
-from incidents.states import Metric, OnMonitoringFailure
+from incidents.states import Metric, OnMonitoringFailure, metric_name
 from incidents.timeline import record_on_service
 
 EDITABLE = ("source", "interval_seconds", "thresholds", "policy", "on_monitoring_failure", "enabled")
@@ -63,7 +63,7 @@ def create_monitor(
     record_on_service(
         found,
         "monitor.created",
-        f"{metric} is measured every {interval_seconds} s",
+        f"{metric_name(metric)} is measured every {interval_seconds} s",
         actor=actor,
         now=now,
         data={"monitor": monitor.pk, "metric": metric},
@@ -93,7 +93,14 @@ def edit_monitor(*, monitor_id: int, changes: Mapping[str, Any], actor: Actor, n
     monitor.refresh_from_db()
     if different.get("enabled") is False:
         note_cleanliness(monitor.service, now)
-    _record(monitor, "monitor.edited", f"{_said(different)} of {monitor.metric}", actor, now, list(different))
+    _record(
+        monitor,
+        "monitor.edited",
+        f"{_said(different)} of {metric_name(monitor.metric)}",
+        actor,
+        now,
+        list(different),
+    )
     return monitor
 
 
@@ -104,7 +111,7 @@ def remove_monitor(*, monitor_id: int, actor: Actor, now: dt.datetime) -> None:
     monitor = _lock_monitor(monitor_id)
     Monitor.objects.filter(pk=monitor.pk).update(enabled=False, removed_at=now, version=F("version") + 1)
     note_cleanliness(monitor.service, now)
-    _record(monitor, "monitor.removed", f"{monitor.metric} is no longer measured", actor, now)
+    _record(monitor, "monitor.removed", f"{metric_name(monitor.metric)} is no longer measured", actor, now)
 
 
 def forget_removed_monitors(*, now: dt.datetime) -> int:

@@ -11,6 +11,7 @@ from core.actors import Actor, ActorKind
 from core.errors import Conflict, Invalid, NotAllowed
 from core.models import User
 from incidents.models import Incident, Responder, RoleGrant
+from incidents.selectors.people import get_holder
 from incidents.services import incidents as incident_commands
 from incidents.states import INCIDENT_ROLES, Role
 from incidents.timeline import record_on_incident
@@ -22,11 +23,20 @@ class GrantMissing(NotAllowed):
     code = "grant_missing"
 
 
+class RoleHeld(Conflict):
+    """Somebody else holds the role than the one whom the command was to replace."""
+
+    code = "role_held"
+
+
 @transaction.atomic
-def assign_role(*, incident_id: int, role: str, username: str, actor: Actor, now: dt.datetime) -> Responder:
+def assign_role(
+    *, incident_id: int, role: str, username: str, actor: Actor, now: dt.datetime, replaces: str | None = None
+) -> Responder:
     """Give a role to an account that has the grant; the holder before is kept in the history.
 
-    Taking a role oneself needs the level responder; giving it to somebody else, commander.
+    Taking a role oneself needs the level responder; giving it to somebody else, commander. `replaces` is
+    who holds it as far as is known, empty for nobody: where another does, raises RoleHeld. None asks nobody.
     """
     user = _account(username)
     require(actor, "respond" if user.pk == actor.user_id else "command")
@@ -36,16 +46,21 @@ def assign_role(*, incident_id: int, role: str, username: str, actor: Actor, now
             f"{incident.ref} is {incident.status}; roles change on open incidents.",
             state=incident.status,
         )
-    return _hand_over(incident, _incident_role(role), user, actor=actor, now=now)
+    wanted = _incident_role(role)
+    _check_holder(incident, wanted, get_holder(incident, wanted), replaces)
+    return _hand_over(incident, wanted, user, actor=actor, now=now)
 
 
 @transaction.atomic
-def release_role(*, incident_id: int, role: str, actor: Actor, now: dt.datetime) -> None:
-    """Leave a role empty; raises Conflict when nobody holds it."""
+def release_role(
+    *, incident_id: int, role: str, actor: Actor, now: dt.datetime, replaces: str | None = None
+) -> None:
+    """Leave a role empty; raises Conflict when nobody holds it, RoleHeld as `assign_role` does."""
     incident = incident_commands.lock_incident(incident_id, actor)
-    holding = _holding(incident, _incident_role(role))
+    holding = get_holder(incident, _incident_role(role))
     if holding is None:
         raise Conflict(f"Nobody is {Role(role).label} of {incident.ref}.", state=incident.status)
+    _check_holder(incident, Role(role), holding, replaces)
     require(actor, "respond" if holding.user_id == actor.user_id else "command")
     _end(holding, now)
     incident_commands.save_incident(incident)
@@ -88,7 +103,7 @@ def welcome_responder(incident: Incident, *, actor: Actor, now: dt.datetime) -> 
     if not incident.responders.filter(user=user, until__isnull=True).exists():
         incident.responders.create(user=user, since=now, added_by=actor.label)
     role = Role.INCIDENT_COMMANDER
-    if _holding(incident, role) is None and has_grant(user.pk, role):
+    if get_holder(incident, role) is None and has_grant(user.pk, role):
         _hand_over(incident, role, user, actor=actor, now=now)
 
 
@@ -108,7 +123,7 @@ def has_grant(user_id: int, role: str) -> bool:
 def _hand_over(incident: Incident, role: Role, user: User, *, actor: Actor, now: dt.datetime) -> Responder:
     if not has_grant(user.pk, role):
         raise GrantMissing(f"{user} has no grant to be {role.label}; an administrator gives it in the admin.")
-    before = _holding(incident, role)
+    before = get_holder(incident, role)
     if before is not None:
         if before.user_id == user.pk:
             raise Conflict(f"{user} is {role.label} already.", state=incident.status)
@@ -126,8 +141,14 @@ def _hand_over(incident: Incident, role: Role, user: User, *, actor: Actor, now:
     return row
 
 
-def _holding(incident: Incident, role: Role) -> Responder | None:
-    return incident.responders.select_related("user").filter(role=role, until__isnull=True).first()
+def _check_holder(incident: Incident, role: Role, holder: Responder | None, replaces: str | None) -> None:
+    name = holder.user.get_username() if holder else ""
+    if replaces is None or replaces.lower() == name.lower():
+        return
+    said = f"{name} is {role.label} of {incident.ref} by now"
+    if holder is None:
+        said = f"Nobody is {role.label} of {incident.ref} any more"
+    raise RoleHeld(f"{said}. Ask again if you still mean it.", state=incident.status)
 
 
 def _end(holding: Responder, now: dt.datetime) -> None:

@@ -16,7 +16,7 @@ from incidents.models import Alert, Incident, MaintenanceWindow, Monitor, Servic
 from incidents.rules.matchers import Matcher, WrongMatcher, fits_anything, matcher
 from incidents.services.alerts import take_up_held
 from incidents.services.breaches import answer_level_change
-from incidents.states import OPEN_STATUSES, MonitorLevel
+from incidents.states import OPEN_STATUSES, MonitorLevel, metric_name
 from incidents.timeline import record_on_service
 
 LONGEST = dt.timedelta(days=30)
@@ -151,7 +151,7 @@ def _look_after_one_window(now: dt.datetime) -> bool:
             answer_level_change(
                 monitor_id=monitor.pk,
                 level=monitor.level,
-                cause=f"{monitor.metric} is {said} after the maintenance",
+                cause=f"{metric_name(monitor.metric)} is {said} after the maintenance",
                 event_id=told[monitor.service_id].pk,
                 now=now,
             )

@@ -19,11 +19,12 @@ from core.versions import at_version
 from core.views.commands import CommandView
 from incidents import forms
 from incidents.companions import Companion, CompanionRefused, find_companion
-from incidents.models import ChecklistItem, Incident
+from incidents.models import ChecklistItem, Incident, Responder
 from incidents.selectors.cards import incident_url
 from incidents.selectors.checklists import get_item
 from incidents.selectors.declaration import security_level_cards, severity_cards, told_text
 from incidents.selectors.incident_page import get_incident
+from incidents.selectors.people import get_holder
 from incidents.services import incidents as commands
 from incidents.services.checklists import tick_item, untick_item
 from incidents.services.criteria import check_criteria
@@ -166,9 +167,8 @@ class Edit(CarefulCommand):
     submit_label = "Save"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        changes = {name: value for name, value in data.items() if value is not None}
         with self.unchanged():
-            commands.edit_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **changes)
+            commands.edit_incident(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return f"{self.incident.ref} is saved."
 
 
@@ -323,16 +323,14 @@ class Untick(ChecklistCommand):
         return f"{self.item.name} is open again."
 
 
-class SetSecurityLevel(IncidentCommand):
+class SetSecurityLevel(CarefulCommand):
     form_class = forms.SecurityLevelForm
     title = "Set the security level"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        set_security_level(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
+        with self.unchanged():
+            set_security_level(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return f"{self.incident.ref} is a security incident of level {data['level']}."
-
-    def form_arguments(self) -> dict[str, Any]:
-        return {"level": self.incident.security_level}
 
     def extra_context(self) -> dict[str, Any]:
         consequences = [
@@ -407,33 +405,51 @@ class RoleCommand(IncidentCommand):
     def extra_context(self) -> dict[str, Any]:
         return {"title": f"{self.title}: {self.role.label}"}
 
-    def assign(self, username: str, now: dt.datetime) -> None:
-        assign_role(
-            incident_id=self.incident.pk, role=self.role, username=username, actor=self.actor, now=now
-        )
+
+class HolderCommand(RoleCommand):
+    """Another one is to hold the role, or nobody, as whoever asks saw who holds it."""
+
+    form_class: type[forms.HolderForm] = forms.HolderForm
+    holder: Responder | None
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        self.holder = get_holder(self.incident, self.role)
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"holder": self.holder}
+
+    def extra_context(self) -> dict[str, Any]:
+        holds = [f"{self.holder.user} holds it now."] if self.holder else []
+        return {**super().extra_context(), "consequences": holds}
+
+    def as_seen(self) -> dict[str, Any]:
+        """Which role, as the form was compared with it, as the services take it."""
+        holder = self.holder.user.get_username() if self.holder else ""
+        return {"incident_id": self.incident.pk, "role": self.role, "replaces": holder, "actor": self.actor}
 
 
-class TakeRole(RoleCommand):
+class TakeRole(HolderCommand):
     title = "Take the role"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        self.assign(self.actor.label, now)
+        assign_role(**self.as_seen(), username=self.actor.label, now=now)
         return f"You are {self.role.label} of {self.incident.ref}."
 
 
-class AssignRole(RoleCommand):
+class AssignRole(HolderCommand):
     form_class = forms.AssignForm
     title = "Assign the role"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        self.assign(data["username"], now)
+        assign_role(**self.as_seen(), username=data["username"], now=now)
         return f"{data['username']} is {self.role.label} of {self.incident.ref}."
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"role": self.role}
+        return {"holder": self.holder, "role": self.role}
 
 
-class ReleaseRole(RoleCommand):
+class ReleaseRole(HolderCommand):
     title = "Release the role"
     is_left = False
 
@@ -441,7 +457,7 @@ class ReleaseRole(RoleCommand):
         return reverse("incidents:now") if self.is_left else super().back_url()
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        release_role(incident_id=self.incident.pk, role=self.role, actor=self.actor, now=now)
+        release_role(**self.as_seen(), now=now)
         # Whoever held nothing else on a restricted incident has just left it.
         self.is_left = not Incident.objects.visible_to(self.actor).filter(pk=self.incident.pk).exists()
         return f"{self.role.label} of {self.incident.ref} is free."

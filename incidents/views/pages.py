@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 
 from core.access import may
 from core.actors import Actor
@@ -29,7 +30,7 @@ from incidents.selectors.cards import (
     veiled_cards,
 )
 from incidents.selectors.finding import offer_services
-from incidents.selectors.incident_page import IncidentView, RoleSlot, get_incident, list_checks, view_incident
+from incidents.selectors.incident_page import IncidentView, RoleSlot, get_incident
 from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
@@ -152,7 +153,7 @@ def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """One service: its metrics, releases, monitors and incidents."""
     asked = page_query(request).get("range", "")
     chosen = asked if asked in RANGES else DEFAULT_RANGE
-    page = Later(lambda: get_service_page(actor, slug, now=utcnow(), range_key=chosen))
+    page = SimpleLazyObject(lambda: get_service_page(actor, slug, now=utcnow(), range_key=chosen))
 
     def added(key: str) -> tuple[str, dict[str, Any]] | None:
         if not panels.is_service_panel(key):
@@ -162,7 +163,7 @@ def service(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     context = {
         "live": Live(reverse("incidents:service", args=[slug]), f"service:{slug}"),
         "ranges": [(key, f"?range={key}", key == chosen) for key in RANGES],
-        **_parts_of(page, ServicePage),
+        **{part.name: _part(page, part.name) for part in fields(ServicePage)},
     }
     return render_page(request, "incidents/service.html", context, added)
 
@@ -182,19 +183,14 @@ def _added(panel: panels.Panel) -> tuple[str, dict[str, Any]]:
     return panel.template, {"panel": panel, "live": Live(panel.url, panel.topics)}
 
 
-def _parts_of(page: Later, shape: type[Any]) -> dict[str, Any]:
-    """The fields of a dataclass that is read when the first of them is shown."""
-
-    def part(name: str) -> Later:
-        return Later(lambda: getattr(page(), name))
-
-    return {each.name: part(each.name) for each in fields(shape)}
+def _part(page: object, name: str) -> Later:
+    """One attribute of what a page shows, read when it is shown."""
+    return Later(lambda: getattr(page, name))
 
 
 def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> dict[str, Any]:
     moment = utcnow()
-    view = Later(lambda: view_incident(actor, found, now=moment))
-    added = Later(lambda: panels.incident_panels(actor, found))
+    view = IncidentView(actor, found, now=moment)
     query = page_query(request)
     before = query.get("before", "")
     events = Later(
@@ -202,20 +198,17 @@ def _incident_context(request: HttpRequest, actor: Actor, found: Incident) -> di
             found,
             group=query.get("kind", ""),
             before=int(before) if before.isdecimal() and len(before) < 16 else None,
-            links=panels.panel_links(added()),
+            links=panels.added_links(found),
         )
     )
     slugs = [service.slug for service in found.services.all()]
-    context = _parts_of(view, IncidentView)
-    if set(asked_panels(request)) == {"checks"}:  # measurements come all the time, and alone
-        context["checks"] = Later(lambda: list_checks(found, now=moment))
-    return context | {
+    return {name: _part(view, name) for name in IncidentView.PARTS} | {
         "live": Live(
             incident_url(found.ref), f"incident:{found.ref}", " ".join(f"service:{slug}" for slug in slugs)
         ),
-        "actions": Later(lambda: (*view().actions, *panels.panel_actions(added()))),
-        "panels": added,
-        "roles": Later(lambda: _with_calls(view().roles, panels.panel_role_actions(added()))),
+        "actions": Later(lambda: (*view.actions, *panels.added_actions(actor, found))),
+        "panels": Later(lambda: panels.incident_panels(actor, found)),
+        "roles": Later(lambda: _with_calls(view.roles, panels.added_calls(actor, found))),
         "events": events,
         "here": Later(lambda: who_is_here(found, now=moment)),
         "here_topic": f"presence:{found.ref}",

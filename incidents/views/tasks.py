@@ -50,22 +50,12 @@ class EditTask(TaskCommand):
     submit_label = "Save"
 
     def form_arguments(self) -> dict[str, Any]:
-        owner = self.task.owner.get_username() if self.task.owner else ""
-        names = owner_choices(self.incident)
-        return {
-            "owners": names if not owner or owner in names else [owner, *names],
-            "initial": {
-                "title": self.task.title,
-                "owner": owner,
-                "due_at": self.task.due_at,
-                "version": self.task.version,
-            },
-        }
+        return {"owners": owner_choices(self.incident), "task": self.task}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        seen = {data.pop("version")}
         rows = Task.objects.filter(pk=self.task.pk)
-        with at_version(rows, seen, after=[Incident.objects.filter(pk=self.incident.pk)]):
+        # The form was compared with this version, so it must still be that.
+        with at_version(rows, {self.task.version}, after=[Incident.objects.filter(pk=self.incident.pk)]):
             commands.edit_task(**self.address(now), **data)
         return "The task is saved."
 

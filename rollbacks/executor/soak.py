@@ -8,7 +8,7 @@ from django.db import transaction
 
 from core import live
 from incidents.models import Sample
-from incidents.states import MonitorLevel, SampleOutcome
+from incidents.states import MonitorLevel, SampleOutcome, metric_name
 from rollbacks import policy
 from rollbacks.executor.holding import hold
 from rollbacks.executor.outcomes import finish_step, settle_badly
@@ -56,7 +56,8 @@ def watch_soak(rollback_id: int, fence: int, step_id: int, now: dt.datetime) -> 
 
 def samples_since(rollback: Rollback, since: dt.datetime) -> dict[str, list[Watched]]:
     """The samples of the service's enabled monitors since a moment, by the monitor's name."""
-    monitors = {m.pk: f"{m.metric} ({m.pk})" for m in rollback.service.monitors.filter(enabled=True)}
+    watching = rollback.service.monitors.filter(enabled=True)
+    monitors = {m.pk: f"{metric_name(m.metric)} ({m.pk})" for m in watching}
     found: dict[str, list[Watched]] = {name: [] for name in monitors.values()}
     for sample in Sample.objects.filter(monitor__in=monitors, at__gte=since).order_by("at")[:5000]:
         watched = Watched(sample.at, SampleOutcome(sample.outcome), MonitorLevel(sample.level))

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 
-from incidents.states import Metric
+from incidents.states import Metric, metric_name
 from rollbacks.rules.spans import span
 
 LATELY_SECONDS = 600
@@ -130,8 +130,8 @@ def _untrusted(situation: Situation, limits: Limits) -> list[Reason]:
     if situation.false_positives > limits.false_positives:
         within = span(limits.false_positives_within)
         text = (
-            f"{situation.false_positives} rollbacks that this monitor of {situation.metric} started within"
-            f" {within} were judged false positives"
+            f"{situation.false_positives} rollbacks that this monitor of {metric_name(situation.metric)}"
+            f" started within {within} were judged false positives"
         )
         found.append(Reason("monitor_distrusted", text))
     return found
@@ -180,7 +180,7 @@ def _not_the_cause(situation: Situation, limits: Limits, now: dt.datetime) -> li
         text = "nobody knows since when the release is live" if age is None else _old(age)
         return [Reason("old_release", text)]
     if situation.metric in (Metric.MEMORY_USAGE, Metric.CPU_USAGE) and not situation.has_symptom:
-        text = f"{situation.metric} alone, without errors, latency or a recent release"
+        text = f"{metric_name(situation.metric)} alone, without errors, latency or a recent release"
         return [Reason("no_symptom", text)]
     return []
 

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from incidents.states import MonitorLevel
+from incidents.states import MonitorLevel, metric_name
 
 
 class Judgement(enum.Enum):
@@ -40,12 +40,13 @@ def judge(that: str, facts: Facts, *, at_least: int) -> tuple[Judgement, str]:
         return _judge_score(facts, at_least)
     if not facts.monitors:
         return Judgement.UNCLEAR, "no monitor watches the service"
-    silent = sorted(m.metric for m in facts.monitors if m.value is None)
+    silent = sorted(metric_name(m.metric) for m in facts.monitors if m.value is None)
     if silent:
         return Judgement.UNCLEAR, f"no recent measurement of {', '.join(silent)}"
     if that == "monitors_answer":
         return Judgement.HOLDS, f"{len(facts.monitors)} monitors answer"
-    bad = sorted(f"{m.metric} is {m.level}" for m in facts.monitors if m.level is not MonitorLevel.OK)
+    unwell = (m for m in facts.monitors if m.level is not MonitorLevel.OK)
+    bad = sorted(f"{metric_name(m.metric)} is {m.level}" for m in unwell)
     if bad:
         return Judgement.FAILS, "; ".join(bad)
     return Judgement.HOLDS, f"{len(facts.monitors)} monitors are well"

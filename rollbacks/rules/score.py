@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from incidents.playbook import Limits
+from incidents.states import metric_name
 
 WELL = 100
 AT_THE_LAST_LIMIT = 50
@@ -56,7 +57,8 @@ def performance_score(
         if (value := values.get(metric)) is not None and not math.isnan(value)
     )
     if not parts or 2 * len(parts) < len(limits):
-        missing = ", ".join(sorted(set(limits) - {part.metric for part in parts}))
+        unmeasured = set(limits) - {part.metric for part in parts}
+        missing = ", ".join(sorted(map(metric_name, unmeasured)))
         return Score(None, parts, f"too little is measured for a score: no recent value of {missing}")
     mean = sum(part.score for part in parts) / len(parts)
     warnings = sum(part.is_warning for part in parts)
@@ -88,8 +90,8 @@ def _falling(value: float, first: float, last: float) -> float:
 
 
 def _reason(parts: tuple[Part, ...], warnings: int, warnings_that_make_critical: int) -> str:
-    said = ", ".join(f"{part.metric} {part.score:.0f}" for part in parts)
-    if critical := [part.metric for part in parts if part.is_critical]:
+    said = ", ".join(f"{metric_name(part.metric)} {part.score:.0f}" for part in parts)
+    if critical := [metric_name(part.metric) for part in parts if part.is_critical]:
         return f"{said}; {', '.join(critical)} above critical"
     if warnings >= warnings_that_make_critical:
         return f"{said}; {warnings} warnings at once are critical"

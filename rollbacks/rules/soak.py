@@ -53,7 +53,9 @@ def judge_soak(
     if not waiting:
         return (
             SoakVerdict.PASSED,
-            f"{len(samples)} monitor(s) stayed well" if samples else "no monitor to watch",
+            f"{len(samples)} monitor{'s' if len(samples) > 1 else ''} stayed well"
+            if samples
+            else "no monitor to watch",
         )
     if now < late:
         return SoakVerdict.WATCHING, f"waiting for a good answer of {', '.join(sorted(waiting))}"

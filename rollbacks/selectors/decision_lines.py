@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from incidents.selectors.cards import incident_url
+from incidents.states import metric_name
 from rollbacks.models import Decision
 from rollbacks.selectors.rollback_page import rollback_url
 from rollbacks.states import Verdict
+
+# What a line needs of a decision, its service, incident and rollback: they have a hundred columns.
+SHOWN = ("at", "verdict", "metric", "reasons", "service__name", "incident__ref", "rollback__ref")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def _line(decision: Decision) -> DecisionLine:
         at=decision.at,
         verdict=decision.verdict,
         label=str(Verdict(decision.verdict).label),
-        metric=decision.metric,
+        metric=metric_name(decision.metric),
         reasons=tuple(reason["text"] for reason in decision.reasons),
         service=decision.service.name,
         incident_ref=decision.incident.ref,

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from core.actors import Actor
 from core.errors import NotFound
+from core.once import once
 from core.playbook import get_playbook
 from incidents.models import Incident, Service
 from incidents.selectors.actions import why_not_allowed
@@ -40,6 +41,14 @@ class OtherProcedure:
     name: str
     description: str
     url: str
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """Where a rollback of a service may go, and why none can be requested now; empty when one can."""
+
+    targets: Targets
+    why_not: str
 
 
 @dataclass(frozen=True)
@@ -130,14 +139,21 @@ def request_url(incident: Incident, service: Service | None = None) -> str:
 
 def why_no_request(actor: Actor, incident: Incident, service: Service) -> str:
     """Why a rollback of the service cannot be requested now; empty when it can (two queries)."""
-    targets = targets_of_each([service], kind=incident.kind)
-    return why_no_requests(actor, incident, [service], targets)[service.pk]
+    return ways_back(actor, incident, (service,))[service.pk].why_not
 
 
-def why_no_requests(
+@once
+def ways_back(actor: Actor, incident: Incident, services: tuple[Service, ...]) -> Mapping[int, WayBack]:
+    """Of each service by its id (two queries, however many they are)."""
+    targets = targets_of_each(services, kind=incident.kind)
+    why_not = _why_no_requests(actor, incident, services, targets)
+    return {pk: WayBack(targets[pk], why_not[pk]) for pk in targets}
+
+
+def _why_no_requests(
     actor: Actor, incident: Incident, services: Sequence[Service], targets: Mapping[int, Targets]
 ) -> dict[int, str]:
-    """`why_no_request` of each service by its id; `targets` are theirs (one query, however many they are)."""
+    """One query at most."""
     refusal = why_not_allowed(actor, "request_rollback")
     if not refusal and not incident.is_open:
         refusal = f"{incident.ref} is {incident.get_status_display().lower()}; reopen it first."

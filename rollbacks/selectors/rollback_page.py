@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from core.actors import Actor
 from core.errors import NotFound
+from core.models import Event
 from core.playbook import get_playbook
 from incidents.selectors.cards import incident_url
 from incidents.values import duration_text
@@ -129,6 +130,14 @@ def get_rollback(actor: Actor, ref: str) -> Rollback:
     return rollback
 
 
+def last_editor(rollback: Rollback) -> str:
+    """The actor of the latest event that edited the rollback; "somebody" where no event says."""
+    events = Event.objects.filter(
+        kind="rollback.edited", stream_id=rollback.incident.stream_id, data__rollback=rollback.ref
+    ).order_by("-seq")
+    return events.values_list("actor", flat=True).first() or "somebody"
+
+
 def rollback_url(ref: str) -> str:
     return reverse("rollbacks:rollback", args=[ref])
 
@@ -152,7 +161,7 @@ def rollback_facts(rollback: Rollback) -> RollbackFacts:
         environment=rollback.service.environment,
         from_version=rollback.from_version,
         target_version=rollback.target_version,
-        procedure=rollback.procedure,
+        procedure=policy.procedure_name(rollback.procedure),
         trigger=rollback.trigger,
         trigger_label=str(Trigger(rollback.trigger).label),
         state=rollback.state,

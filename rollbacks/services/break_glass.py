@@ -14,7 +14,13 @@ from rollbacks.models import Rollback
 from rollbacks.rules.authority import judge_break_glass, seconds_left
 from rollbacks.selectors.authority import case_of, person_on_incident
 from rollbacks.services.endings import lock_rollback
-from rollbacks.services.requests import ApprovalRefused, let_run, note_decision, require_awaiting
+from rollbacks.services.requests import (
+    ApprovalRefused,
+    let_run,
+    note_decision,
+    require_awaiting,
+    require_plan,
+)
 from rollbacks.states import GLASS_BROKEN, ApprovalDecision
 from rollbacks.timeline import record_on_rollback
 
@@ -22,16 +28,20 @@ SHORTEST_REASON = 10
 
 
 @transaction.atomic
-def break_glass(*, rollback_id: int, reason: str, actor: Actor, now: dt.datetime) -> Rollback:
+def break_glass(
+    *, rollback_id: int, reason: str, actor: Actor, now: dt.datetime, plan_digest: str | None = None
+) -> Rollback:
     """Let a rollback run although another person is missing; management is told at once.
 
     For whoever may decide the incident's rollback, in person; never for a database. Raises
-    ApprovalRefused, Invalid, or Conflict when nothing awaits approval.
+    ApprovalRefused, Invalid, PlanChanged where the plan is another one than `plan_digest`, or Conflict when
+    nothing awaits approval.
     """
     require(actor, "decide_rollback")
     if len(reason.strip()) < SHORTEST_REASON:
         raise Invalid({"reason": f"Say why in at least {SHORTEST_REASON} characters: it will be reviewed."})
     rollback = lock_rollback(rollback_id, actor)
+    require_plan(rollback, plan_digest)
     require_awaiting(rollback, now)
     verdict = judge_break_glass(person_on_incident(actor, rollback.incident), case_of(rollback, now))
     if not verdict.allowed:

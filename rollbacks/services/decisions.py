@@ -13,7 +13,7 @@ from core.events import rfc3339
 from incidents import policy as incident_policy
 from incidents.models import Incident, Monitor, Release, Service
 from incidents.services.incidents import lock_incident
-from incidents.states import MonitorLevel, ReleaseState
+from incidents.states import MonitorLevel, ReleaseState, metric_name
 from rollbacks import policy
 from rollbacks.facts import Breach
 from rollbacks.models import Decision, Rollback
@@ -100,7 +100,7 @@ def reconsider_after_release(
         level=worst.level,
         effect=effects[MonitorLevel(worst.level)].rollback,
         policy=worst.policy,
-        cause=f"{worst.metric} is {worst.level} since {version} was deployed",
+        cause=f"{metric_name(worst.metric)} is {worst.level} since {version} was deployed",
         monitor=worst.pk,
         at=worst.level_since,
     )
@@ -140,7 +140,8 @@ def _reconsider(decision_id: int, now: dt.datetime) -> bool:
         level=MonitorLevel.CRITICAL,
         effect=incident_policy.thresholds().effects[MonitorLevel.CRITICAL].rollback,
         policy=monitor.policy,
-        cause=f"{monitor.metric} is critical again: {judged.critical} of {judged.measured} measurements",
+        cause=f"{metric_name(monitor.metric)} is critical again:"
+        f" {judged.critical} of {judged.measured} measurements",
         monitor=monitor.pk,
         at=since[0].at,
     )
@@ -192,9 +193,9 @@ def end_unconfirmed(rollback: Rollback, judged: Judged, *, now: dt.datetime) -> 
 
 
 def _metric_of(rollback: Rollback) -> str:
-    """As the decision that started it has it: the monitor may be gone."""
+    """For people, as the decision that started it has it: the monitor may be gone."""
     started = Decision.objects.filter(rollback=rollback, verdict=Verdict.STARTED)
-    return started.values_list("metric", flat=True).first() or ""
+    return metric_name(started.values_list("metric", flat=True).first() or "")
 
 
 def _was(count: int) -> str:
@@ -307,4 +308,7 @@ def _measured(breach: Breach, now: dt.datetime) -> Sequence[Answered]:
 def _not_called_for(breach: Breach) -> Reason:
     if breach.level == MonitorLevel.UNKNOWN:  # whoever opened the incident has said why nothing follows
         return Reason("cannot_be_measured", breach.cause)
-    return Reason("level_asks_for_none", f"the playbook asks for none when {breach.metric} is {breach.level}")
+    return Reason(
+        "level_asks_for_none",
+        f"the playbook asks for none when {metric_name(breach.metric)} is {breach.level}",
+    )

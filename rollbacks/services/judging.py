@@ -12,6 +12,7 @@ from core.actors import Actor
 from core.assurance import require_assurance
 from core.errors import Conflict, Invalid, NotAllowed
 from incidents.models import Monitor
+from incidents.states import metric_name
 from rollbacks import policy
 from rollbacks.models import Rollback
 from rollbacks.rules.spans import span
@@ -84,7 +85,7 @@ def _record_trust(rollback: Rollback, *, trusted: bool, actor: Actor, now: dt.da
     record_on_rollback(
         rollback,
         "rollback.monitor_trusted" if trusted else "rollback.monitor_distrusted",
-        f"the monitor of {monitor.metric} of {rollback.service.name} {may}: {than} than"
+        f"the monitor of {metric_name(monitor.metric)} of {rollback.service.name} {may}: {than} than"
         f" {limits.false_positives} of its rollbacks within {span(limits.false_positives_within)}"
         f" {'is' if limits.false_positives == 1 else 'are'} judged a false positive",
         actor=actor,

@@ -127,13 +127,29 @@ def request_rollback(
     return rollback
 
 
+class PlanChanged(Conflict):
+    """The plan was edited after it was read."""
+
+    code = "plan_changed"
+
+
+def require_plan(rollback: Rollback, plan_digest: str | None) -> None:
+    """Raises PlanChanged where the plan is another one than was read; None expects nothing."""
+    if plan_digest is not None and plan_digest != rollback.plan_digest:
+        raise PlanChanged(f"{rollback.ref} was edited after you read it. Look again.", state=rollback.state)
+
+
 @transaction.atomic
-def approve_rollback(*, rollback_id: int, actor: Actor, now: dt.datetime, reason: str = "") -> Rollback:
+def approve_rollback(
+    *, rollback_id: int, actor: Actor, now: dt.datetime, reason: str = "", plan_digest: str | None = None
+) -> Rollback:
     """Approve the plan as it stands; it may run once everybody who is asked for stands behind it.
 
-    Raises ApprovalRefused, or Conflict when nothing awaits approval or this person gave it already.
+    Raises ApprovalRefused, PlanChanged where the plan is another one than `plan_digest`, or Conflict when
+    nothing awaits approval or this person gave it already.
     """
     rollback = lock_rollback(rollback_id, actor)
+    require_plan(rollback, plan_digest)
     verdict = _decide(rollback, actor, now, ApprovalDecision.APPROVED, reason)
     case = case_of(rollback, now)
     plan = judge_plan(case)

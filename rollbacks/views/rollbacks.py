@@ -14,14 +14,16 @@ from core.errors import NotFound
 from core.playbook import get_playbook
 from core.versions import at_version
 from core.views.commands import CommandView
-from incidents.forms import OptionalReasonForm, ReasonForm
+from incidents.forms import ReasonForm
 from incidents.models import Incident, Service
 from incidents.selectors.cards import incident_url
 from incidents.selectors.declaration import told_text
 from incidents.views.incidents import BackToIncident, IncidentCommand
 from rollbacks.forms import (
     PARAMETER,
+    ApproveForm,
     AutomationForm,
+    BreakGlassForm,
     ConfirmForm,
     EditRollbackForm,
     HandOverForm,
@@ -150,15 +152,27 @@ class RollbackCommand(BackToIncident):
         }
 
 
-class Approve(RollbackCommand):
+class PlanCommand(RollbackCommand):
+    """A decision by which the plan runs: of the one that the person read, and no other."""
+
     decides = True
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"rollback": self.rollback}
+
+    def as_read(self) -> dict[str, Any]:
+        """Which plan, as the services take it."""
+        return {"rollback_id": self.rollback.pk, "plan_digest": self.rollback.plan_digest}
+
+
+class Approve(PlanCommand):
     event = "rollback.approved"
-    form_class = OptionalReasonForm
+    form_class = ApproveForm
     title = "Approve the rollback"
     submit_label = "Approve"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        rollback = requests.approve_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        rollback = requests.approve_rollback(**self.as_read(), actor=self.actor, now=now, **data)
         then = "it starts now" if rollback.state == RollbackState.APPROVED else "another person is missing"
         return f"You approved {rollback.ref}: {then}."
 
@@ -171,16 +185,15 @@ class Approve(RollbackCommand):
         return {**shown, "consequences": [then, self.rollback.expected_impact, f"Told: {told}."]}
 
 
-class BreakGlass(RollbackCommand):
-    decides = True
-    form_class = ReasonForm
+class BreakGlass(PlanCommand):
+    form_class = BreakGlassForm
     title = "Break glass"
     submit_label = "Break glass: run it alone"
     danger = True
     event = GLASS_BROKEN
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
-        break_glass.break_glass(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)
+        break_glass.break_glass(**self.as_read(), actor=self.actor, now=now, **data)
         return f"You broke the glass: {self.rollback.ref} starts now."
 
     def extra_context(self) -> dict[str, Any]:
@@ -209,7 +222,8 @@ class Edit(RollbackCommand):
         changes["parameters"] = given_parameters(data)
         rows = Rollback.objects.filter(pk=self.rollback.pk)
         incident = Incident.objects.filter(pk=self.rollback.incident_id)
-        with at_version(rows, [data["version"]], after=(incident,)):
+        # The form was compared with this version, so it must still be that.
+        with at_version(rows, [self.rollback.version], after=(incident,)):
             rollback = editing.edit_rollback(
                 rollback_id=self.rollback.pk, changes=changes, actor=self.actor, now=now
             )
@@ -222,9 +236,10 @@ class Edit(RollbackCommand):
             candidates = targets_of(rollback.service, kind=kind, procedure=procedure).candidates
             versions = list(dict.fromkeys([rollback.target_version, *(c.version for c in candidates)]))
         values = {PARAMETER + name: value for name, value in rollback.parameters.items()}
-        named = ("target_version", "version", *editing.WORDS)
+        named = ("target_version", *editing.WORDS)
         initial = {**{name: getattr(rollback, name) for name in named}, **values}
-        return {"versions": versions, "procedure": rollback.procedure, "initial": initial}
+        said = {"procedure": rollback.procedure, "initial": initial, "rollback": rollback}
+        return {"versions": versions, **said}
 
     def consequences(self) -> list[str]:
         return [
@@ -330,6 +345,9 @@ class Judge(RollbackCommand):
     form_class = JudgeForm
     title = "Judge the rollback"
     submit_label = "Judge"
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"rollback": self.rollback}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         judging.judge_rollback(rollback_id=self.rollback.pk, actor=self.actor, now=now, **data)

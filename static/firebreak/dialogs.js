@@ -14,13 +14,13 @@ const typed = new Map(); // what stood in a form that was closed unsent, by its 
 
 /* --- what was typed ------------------------------------------------------------------------------- */
 
-const fields = (form) => [...form.elements].filter((field) => field.name && !/^(hidden|password|file|submit|button)$/.test(field.type));
+const fields = (form) => [...form.elements, ...form.querySelectorAll("services-field")].filter((field) => field.name && !/^(hidden|password|file|submit|button)$/.test(field.type));
 const isTick = (field) => field.type === "checkbox" || field.type === "radio";
 const isChanged = (field) =>
   isTick(field) ? field.checked !== field.defaultChecked
   : field.tagName === "SELECT" ? field.selectedOptions[0] !== (field.querySelector("option[selected]") ?? field.options[0])
   : field.value !== field.defaultValue;
-const keyOf = (field) => (isTick(field) ? `${field.name}=${field.value}` : field.name);
+const keyOf = (field) => (isTick(field) ? `${field.name}=${field.value}` : `${field.localName} ${field.name}`);
 
 function keep(form) {
   const changed = fields(form).filter(isChanged).map((field) => [keyOf(field), isTick(field) ? field.checked : field.value]);

@@ -29,7 +29,8 @@ class ServicesField extends HTMLElement {
     this.prepend(this.chips);
     this.append(this.list, this.status);
     this.changed();
-    names.forEach((name) => this.add(name, { quiet: true }));
+    this.value = this.defaultValue = names.join(" ");
+    input.form?.addEventListener("reset", () => { this.value = this.defaultValue; });
     input.addEventListener("focus", () => this.ask(0));
     input.addEventListener("input", () => this.ask(PAUSE));
     input.addEventListener("blur", () => this.close());
@@ -46,6 +47,17 @@ class ServicesField extends HTMLElement {
 
   get chosen() {
     return all("input", this.chips).map((hidden) => hidden.value);
+  }
+
+  /* As any field has it, so that a dialog can keep and give back what was chosen. */
+  get value() {
+    return this.chosen.join(" ");
+  }
+
+  set value(names) {
+    this.chips.replaceChildren();
+    this.changed();
+    names.split(" ").forEach((name) => this.add(name, { quiet: true }));
   }
 
   add(slug, { quiet = false } = {}) {

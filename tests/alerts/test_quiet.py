@@ -124,7 +124,7 @@ def test_in_a_maintenance_window_neither_monitor_nor_alert_opens_anything(
     incident = Incident.objects.get()
     assert (incident.origin, incident.alerts.count()) == (shop, 1)
     breached = [e.summary for e in incident.stream.events.filter(kind="incident.breached")]
-    assert breached == ["Shop: error_rate is critical after the maintenance"]
+    assert breached == ["Shop: error rate is critical after the maintenance"]
     assert maintenance_of(shop.pk, now=now + HOUR * 2) is None
     assert look_after_quiet(now=now + HOUR * 3) == 0
 

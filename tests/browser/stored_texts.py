@@ -23,7 +23,7 @@ NEVER = {
     "core.idempotentanswer": "never shown but to the program that sent it, as JSON",
     "core.ratebudget": "keys of Firebreak's own making, never shown",
     "core.healthsnapshot": "made anew every few seconds from the rows of core.process, which hold payloads",
-    "core.secondfactor": "sealed secrets and public keys, written by allauth",
+    "core.secondfactor": "sealed secrets and public keys, written by allauth; names of passkeys have a test of their own",
     "core.apitoken.id": "hexadecimal, made by Firebreak",
     "core.apitoken.digest": "a digest",
     "core.user.password": "a hash",

@@ -19,6 +19,7 @@ from incidents.models import Incident
 from tests.access.matrix import read_matrix
 from tests.access.scene import Scene
 from tests.browser.chromium import chromium, needs_chromium
+from tests.browser.enrolled import enrol, states, unseen
 from tests.browser.rendered import Rendered
 from tests.browser.test_stored_scripts import _forms, _pages, ada, full
 from tests.pages.conftest import Afternoon, afternoon
@@ -265,3 +266,24 @@ def test_every_page(everything: Rendered, browser: Browser) -> None:
 def test_every_page_when_there_is_much(crowded: Rendered, browser: Browser) -> None:
     assert len(crowded.pages) > 40
     assert (found := looked_at(crowded, browser)) == [], "\n".join(found)
+
+
+@pytest.fixture
+def enrolled(db: None) -> Rendered:
+    """What an account with every second factor sees: signed in, half way in, and after a wrong code."""
+    ida, rendered = User.objects.create(username="ida"), Rendered()
+    enrol(ida, "Work laptop", "Blue key")
+    for state in states(ida):
+        rendered.fetch(state.browser, *state.pages)
+        for address in state.asking:
+            refused = state.browser.post(address, {"code": "000000"})
+            assert b"errorlist" in refused.content, address
+            rendered.keep(f"{address}?refused", refused)  # type: ignore[arg-type]
+    assert unseen(rendered.pages) == set()
+    return rendered
+
+
+@pytest.mark.faults
+@pytest.mark.django_db
+def test_every_page_of_an_account_with_second_factors(enrolled: Rendered, browser: Browser) -> None:
+    assert (found := looked_at(enrolled, browser)) == [], "\n".join(found)

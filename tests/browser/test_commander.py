@@ -31,11 +31,11 @@ __all__ = ["own_folders", "workshop"]  # fixtures
 pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
 
 INSIDE, OUTSIDE, CAUSE = "Tenant 4711 melts the database", "Some payments fail.", "A faulty release."
-# Clicks and taps of a person on what acts; those in a form's own fields are writing.
+# Clicks and taps of a person on what acts, opens or asks for a file; those in a form's own fields are writing.
 COUNT = """
 window.clicks = 0;
 addEventListener("click", (event) => {
-  if (event.isTrusted && event.target.closest("a, button")) window.clicks += 1;
+  if (event.isTrusted && event.target.closest("a, button, summary, [type=file]")) window.clicks += 1;
 }, true);
 """
 MOST_CLICKS = 2

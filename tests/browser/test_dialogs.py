@@ -74,6 +74,22 @@ def test_closed_unsent_in_every_way_and_nothing_typed_is_lost(page: Page, incide
     page.wait_for_url(f"{here.partition('/incidents')[0]}/")
 
 
+def test_chosen_services_are_given_back_too(page: Page) -> None:
+    opened, chips = page.locator("dialog#dialog[open]"), page.locator("services-field .chip")
+    page.keyboard.press("d")
+    page.locator("services-field [role=combobox]").fill("shop")
+    page.get_by_role("option", name="Shop").first.click()
+    expect(chips).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+
+    page.keyboard.press("d")
+    expect(chips).to_have_count(1)
+    expect(chips).to_contain_text("shop")
+    page.get_by_role("button", name="Start over").click()
+    expect(chips).to_have_count(0)
+
+
 def test_refused_previewed_and_sent_in_place(page: Page, incident: Incident) -> None:
     page.keyboard.press("u")
     page.fill("#id_users-update_text", "Payments fail for some of you.")

@@ -38,7 +38,9 @@ def page(visitors: Visitors, incident: Incident) -> Page:
     return page
 
 
-def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident: Incident) -> None:
+def test_a_pasted_picture_and_a_dropped_log_become_evidence(
+    page: Page, incident: Incident, visitors: Visitors
+) -> None:
     page.evaluate(PASTE, ["image.png", "image/png", 0])
     expect(page.locator("#toasts")).to_contain_text("is attached")
     picture = page.locator("#panel-evidence img")
@@ -59,6 +61,9 @@ def test_a_pasted_picture_and_a_dropped_log_become_evidence(page: Page, incident
     assert Evidence.objects.get(name="large.log").size == 3_500_000
     page.evaluate(PASTE, ["larger.log", "text/plain", 800_000])
     expect(page.locator("#toasts")).to_contain_text("A request holds at most")
+    # The browser notes the refusal on its own account; anything else it says ends the test.
+    assert all("413" in said for said in visitors.complaints), visitors.complaints
+    visitors.complaints.clear()
 
 
 def test_a_task_is_added_in_one_line_and_done_by_one_click(page: Page, incident: Incident) -> None:

@@ -85,7 +85,7 @@ def open_live(context: BrowserContext, address: str) -> tuple[Page, list[str]]:
 
 def seconds_until(page: Page, text: str) -> float:
     began = time.perf_counter()
-    expect(page.locator("body")).to_contain_text(text, timeout=5_000)
+    expect(page.locator("body")).to_contain_text(text, timeout=10_000)
     return time.perf_counter() - began
 
 

@@ -134,7 +134,7 @@ def test_a_responder_writes_the_commander_approves_and_users_read_it(
     ida = visitors.somebody(User.objects.get(username="ida"))
     ida.goto(rae.url)
     ida.get_by_role("link", name="Approve…").click()
-    expect(ida.get_by_role("region", name="Preview")).to_contain_text("user_email as mail, 2 recipients")
+    expect(ida.get_by_role("region", name="Preview")).to_contain_text("E-mail to subscribers as mail, 2 recipients")
     expect(ida.get_by_text("Checkout is major outage.")).to_be_visible()
     axe_clean(ida)
     ida.get_by_role("button", name="Approve and send").click()

@@ -192,8 +192,34 @@ def test_the_page_warns_dials_and_says_who_sleeps(
     assert f"on {incident_of_ida.ref}" in shown
     assert "Ann" not in ida.get("/contacts/?by=incident").content.decode()
     assert "Technical Lead" in ida.get("/contacts/?by=role").content.decode()
-    (trouble,) = nobody_reachable()
-    assert "Technical Lead" in trouble.text
+    assert "Technical Lead" in nobody_reachable()[0].text
+
+
+def test_somebody_who_may_see_security_incidents_must_be_reachable(
+    by_mail: None, make_user: Callable[..., User]
+) -> None:
+    def missing() -> bool:
+        return "contacts.no_security" in [trouble.key for trouble in nobody_reachable()]
+
+    for name, level, *roles in (
+        ("carl", "commander", "incident_commander"),
+        ("vic", "viewer", "security_lead"),  # sees it, and may not acknowledge it
+    ):
+        user = make_user(name, level, *roles)
+        Contact.objects.create(name=name, email=f"{name}@example.test", user=user)
+    Contact.objects.create(name="Mallory", email="m@example.test")  # no account
+    assert missing()
+    lead = make_user("lea", "responder", "security_lead")
+    contact = Contact.objects.create(name="Lea", user=lead)
+    assert missing(), "a contact without an address is not reached"
+    contact.email = "lea@example.test"
+    contact.save()
+    assert not missing()
+    User.objects.filter(pk=lead.pk).update(is_active=False)
+    assert missing()
+    boss = make_user("boss", "administrator")
+    Contact.objects.create(name="Boss", email="boss@example.test", user=boss)
+    assert not missing()
 
 
 @pytest.fixture

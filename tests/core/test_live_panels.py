@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import logging
 import re
 import threading
 import time
@@ -16,15 +17,17 @@ from django.contrib.sessions.models import Session
 from django.db import connection, connections
 from django.test import Client
 
-from core import live, live_batches, live_panels, live_stream
+from core import live, live_batches, live_panels, live_stream, logs
 from core.actors import Actor
 from core.live import Position
 from core.live_batches import PanelDoor
-from core.live_panels import Asked, Rendering, SharedPanels
+from core.live_panels import Asked, Rendering, SharedPanels, answer
 from core.models import User
+from core.operation import requests
 from incidents.models import Incident, RoleGrant, Service
 from incidents.services.incidents import declare_incident, edit_incident
 from incidents.services.people import assign_role
+from incidents.views import pages
 from tests.signing_in import sign_in
 
 SHARED = "header,next,checklists,people,timeline,checks,alerts,facts"
@@ -249,9 +252,9 @@ def test_two_who_see_the_same_cost_one_rendering(
     made: list[Sequence[str]] = []
     render_all = live_panels.render_all
 
-    def counting(keys: Sequence[str], render: Callable[[str], str]) -> dict[str, Rendering]:
+    def counting(keys: Sequence[str], *how: Any) -> dict[str, Rendering]:
         made.append(keys)
-        return render_all(keys, render)
+        return render_all(keys, *how)
 
     monkeypatch.setattr("core.views.reading.render_all", counting)
     address = f"/incidents/{incident.ref}/"
@@ -334,13 +337,32 @@ def test_a_restricted_incident_comes_out_of_nobody_elses_rendering(
     assert "Leak" not in panels(vic, "/", "incidents", seen="3")["incidents"]["html"]
 
 
+def test_what_a_rendering_has_seen_is_asked_before_anything_is_read(
+    people: dict[str, User], incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed in between would count as shown, and nobody would ask again."""
+    order: list[str] = []
+    for where, name in ((live, "position"), (pages, "get_incident")):
+        real = getattr(where, name)
+
+        def noting(*args: Any, real: Any = real, name: str = name) -> Any:
+            order.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(where, name, noting)
+    panels(browser_of(people["rob"]), f"/incidents/{incident.ref}/", "header")
+    assert order == ["position", "get_incident"]
+
+
 def test_only_what_is_asked_for_is_read(
     people: dict[str, User], incident: Incident, django_assert_max_num_queries: Callable[..., Any]
 ) -> None:
     rob = browser_of(people["rob"])
-    with django_assert_max_num_queries(16):
-        panels(rob, f"/incidents/{incident.ref}/", "checks")
-    with django_assert_max_num_queries(16):
+    prices = {"checks": 14, "timeline": 14, "header": 16, "facts": 14, "people": 15, "tasks": 15}
+    for key, price in prices.items():
+        with django_assert_max_num_queries(price):
+            panels(rob, f"/incidents/{incident.ref}/", key)
+    with django_assert_max_num_queries(17):
         panels(rob, "/", "incidents")
     with django_assert_max_num_queries(12):
         panels(rob, "/", "banners")
@@ -354,6 +376,7 @@ class Site:
 
     def __init__(self) -> None:
         self.passed_on = 0
+        self.headers: dict[bytes, bytes] = {}
         self.door = PanelDoor(self._django)
 
     async def _django(self, scope: Any, receive: Any, send: Any) -> None:
@@ -378,9 +401,10 @@ class Site:
 
         scope = {
             "type": "http", "method": "GET", "path": path, "query_string": query.encode(),
-            "headers": [(b"cookie", f"sessionid={session}".encode())],
+            "headers": [(b"cookie", f"sessionid={session}".encode()), (b"x-request-id", b"request-17")],
         }  # fmt: skip
         await self.door(scope, None, send)  # type: ignore[arg-type]
+        self.headers = dict(sent[0]["headers"])
         return sent[0]["status"], sent[1]["body"]
 
 
@@ -394,7 +418,7 @@ def test_fifty_who_come_together_cost_one_rendering_and_each_is_looked_at(
     looks: list[int] = []
     look = live_batches._look
 
-    def counting(asked: Sequence[tuple[str, str]]) -> list[str | None]:
+    def counting(asked: Sequence[tuple[str, str]]) -> list[Any]:
         looks.append(len(asked))
         try:
             return look(asked)
@@ -429,9 +453,85 @@ def test_fifty_who_come_together_cost_one_rendering_and_each_is_looked_at(
         Session.objects.filter(session_key=key).delete()
         connections.close_all()
 
-    async def whole() -> None:
-        await story()
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        asyncio.run(whole())
+        asyncio.run(story())
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_what_the_door_answers_has_headers_a_line_and_a_count_as_what_django_answers(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture, reads: bool
+) -> None:
+    path, kept = "/incidents/INC-2026-11-29-0001/", {"header": rendering("x")}
+    monkeypatch.setattr(
+        live_batches, "_look", lambda asked: [live_batches._Asker("all", 7) for _one in asked]
+    )
+    question = "panels=header&seen=9&token=hunter2"
+    one = asked(question, path)
+    live_panels.shared_panels.obtain("all", one, lambda _keys: kept)
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    caplog.set_level(logging.INFO)
+    settings.DJANGO_STRUCTLOG_STATUS_DEFAULT_LOG_LEVEL = logging.INFO if reads else logging.DEBUG
+    counted = (
+        "firebreak_http_requests_total",
+        {"route": "incidents/<slug:ref>/", "method": "GET", "status": "2xx"},
+    )
+    before = requests.registry.get_sample_value(*counted) or 0
+    site = Site()
+    assert asyncio.run(site.get("s", path, question)) == (200, answer(one, kept))
+    assert requests.registry.get_sample_value(*counted) == before + 1
+    assert site.headers[b"x-request-id"] == b"request-17"
+    assert (site.headers[b"cache-control"], site.headers[b"x-content-type-options"]) == (
+        b"no-store",
+        b"nosniff",
+    )
+    lines = [json.loads(logs.formatter().format(record)) for record in caplog.records]
+    assert len(lines) == reads, "people are told only of what was refused or failed"
+    for line in lines:
+        assert (line["code"], line["user_id"], line["request_id"]) == (200, 7, "request-17")
+        assert (line["incident"], line["seconds"] < 5) == ("INC-2026-11-29-0001", True)
+        assert line["request"].startswith(f"GET {path}?panels=header")
+        assert "hunter2" not in line["request"]
+
+
+def test_who_comes_one_after_the_other_is_looked_at_together_and_few_render_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    under_way = [0]
+
+    def look(asked: Sequence[tuple[str, str]]) -> list[Any]:
+        looks.append(len(asked))
+        return [live_batches._Asker(session, 7) for session, _path in asked]  # nobody sees the same
+
+    async def django(scope: Any, receive: Any, send: Any) -> None:
+        under_way.append(under_way[-1] + 1)
+        await asyncio.sleep(0.01 if b"stuck" not in scope["query_string"] else 3600)
+        under_way.append(under_way[-1] - 1)
+
+    async def story() -> None:
+        site = Site()
+        site.door = PanelDoor(django)
+
+        def come(number: int, query: str = "panels=header&seen=9") -> asyncio.Task[Any]:
+            scope = {
+                "type": "http", "method": "GET", "path": "/", "query_string": query.encode(),
+                "headers": [(b"cookie", b"sessionid=%d" % number)],
+            }  # fmt: skip
+            return asyncio.create_task(site.door(scope, None, None))  # type: ignore[arg-type]
+
+        tasks = []
+        for number in range(40):
+            tasks.append(come(number))
+            await asyncio.sleep(0.005)
+        await asyncio.wait_for(asyncio.gather(*tasks), 5)
+        assert len(looks) < 20
+        assert max(under_way) == live_batches.RENDERINGS_AT_ONCE
+        monkeypatch.setattr(live_batches, "TURN_SECONDS", 0.05)
+        stuck = [come(number, "panels=stuck&seen=9") for number in range(4)]
+        await asyncio.wait_for(come(99), 5)
+        for task in stuck:
+            task.cancel()
+
+    monkeypatch.setattr(live_batches, "_look", look)
+    asyncio.run(story())

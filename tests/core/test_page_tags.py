@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,3 +67,42 @@ def test_every_state_with_a_colour_of_danger_has_an_icon_of_its_own() -> None:
         "unknown",
     }:
         assert drawn("{% state_icon state %}", state=state) != other, state
+
+
+HOSTILE = "<script>alert(1)</script>\"'"
+
+
+def test_an_event_is_one_line_and_no_markup_of_its_own() -> None:
+    event = SimpleNamespace(
+        seq=1234, group="rollback", icon="fire", occurred_at=AT, actor=HOSTILE, source=HOSTILE, summary=HOSTILE,
+        detail=f"{HOSTILE}\nsecond", url="/rollbacks/RB-1/",
+    )  # fmt: skip
+    line = drawn("{% event_line event %}", event=event)
+    assert "<script" not in line
+    assert line.count("&lt;script&gt;") == 4
+    assert 'data-group="rollback"><span class="event-icon" data-tone="rollback"><svg' in line
+    assert '<a href="/rollbacks/RB-1/"><bdi>' in line
+    assert "<br>second" in line
+    assert ">#1234<" in line
+    event.url, event.detail, event.source, event.group = None, "", "", "task"
+    line = drawn("{% event_line event %}", event=event)
+    assert "<a " not in line
+    assert '<p class="muted small">' not in line
+    assert 'data-tone="neutral"' in line
+
+
+def test_a_metric_is_one_line_and_no_markup_of_its_own() -> None:
+    metric = SimpleNamespace(
+        level="critical", label=HOSTILE, value_text=HOSTILE, error="", service=HOSTILE, thresholds_text=HOSTILE,
+        checked_at=AT, spark="M0,1 L2,3", threshold_y=12.5, release_marks=(60.0,),
+    )  # fmt: skip
+    line = drawn("{% metric_line metric %}", metric=metric)
+    assert "<script" not in line
+    assert '<span class="value tone" data-tone="critical">' in line
+    assert '<line class="threshold" x1="0" x2="120" y1="12.5" y2="12.5"/><path d="M0,1 L2,3"/>' in line
+    assert 'data-clock="ago"' in line
+    metric.error, metric.checked_at = HOSTILE, None
+    line = drawn("{% metric_line metric %}", metric=metric)
+    assert "<script" not in line
+    assert 'data-tone="error" title="&lt;script' in line
+    assert "<time" not in line

@@ -49,6 +49,7 @@ def test_incidents_are_found_by_words_and_by_a_reference_as_far_as_it_is_typed(
     second = declare(commander, now, "Login is slow")
     for text in ("check", "CHECKOUT FAIL", "certificate checkout", first.ref, first.ref.lower()):
         assert keys(viewer, text, "incident") == [first.ref], text
+    assert keys(viewer, second.ref[-4:], "incident") == [second.ref], "its number alone"
     for text in ("inc", "INC", first.ref[:8], first.ref[:-1], first.ref[4:14]):
         assert keys(viewer, text, "incident") == [second.ref, first.ref], text
     for text in ("heckout", "checkout slow", "'", "& | !", "   \0", "%", "INC-1999"):

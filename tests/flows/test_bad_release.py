@@ -65,7 +65,7 @@ def _break_it_before_an_open_page(firebreak: Firebreak) -> list[str]:
         expect(page.get_by_role("heading", name="Storefront")).to_be_visible()
 
         firebreak.break_demo()
-        card = page.get_by_role("link", name="Storefront: error_rate is critical").first
+        card = page.get_by_role("link", name="Storefront: error rate is critical").first
         expect(card).to_be_visible(timeout=60_000)
         card.click()
         expect(page.get_by_text("RB-").first).to_be_visible(timeout=60_000)
@@ -181,7 +181,7 @@ def _the_timeline_tells_it_in_order(firebreak: Firebreak, ref: str) -> None:
     assert places == sorted(places)
     steps = [event["data"]["step"] for event in events if event["kind"] == "rollback.step_succeeded"]
     assert steps.index("switch_version") < steps.index("update_load_balancer") < steps.index("monitor")
-    assert re.search(r"error_rate is critical: [\d.]+ %, threshold 5 %", events[0]["summary"])
+    assert re.search(r"error rate is critical: [\d.]+ %, threshold 5 %", events[0]["summary"])
 
 
 def _people_were_told(firebreak: Firebreak, ref: str) -> None:

@@ -38,7 +38,7 @@ def blind(mode: OnMonitoringFailure = Mode.CORROBORATED, **more: Any) -> Blind:
         "failure": FailureKind.TIMED_OUT,
         "outage": False,
         "others_answer": None,
-        "evidence": ("response_time is critical",),
+        "evidence": ("response time is critical",),
         "live_for": dt.timedelta(hours=1),
     }
     return Blind(mode=mode, **(known | more))
@@ -54,9 +54,9 @@ def blind(mode: OnMonitoringFailure = Mode.CORROBORATED, **more: Any) -> Blind:
         (blind(Mode.AFTER_N, lasts=179 * SECOND), "none", "has to last 3 min", False),
         (blind(Mode.AFTER_N, lasts=180 * SECOND), "automatic", "no answer for 3 min", True),
         (blind(Mode.AFTER_N, lasts=299 * SECOND, interval=100 * SECOND), "none", "last 5 min", False),
-        (blind(), "automatic", "response_time is critical", True),
+        (blind(), "automatic", "response time is critical", True),
         (blind(evidence=()), "none", "nothing else says", False),
-        (blind(others_answer=True), "automatic", "response_time", True),
+        (blind(others_answer=True), "automatic", "response time", True),
         (blind(others_answer=False), "none", "no other service either", False),
         (blind(lasts=59 * SECOND), "none", "has to last 60 s", False),
         (blind(live_for=dt.timedelta(days=2)), "with_approval", "no recent release", True),
@@ -151,7 +151,7 @@ def test_evidence_that_comes_later_is_heard(shop: Any, now: dt.datetime) -> None
     assert answer_blindness(now=later) == 1
     assert answer_blindness(now=later + MINUTE) == 0, "it is said once"
     assert breaches()[-1][0] == "automatic"
-    assert "response_time is critical" in breaches()[-1][1]
+    assert "response time is critical" in breaches()[-1][1]
 
 
 def test_an_old_release_leaves_it_to_a_person(shop: Any, now: dt.datetime) -> None:

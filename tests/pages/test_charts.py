@@ -163,7 +163,7 @@ def test_pages_cost_the_same_whatever_the_range_the_monitors_and_the_history(
             assert ida.get(ADDRESS, {"range": key}).status_code == 200
     with django_assert_num_queries(prices["/"]):  # type: ignore[attr-defined]
         ida.get("/")
-    assert prices[ADDRESS] <= 25
+    assert prices[ADDRESS] <= 26
 
 
 def test_a_hundred_marks_stay_a_picture(

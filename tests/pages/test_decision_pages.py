@@ -112,7 +112,7 @@ def test_the_service_says_which_monitor_has_lost_its_right(
     assert "Starts no rollbacks" not in ida.get("/services/shop/").content.decode()
     judged(True)
     judged(True)
-    assert "Starts no rollbacks: error_rate (2 judged false)" in ida.get("/services/shop/").content.decode()
+    assert "Starts no rollbacks: error rate (2 judged false)" in ida.get("/services/shop/").content.decode()
 
 
 @pytest.mark.django_db

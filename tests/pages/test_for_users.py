@@ -207,6 +207,6 @@ def test_a_draft_is_approved_from_the_incidents_page_which_says_why_others_may_n
     assert f'href="{approve}"' not in other
     assert "The incident commander approves what is said outside." in other
     assert f'action="{approve}"' in ida.get(approve, headers=DIALOG).content.decode()
-    answer = ida.post(approve, {"version": draft.version})
+    answer = ida.post(approve, {"seen": draft.version})
     assert (answer.status_code, answer["Location"]) == (302, address)
     assert drafts(outside.incident) == []

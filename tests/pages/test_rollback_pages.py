@@ -483,8 +483,7 @@ def test_a_rollback_is_edited_by_form_from_what_was_seen(
     assert emma.post(f"{page}approve/").status_code == 302
     form = ida.get(f"{page}edit/").context["form"]
     assert form.initial["target_version"] == "1.9.0"
-    sent = {**FORM, "version": form.initial["version"], "target_version": "1.8.0", "expected_impact": "none"}
-    assert ida.post(f"{page}edit/", sent | {"version": 1}).status_code == 412
+    sent = {**FORM, "seen": form["seen"].value(), "target_version": "1.8.0", "expected_impact": "none"}
     assert ida.post(f"{page}edit/", sent | {"reason": ""}).status_code == 422
     assert sign_in("vic", "viewer").post(f"{page}edit/", sent).status_code == 403
     assert ida.post(f"{page}edit/", sent).status_code == 302

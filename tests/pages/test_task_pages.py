@@ -66,19 +66,20 @@ def test_what_is_late_has_an_icon_and_a_word_and_mine_is_first(
     assert 'data-announce="Tasks overdue: 1"' in shown
 
 
-def test_who_edits_an_older_version_is_told(ida: Client, incident: Incident, by: dict[str, Any]) -> None:
-    task = create_task(title="Look", **by)
-    address = f"/incidents/{incident.ref}/tasks/{task.pk}/edit/"
-    form = ida.get(address).content.decode()
-    assert 'name="version" value="1"' in form
-    sent = {"title": "Look again", "owner": "ida", "due_at": "2026-11-20T10:30", "version": "1"}
-    assert ida.post(address, sent).status_code == 302
-    refused = ida.post(address, sent | {"title": "Something else"})
-    assert refused.status_code == 412
-    assert "It was changed after the version" in refused.content.decode()
-    task.refresh_from_db()
-    assert (task.title, task.version) == ("Look again", 2)
-    assert ida.post(f"/incidents/{incident.ref}/tasks/{task.pk}/drop/", {"reason": ""}).status_code == 302
+def test_a_card_of_now_counts_what_is_open_and_what_is_late(
+    ida: Client, incident: Incident, by: dict[str, Any], now: dt.datetime
+) -> None:
+    without = count_queries(ida, "/")
+    assert "task" not in ida.get("/?panel=incidents").content.decode()
+    for title, due_at in (
+        ("Call the vendor", now - MINUTE),
+        ("Look at the logs", now + 60 * MINUTE),
+        ("Tell", None),
+    ):
+        create_task(title=title, due_at=due_at, **by)
+    shown = ida.get("/?panel=incidents").content.decode()
+    assert "3 tasks" in shown and "1 overdue" in shown
+    assert count_queries(ida, "/") == without
 
 
 def test_who_may_not_sees_why_and_on_a_closed_incident_nothing_is_offered(

@@ -58,7 +58,7 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"false_positives": 2},
         "monitor_distrusted",
-        "2 rollbacks that this monitor of error_rate started within 30 days were judged false positives",
+        "2 rollbacks that this monitor of error rate started within 30 days were judged false positives",
     ),
     (
         {"last_rollback": "RB-0", "last_ended_at": NOON - 4 * MINUTE},
@@ -90,7 +90,7 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"by_itself": False, "metric": "memory_usage", "live_deployed_at": NOON - dt.timedelta(days=9)},
         "no_symptom",
-        "memory_usage alone, without errors, latency or a recent release",
+        "memory usage alone, without errors, latency or a recent release",
     ),
 ]
 

@@ -156,7 +156,7 @@ def test_a_refuted_breach_ends_it_with_nothing_changed(
         assert workshop.ran == ["health_check", "backup_config", "verify_rollback_target"]
     assert (rollback.state, rollback.breach_check, rollback.mutated_at) == ("cancelled", "refuted", None)
     said = (
-        "not confirmed: 1 of 3 measurements of error_rate was critical, and 2 of 3 are asked for;"
+        "not confirmed: 1 of 3 measurements of error rate was critical, and 2 of 3 are asked for;"
         " nothing was changed"
     )
     assert rollback.outcome == said
@@ -200,7 +200,7 @@ def test_a_breach_that_goes_on_after_all_is_decided_again(workshop: Workshop, mo
         assert sorted(found) == [0, 1], "two sweeps at once decide once"
         again = Rollback.objects.exclude(pk=rollback.pk).get()
         assert (again.state, again.breach_check, again.monitor) == ("approved", "", monitor.pk)
-        assert again.reason == "error_rate is critical again: 2 of 2 measurements"
+        assert again.reason == "error rate is critical again: 2 of 2 measurements"
         assert reconsider_unconfirmed(now=utcnow()) == 0
     assert not Event.objects.filter(kind="monitor.level_changed", data__worse=False).exists()
 
@@ -222,7 +222,7 @@ def test_without_measurements_in_time_nothing_is_changed(workshop: Workshop, mon
         rollback = run(rollback)
     assert (rollback.state, rollback.breach_check) == ("cancelled", "timed_out")
     assert rollback.outcome.startswith(
-        "not confirmed in time: 1 of 1 measurements of error_rate was critical"
+        "not confirmed in time: 1 of 1 measurements of error rate was critical"
     )
 
 
@@ -237,7 +237,7 @@ def test_a_monitor_that_is_removed_meanwhile_confirms_nothing(
         Rollback.objects.filter(pk=rollback.pk).update(breach_check_until=utcnow(), due_at=utcnow())
         rollback = run(rollback)
     assert (rollback.state, rollback.mutated_at) == ("cancelled", None)
-    assert "of error_rate were critical" in rollback.outcome
+    assert "of error rate were critical" in rollback.outcome
 
 
 @pytest.mark.django_db
@@ -327,7 +327,7 @@ def consider(incident: Incident, now: dt.datetime, **more: Any) -> Decision:
         "level": "critical",
         "effect": "automatic",
         "policy": "rollback_triggers",
-        "cause": "Shop: error_rate is critical",
+        "cause": "Shop: error rate is critical",
     }
     decision = consider_automatic_rollback(
         incident_ref=incident.ref, service="shop", breach=Breach(**{**said, **more}), now=now

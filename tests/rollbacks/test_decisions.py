@@ -49,7 +49,7 @@ def breach(**more: Any) -> Breach:
         "level": "critical",
         "effect": "automatic",
         "policy": "rollback_triggers",
-        "cause": "Shop: error_rate is critical: 40 %, threshold 5 %",
+        "cause": "Shop: error rate is critical: 40 %, threshold 5 %",
     }
     return Breach(**{**said, **more})
 
@@ -117,8 +117,8 @@ def test_a_refusal_says_why_in_plain_words(incident: Incident, now: dt.datetime)
 @pytest.mark.parametrize(
     ("level", "text"),
     [
-        ("warning", "the playbook asks for none when error_rate is warning"),
-        ("unknown", "Shop: error_rate is critical: 40 %, threshold 5 %"),
+        ("warning", "the playbook asks for none when error rate is warning"),
+        ("unknown", "Shop: error rate is critical: 40 %, threshold 5 %"),
     ],
 )
 def test_a_level_that_asks_for_none_is_no_refusal(
@@ -364,7 +364,7 @@ def test_a_monitor_that_is_wrong_too_often_starts_no_more_until_that_is_taken_ba
     assert consider_freely(incident, monitor, now) == []
     second = judged(True)
     (lost,) = Event.objects.filter(kind="rollback.monitor_distrusted")
-    assert "the monitor of error_rate of Shop may start no more rollbacks" in lost.summary
+    assert "the monitor of error rate of Shop may start no more rollbacks" in lost.summary
     assert consider_freely(incident, monitor, now) == ["monitor_distrusted"]
     assert consider_freely(incident, None, now) == [], "another one still may"
     judged(True)

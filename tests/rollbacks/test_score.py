@@ -58,13 +58,13 @@ def test_with_half_of_the_metrics_there_is_a_score_with_fewer_there_is_none() ->
     assert score(memory_usage=None, cpu_usage=None).value == 100
     unclear = score(memory_usage=None, cpu_usage=math.nan, error_rate=None, response_time=99_000.0)
     assert unclear.value is None
-    assert "no recent value of cpu_usage, error_rate, memory_usage" in unclear.reason
+    assert "no recent value of CPU usage, error rate, memory usage" in unclear.reason
     assert performance_score({}, {}).value is None
 
 
 def test_the_reason_names_every_metric_and_what_is_critical() -> None:
     found = score(error_rate=0.3, cpu_usage=None)
-    assert found.reason == "error_rate 0, memory_usage 100, response_time 100; error_rate above critical"
+    assert found.reason == "error rate 0, memory usage 100, response time 100; error rate above critical"
 
 
 def test_how_many_warnings_are_critical_is_the_policys() -> None:
