@@ -116,6 +116,22 @@ class Incident(models.Model):
             models.Index(fields=["kind", "-id"], name="incidents_by_kind"),
             models.Index(fields=["status", "-id"], name="incidents_by_status"),
             models.Index(fields=["-id"], condition=Q(drill=True), name="incidents_drills"),
+            # The figures of any span are read from it alone (rollbacks.selectors.insights).
+            models.Index(
+                fields=["declared_at"],
+                include=[
+                    "id",
+                    "severity",
+                    "restricted",
+                    "status",
+                    "acknowledged_at",
+                    "resolved_at",
+                    "response_due_at",
+                    "response_breached_at",
+                ],
+                condition=Q(drill=False),
+                name="incidents_measured",
+            ),
             # By migration: incidents_of_a_service (service, incident), incidents_search (words).
         ]
         constraints: ClassVar = [

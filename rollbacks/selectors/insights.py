@@ -90,7 +90,7 @@ def get_insights(actor: Actor, scope: Scope, *, now: dt.datetime) -> Insights:
 
 
 def group_insights(actor: Actor, scope: Scope, by: str, *, now: dt.datetime) -> tuple[Group, ...]:
-    """The span's figures for each severity, service or trigger; two queries, by trigger twice.
+    """The span's figures for each severity, service or trigger; three queries, by trigger four.
 
     What belongs to several services, or was rolled back in both ways, counts with each. By severity and
     trigger each is there, by service those that something happened to, the most incidents first.
@@ -102,7 +102,10 @@ def group_insights(actor: Actor, scope: Scope, by: str, *, now: dt.datetime) -> 
     if by == "severity":
         found = _grouped(incidents, "severity", rollbacks, "incident__severity", now)
         return tuple(Group(key, found.get(key, Figures())) for key in Severity.values)
-    found = _grouped(incidents, "services__slug", rollbacks, "service__slug", now)
+    # By number: to join and sort a hundred thousand names takes as long as all the rest.
+    numbered = _grouped(incidents, "services", rollbacks, "service", now)
+    slugs = dict(Service.objects.filter(pk__in=filter(None, numbered)).order_by().values_list("pk", "slug"))
+    found = {slugs.get(number, NO_SERVICE): figures for number, figures in numbered.items()}
     chosen = {key: figures for key, figures in found.items() if not scope.services or key in scope.services}
     ordered = sorted(chosen.items(), key=lambda one: (-one[1].incidents, -one[1].rollbacks, one[0]))
     return tuple(Group(key, figures) for key, figures in ordered)
@@ -177,15 +180,16 @@ IN_TIME = Q(
 JUDGED = Q(trigger=Trigger.AUTOMATED, false_positive__isnull=False)
 SUCCEEDED = Q(state=RollbackState.SUCCEEDED)
 
-# Both queries: (of the span itself?, month or key, whether it is the sum of all, numbers…).
+# Both queries: (of the span itself?, month or key, whether it is the sum of all, numbers…). The first reads
+# the index incidents_measured alone. date_part: extract computes in numeric, at twice the whole cost.
 _INCIDENTS: LiteralString = """
 SELECT current, slice, GROUPING(slice) = 1, count(*),
        count(tta), avg(tta), percentile_cont(0.5) WITHIN GROUP (ORDER BY tta),
        count(ttr), avg(ttr), percentile_cont(0.5) WITHIN GROUP (ORDER BY ttr),
        count(*) FILTER (WHERE due), count(*) FILTER (WHERE in_time)
   FROM (SELECT declared_at >= %s AS current, due, in_time, {slice} AS slice,
-               extract(epoch FROM acknowledged_at - declared_at)::float8 AS tta,
-               extract(epoch FROM resolved_at - declared_at)::float8 AS ttr
+               date_part('epoch', acknowledged_at - declared_at) AS tta,
+               date_part('epoch', resolved_at - declared_at) AS ttr
           FROM ({rows}) chosen) fact
  GROUP BY GROUPING SETS ((current, slice), (current))
 """
@@ -197,7 +201,7 @@ SELECT current, slice, GROUPING(slice) = 1, count(*),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY taken) FILTER (WHERE succeeded),
        count(*) FILTER (WHERE judged), count(*) FILTER (WHERE judged_false)
   FROM (SELECT requested_at >= %s AS current, decided, succeeded, judged, judged_false, {slice} AS slice,
-               extract(epoch FROM completed_at - requested_at)::float8 AS taken
+               date_part('epoch', completed_at - requested_at) AS taken
           FROM ({rows}) chosen) fact
  GROUP BY GROUPING SETS ((current, slice), (current))
 """
@@ -228,8 +232,8 @@ def _grouped(
     rollbacks: RollbackQuerySet,
     rollback_key: str,
     now: dt.datetime,
-) -> Mapping[str, Figures]:
-    merged: dict[str, dict[str, Any]] = {}
+) -> Mapping[Any, Figures]:
+    merged: dict[Any, dict[str, Any]] = {}
     facts = (
         (_INCIDENTS, _INCIDENT_FIELDS, _incident_facts(incidents, now, incident_key)),
         (_ROLLBACKS, _ROLLBACK_FIELDS, _rollback_facts(rollbacks, rollback_key)),
@@ -237,7 +241,7 @@ def _grouped(
     for query, names, rows in facts:
         for _current, key, whole, values in _asked(query, names, rows, "", _LONG_AGO):
             if not whole:
-                merged.setdefault(NO_SERVICE if key is None else key, {}).update(values)
+                merged.setdefault(key, {}).update(values)
     return {key: Figures(**values) for key, values in merged.items()}
 
 

@@ -38,6 +38,7 @@ from rollbacks.states import Trigger
 
 MOST_MONTHS = 60  # that a chart can show
 MOST_GROUPS = 50
+COMPARED_UNASKED = 20_000  # incidents; to compare more takes a while
 NO_LONGER = f"Choose at most {MOST_MONTHS} months."
 
 
@@ -108,7 +109,7 @@ class Chosen:
         start, end = given.get("span") or span(None, None, now)
         services = tuple(given.get("service") or ())
         scope = Scope(start, end, services, given.get("severity") or "", given.get("trigger") or "")
-        return cls(scope, given.get("by") or BY[0], form)
+        return cls(scope, given.get("by") or "", form)
 
     def query(self, **changes: Any) -> str:
         """The address's parameters with some of them different; None leaves one out."""
@@ -140,9 +141,10 @@ def insights(request: HttpRequest, actor: Actor) -> HttpResponse:
     """How often, how fast, how well: the figures of a span, by month and by what one asks."""
     now = utcnow()
     chosen = Chosen.read(request, now)
-    scope, by = chosen.scope, chosen.by
+    scope = chosen.scope
     found = get_insights(actor, scope, now=now)
-    groups = group_insights(actor, scope, by, now=now)
+    by = chosen.by or (BY[0] if found.total.incidents <= COMPARED_UNASKED else "")
+    groups = group_insights(actor, scope, by, now=now) if by else ()
     context = {
         "form": chosen.form,
         "cards": draw_figures(found, chosen.behind_span),

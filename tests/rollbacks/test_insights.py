@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 import itertools
+import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ pasts = st.builds(
     rollbacks=st.lists(past_rollbacks, max_size=3).map(tuple),
 )
 scopes = st.builds(
-    lambda edges, services, severity, trigger: Scope(*edges, services, severity, trigger),
+    lambda edges, services, severity, trigger: Scope(edges[0], edges[1], services, severity, trigger),
     st.tuples(moments, moments).map(lambda two: tuple(sorted(two))).filter(lambda two: two[0] < two[1]),
     st.sampled_from(((), (), ("shop",), ("shop", "mail"))),
     st.sampled_from(("", "", "P1")),
@@ -366,10 +367,26 @@ def test_the_number_of_queries_does_not_grow(now: dt.datetime, services: None) -
             group_insights(SYSTEM, whole(now), "service", now=now)
         return len(asked)
 
+    declared(now, services=SERVICES[:1])
     before = cost()
     for number in range(3):
         declared(now + dt.timedelta(days=number), services=SERVICES[: number + 1])
-    assert cost() == before == 4
+    assert cost() == before == 5
+
+
+def test_no_event_is_read(now: dt.datetime, services: None) -> None:
+    """So that the length of timelines cannot matter."""
+    declared(now, services=SERVICES[:1])
+    with CaptureQueriesContext(connection) as asked:
+        get_insights(SYSTEM, whole(now), now=now)
+        for by in ("severity", "service", "trigger"):
+            group_insights(SYSTEM, whole(now), by, now=now)
+    tables = {
+        name for query in asked for name in re.findall(r'"((?:core|incidents|rollbacks)_\w+)"', query["sql"])
+    }
+    assert tables == {
+        "incidents_incident", "incidents_incident_services", "incidents_service", "rollbacks_rollback"
+    }  # fmt: skip
 
 
 # --- rules --------------------------------------------------------------------------------------
