@@ -183,7 +183,7 @@ def _declared(period: ReviewPeriod) -> QuerySet[Incident]:
     )
 
 
-def _span(until: str) -> ExpressionWrapper:
+def _span(until: str) -> ExpressionWrapper[DurationField]:
     return ExpressionWrapper(F(until) - F("declared_at"), output_field=DurationField())
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertMaxNumQueries
+from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
+from core.actors import Actor
 from core.clock import utcnow
 from core.models import User
-from incidents.models import Document, Review, TrainingRecord
+from incidents.models import Document, Incident, Review, TrainingRecord
 from incidents.services.documents import look_after_documents
 from incidents.services.incidents import declare_incident
 from incidents.services.reviews import open_review
@@ -23,14 +24,14 @@ DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture
-def browser(commander: object) -> Client:
+def browser(commander: Actor) -> Client:
     client = Client()
     sign_in(client, User.objects.get(username="ida"))
     return client
 
 
 @pytest.fixture
-def review(incident: object, commander: object) -> Review:
+def review(incident: Incident, commander: Actor) -> Review:
     now = utcnow()
     return open_review(
         name="Look back", begins_at=now - DAY, ends_at=now, due_at=now + DAY, actor=commander, now=now
@@ -90,8 +91,8 @@ def test_training_is_recorded_and_lapses_in_words(browser: Client) -> None:
 
 
 def test_pages_cost_the_same_with_more(
-    browser: Client, review: Review, commander: object, make_user: Callable[..., User],
-    django_assert_max_num_queries: DjangoAssertMaxNumQueries,
+    browser: Client, review: Review, commander: Actor, make_user: Callable[..., User],
+    django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:  # fmt: skip
     now = utcnow()
     for number in range(12):
@@ -103,21 +104,21 @@ def test_pages_cost_the_same_with_more(
             name=f"R{number}", state="missed", begins_at=now - DAY, ends_at=now, opened_at=now, opened_by="x",
             due_at=now,
         )  # fmt: skip
-        declare_incident(actor=commander, now=now, title=f"T{number}", severity="P3")  # type: ignore[arg-type]
+        declare_incident(actor=commander, now=now, title=f"T{number}", severity="P3")
     more = open_review(
         name="More",
         begins_at=now - DAY,
         ends_at=utcnow(),
         due_at=now + DAY,
         actor=commander,
-        now=utcnow(),  # type: ignore[arg-type]
+        now=utcnow(),
     )
     for path in ("/reviews/", "/training/", f"/reviews/{more.pk}/", "/reviews/documents/"):
         with django_assert_max_num_queries(14):
             assert browser.get(path).status_code == 200
 
 
-def test_the_api_says_and_does_the_same(review: Review, commander: object) -> None:
+def test_the_api_says_and_does_the_same(review: Review, commander: Actor) -> None:
     api = APIClient()
     sign_in(api, User.objects.get(username="ida"))
     one = f"/api/v1/reviews/{review.pk}/"
