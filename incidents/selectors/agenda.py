@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Min, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
 from django.urls import reverse
 
 from incidents import policy
@@ -183,7 +184,7 @@ def _declared(period: ReviewPeriod) -> QuerySet[Incident]:
     )
 
 
-def _span(until: str) -> ExpressionWrapper[DurationField]:
+def _span(until: str) -> ExpressionWrapper[CombinedExpression]:
     return ExpressionWrapper(F(until) - F("declared_at"), output_field=DurationField())
 
 
