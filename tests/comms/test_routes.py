@@ -102,7 +102,7 @@ CASES = [
     Case("document.due", "reminder", set(), {"boss"}, data={"to": ["management"]}, about="itself"),
     Case("document.overdue", "reminder", {ROOM}, {"boss"}, data={"to": ["management"]}, about="itself"),
     Case("training.due", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}, about="itself"),
-    Case("training.overdue", "reminder", {ROOM}, {"first"}, data={"to": ["account:nobody"]}, about="itself"),
+    Case("training.overdue", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}, about="itself"),
     Case("incident.updated", "incident_update", {ROOM}, {"tech"}, severity="P2"),
     Case("incident.updated", "incident_update", {ROOM, SEC}, {"tech", "sec"}, severity="P2", security=True),
     Case("incident.resolved", "incident_resolved", {ROOM}, {"dev"}, severity="P3"),
