@@ -155,9 +155,7 @@ def lapsed_training(period: ReviewPeriod) -> AgendaSection:
                         tone="warning" if state == "lapsed" else "",
                     )
                 )
-    return AgendaSection(
-        "Training lapsed", tuple(lines), count=matrix.count("lapsed") + matrix.count("never")
-    )
+    return AgendaSection("Training lapsed", tuple(lines), count=len(lines))
 
 
 def due_documents(period: ReviewPeriod) -> AgendaSection:
