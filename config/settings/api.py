@@ -46,6 +46,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "comms.states.DeliveryState",
         "ComponentStateEnum": "comms.states.ComponentState",
         "ReviewStateEnum": "incidents.states.ReviewState",
+        "DocumentOutcomeEnum": "incidents.states.DocumentOutcome",
         "DocumentStateEnum": "incidents.api.review_serializers.DOCUMENT_STATES",
         "WebhookStateEnum": "comms.api.webhook_serializers.STATES",
         "DrillStateEnum": "rollbacks.states.DrillState",

@@ -61,9 +61,9 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
     class Meta:
         model = Review
         fields: tuple[str, ...] = (
-            "id", "kind", "period", "name", "state", "begins_at", "ends_at", "opened_at", "opened_by", "due_at",
-            "overdue", "asked", "attendees", "notes", "decisions", "held_at", "held_by", "signed_off_at",
-            "signed_off_by",
+            "id", "kind", "period", "name", "state", "begins_at", "ends_at", "opened_at", "opened_by",
+            "due_at", "overdue", "asked", "attendees", "notes", "decisions", "held_at", "held_by",
+            "signed_off_at", "signed_off_by",
         )  # fmt: skip
 
     def get_overdue(self, review: Review) -> bool:
@@ -116,7 +116,7 @@ class HoldReviewSerializer(EditReviewSerializer):
 
 
 class DocumentSerializer(serializers.ModelSerializer[Document]):
-    """A document that is looked over. `state` is `changed` where it says something else than when reviewed."""
+    """A document that is looked over; `changed` says something else than when it was reviewed."""
 
     owner = serializers.CharField()
     state = serializers.SerializerMethodField()

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Min, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
 from django.urls import reverse
 
 from incidents import policy
@@ -154,9 +155,7 @@ def lapsed_training(period: ReviewPeriod) -> AgendaSection:
                         tone="warning" if state == "lapsed" else "",
                     )
                 )
-    return AgendaSection(
-        "Training lapsed", tuple(lines), count=matrix.count("lapsed") + matrix.count("never")
-    )
+    return AgendaSection("Training lapsed", tuple(lines), count=len(lines))
 
 
 def due_documents(period: ReviewPeriod) -> AgendaSection:
@@ -183,7 +182,7 @@ def _declared(period: ReviewPeriod) -> QuerySet[Incident]:
     )
 
 
-def _span(until: str) -> ExpressionWrapper:
+def _span(until: str) -> ExpressionWrapper[CombinedExpression]:
     return ExpressionWrapper(F(until) - F("declared_at"), output_field=DurationField())
 
 

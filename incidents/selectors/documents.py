@@ -54,8 +54,8 @@ class DocumentLine:
 
 STATES = {
     "overdue": "Overdue",
-    "changed": "Changed since its review",
-    "never": "Never reviewed",
+    "changed": "Changed since",
+    "never": "Never",
     "current": "Current",
 }
 

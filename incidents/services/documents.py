@@ -68,7 +68,8 @@ def review_document(
         overdue_at=None,
     )
     said = f"{document.name} reviewed: {str(DocumentOutcome(outcome).label).lower()}"
-    _record(document, "document.reviewed", said, actor, now, outcome=outcome, digest=document.digest)
+    more = {"outcome": outcome, "digest": document.digest, "note": document.note[:500]}
+    _record(document, "document.reviewed", said, actor, now, **more)
     return document
 
 

@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
 from core.models.history import Change
+from incidents.models import Review
 
 OWN = ("core", "incidents", "rollbacks", "comms")
 # Columns that hold no text of anybody: `app.model.field`, or a whole model.
@@ -48,6 +49,16 @@ NEVER = {
     "incidents.inbounddelivery.action": "a word of the format",
     "incidents.inbounddelivery.body": "never shown",
     "incidents.alert.group_key": "a digest",
+    "incidents.reviewschedule": "a key of the playbook",
+    "incidents.review.kind": "a key of the playbook",
+    "incidents.review.period": "made by Firebreak",
+    "incidents.review.asked": "words of the playbook, shown nowhere",
+    "incidents.document.key": "a key of the playbook",
+    "incidents.document.owner": "a word of the playbook",
+    "incidents.document.url": "an address, checked when the playbook is loaded",
+    "incidents.document.digest": "a digest",
+    "incidents.document.reviewed_digest": "a digest",
+    "incidents.trainingrecord.course": "a key of the playbook",
     "rollbacks.rollback.ref": "made by Firebreak",
     "rollbacks.rollback.procedure": "a key of the playbook",
     "rollbacks.rollback.queue": "a key of the playbook",
@@ -135,6 +146,11 @@ def _value(field: models.Field[Any, Any], payloads: Sequence[str], turn: int, ro
     whole = SEPARATOR.join(payloads)
     if isinstance(field, models.JSONField):
         words = dict.fromkeys(("type", "url", "path", "p"), whole)
+        if field.name == "agenda":  # its addresses are Firebreak's own
+            line = {"text": whole, "detail": whole, "url": "", "incident": "", "tone": "warning"}
+            return [{"key": "p", "title": whole, "count": 1, "figures": [], "lines": [line]}]
+        if isinstance(row, Review):
+            return words
         if field.name == "matchers":
             return [{"label": whole, "op": "=", "value": whole}]
         return [whole] if field.name in ("audiences", "notes") else words

@@ -39,6 +39,7 @@ from incidents.models import (
     ActionItem,
     Alert,
     ChecklistItem,
+    Document,
     Evidence,
     EvidenceWithdrawal,
     InboundDelivery,
@@ -51,9 +52,11 @@ from incidents.models import (
     ReportChange,
     ReportRow,
     ReportText,
+    Review,
     Service,
     Silence,
     Task,
+    TrainingRecord,
 )
 from incidents.services.searching import make_documents
 from incidents.states import ReleaseState, ReportSection
@@ -182,10 +185,26 @@ def _tell_others(afternoon: Afternoon, now: dt.datetime) -> None:
     WebhookAttempt.objects.create(delivery=delivery, at=now, milliseconds=1, error="x", answer="x")
 
 
+def _reviewed(now: dt.datetime, person: User, number: int) -> None:
+    """A review, a document that was looked over, and a training."""
+    Review.objects.create(
+        name="x", begins_at=now - HOUR, ends_at=now, opened_at=now, opened_by="x", due_at=now, decisions="x"
+    )
+    Document.objects.create(
+        key=f"document:{number}", name="x", owner="management", due_at=now, reviewed_at=now, reviewed_by="x",
+        outcome="changed", note="x",
+    )  # fmt: skip
+    TrainingRecord.objects.create(
+        user=person, course="procedures", done_at=now + number * HOUR, due_at=now + 999 * HOUR, note="x",
+        source="x", recorded_at=now, recorded_by="x", current=number == 0,
+    )  # fmt: skip
+
+
 def _send_in_alerts(afternoon: Afternoon, sender: User, now: dt.datetime) -> None:
     span = {"starts_at": now, "ends_at": now + HOUR, "reason": "x", "created_by": "x", "created_at": now}
     for number in range(AT_ONCE):
         Silence.objects.create(matchers=[], ended_by="x", **span)
+        _reviewed(now, sender, number)
         planned = span | {"ends_at": now + (number + 1) * HOUR}
         MaintenanceWindow.objects.create(ended_by="x", **planned).services.add(afternoon.service)
         Alert.objects.create(
@@ -467,6 +486,10 @@ def _pages(full: Afternoon) -> list[str]:
         "/action-items/?state=done",
         *(f"/action-items/{pk}/" for pk in ActionItem.objects.values_list("pk", flat=True)),
         "/silences/",
+        "/reviews/",
+        f"/reviews/{Review.objects.earliest('pk').pk}/",
+        "/reviews/documents/",
+        "/training/",
         "/maintenance/",
         "/drills/",
         f"/drills/{Drill.objects.get().pk}/",
@@ -511,6 +534,8 @@ def _forms(full: Afternoon) -> list[str]:
         "/action-items/new/", *(f"/action-items/{todo_item}/{name}/" for name in ("edit", "done", "drop")),
         f"/action-items/{done_item}/reopen/",
         "/incidents/declare/", "/automation/", "/drills/new/", *(f"/drills/{Drill.objects.get().pk}/{name}/" for name in ("start", "cancel", "finish", "debrief")), "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
+        f"/reviews/{Review.objects.earliest('pk').pk}/write/", f"/reviews/{Review.objects.earliest('pk').pk}/hold/",
+        f"/reviews/documents/{Document.objects.earliest('pk').pk}/review/", "/reviews/new/", "/training/record/",
         f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
         f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",
         f"/components/{Component.objects.earliest('pk').public_id}/state/", "/channels/incident_response/test/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def test_a_year_opens_each_review_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in found:
         rows = list(Review.objects.filter(kind=kind).order_by("pk"))
         assert len({row.period for row in rows}) == len(rows)
-        assert all(one.ends_at == other.begins_at for one, other in zip(rows, rows[1:], strict=False))
+        assert all(one.ends_at == other.begins_at for one, other in itertools.pairwise(rows))
 
 
 def test_an_outage_of_six_weeks_opens_one_and_notes_the_others(opened: Review) -> None:
@@ -180,7 +181,9 @@ def test_every_section_of_the_wiring_can_be_filled(
     assert sections["procedures"]["lines"][0]["detail"] == "never used and never rehearsed"
     assert sections["channels"]["lines"][0]["detail"] == "never tested"
     assert [line["text"] for line in sections["training"]["lines"]] == [
-        "New procedures: never done by 1", "Emergency response: never done by 1"
+        "New procedures: never done by 1",
+        "Emergency response: never done by 1",
+        "Rollback drill: never done by 1",
     ]  # fmt: skip
 
 

@@ -1,0 +1,200 @@
+"""Training that is recorded and lapses, and documents that are looked over."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from core import events
+from core.actors import SYSTEM, Actor
+from core.errors import Invalid, NotAllowed
+from core.models import Event, User
+from core.outbox import deliver_pending
+from incidents import policy
+from incidents.facts import KeptText
+from incidents.models import Document, TrainingRecord
+from incidents.selectors import documents as document_selectors
+from incidents.selectors.documents import document_lines, is_document_due
+from incidents.selectors.training import is_training_due, training_matrix
+from incidents.services.documents import look_after_documents, review_document
+from incidents.services.training import record_training, remind_of_training
+
+pytestmark = pytest.mark.django_db
+MakeActor = Callable[..., Actor]
+DAY = dt.timedelta(days=1)
+START = dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC)
+
+
+def said(kind: str) -> list[tuple[dt.datetime, list[str]]]:
+    return [
+        (event.occurred_at, event.data["to"]) for event in Event.objects.filter(kind=kind).order_by("seq")
+    ]
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def test_one_session_is_recorded_for_all_who_took_part(commander: Actor, make_actor: MakeActor) -> None:
+    make_actor("otto")
+    both: dict[str, Any] = {"course": "procedures", "people": ["ida", "otto"]}
+    records = record_training(**both, actor=commander, now=START)
+    assert {(r.user.get_username(), r.due_at, r.current) for r in records} == {
+        (name, START + 92 * DAY, True) for name in ("ida", "otto")
+    }
+    record_training(**both, actor=commander, now=START + DAY, done_at=START)  # said twice
+    assert TrainingRecord.objects.count() == 2
+    assert Event.objects.filter(kind="training.recorded").count() == 1
+    record_training(course="procedures", people=["otto"], actor=commander, now=START + 5 * DAY)
+    record_training(
+        course="procedures", people=["otto"], actor=commander, now=START + 6 * DAY, done_at=START - DAY
+    )
+    current = TrainingRecord.objects.get(user__username="otto", current=True)
+    assert current.done_at == START + 5 * DAY  # what was remembered later is older
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"course": "cooking"}, "course"),
+        ({"people": []}, "people"),
+        ({"people": ["nobody"]}, "people"),
+        ({"done_at": START + DAY}, "done_at"),
+    ],
+)
+def test_wrong_records_name_their_field(commander: Actor, wrong: dict[str, Any], field: str) -> None:
+    asked = {"course": "procedures", "people": ["ida"], **wrong}
+    with pytest.raises(Invalid) as refused:
+        record_training(**asked, actor=commander, now=START)
+    assert list(refused.value.fields) == [field]
+
+
+def test_a_viewer_records_nothing(make_actor: MakeActor) -> None:
+    with pytest.raises(NotAllowed):
+        record_training(course="procedures", people=["vic"], actor=make_actor("vic", "viewer"), now=START)
+
+
+def test_the_person_is_reminded_before_it_lapses_and_when_it_has(commander: Actor) -> None:
+    record_training(course="procedures", people=["ida"], actor=commander, now=START)
+    for day in range(130):
+        remind_of_training(now=START + day * DAY)
+    due = START + 92 * DAY
+    assert said("training.due") == [(due - 14 * DAY, ["account:ida"])]
+    assert said("training.overdue") == [(due, ["account:ida"])]
+    told = Event.objects.get(kind="training.overdue")
+    assert is_training_due(told)
+    record_training(course="procedures", people=["ida"], actor=commander, now=due + 40 * DAY)
+    assert not is_training_due(told)
+
+
+def test_the_matrix_says_how_everybody_stands(
+    commander: Actor, make_actor: MakeActor, make_user: Any
+) -> None:
+    make_actor("vic", "viewer")
+    make_user("none", "responder").groups.clear()  # may not read: nobody's concern
+    record_training(course="procedures", people=["ida"], actor=commander, now=START)
+    record_training(course="emergency_response", people=["ida", "vic"], actor=commander, now=START)
+
+    def states(now: dt.datetime) -> dict[str, list[str]]:
+        return {row.name: [cell.state for cell in row.cells] for row in training_matrix(now=now).rows}
+
+    assert states(START + DAY) == {"ida": ["valid", "valid", "never"], "vic": ["extra", "valid", "extra"]}
+    assert states(START + 80 * DAY)["ida"] == ["soon", "valid", "never"]
+    assert states(START + 92 * DAY)["ida"] == ["lapsed", "valid", "never"]
+    assert states(START + 400 * DAY)["vic"] == ["extra", "extra", "extra"]  # not asked of a viewer
+
+
+def test_a_finished_drill_counts_for_who_took_part(commander: Actor) -> None:
+    about = {"drill": "DR-1", "participants": ["ida", "gone"]}
+    events.record(
+        events.system_stream().pk, kind="drill.finished", actor=SYSTEM, summary="Over", now=START, data=about
+    )
+    deliver_pending(now=START)
+    record = TrainingRecord.objects.get()
+    assert (record.course, record.user.get_username(), record.done_at, record.source) == (
+        "rollback_drill", "ida", START, "DR-1",
+    )  # fmt: skip
+
+
+def test_the_database_holds_one_current_record(commander: Actor) -> None:
+    [record] = record_training(course="procedures", people=["ida"], actor=commander, now=START)
+    ida = User.objects.get(username="ida")
+    with pytest.raises(IntegrityError, match="one_current_training_per_course"), transaction.atomic():
+        TrainingRecord.objects.create(
+            user=ida, course=record.course, done_at=START + DAY, due_at=START + 2 * DAY, recorded_at=START,
+            recorded_by="x",
+        )  # fmt: skip
+
+
+# --- documents -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[KeptText]:
+    """The playbook keeps one procedure, which a test may change, and what reviews.yaml names."""
+    kept = [KeptText("procedures", "restart", "Procedure Restart", "one")]
+    monkeypatch.setattr(settings, "REVIEWED_TEXTS", ("incidents.selectors.documents.checklist_texts",))
+    monkeypatch.setattr(document_selectors, "checklist_texts", lambda: tuple(kept))
+    return kept
+
+
+def test_the_shipped_playbook_lists_its_procedures_and_checklists() -> None:
+    look_after_documents(now=START)
+    kinds = {row.key.split(":")[0] for row in Document.objects.all()}
+    assert kinds == {"document", "procedure", "checklist"}
+    assert all(row.digest for row in Document.objects.exclude(key__startswith="document:"))
+    assert look_after_documents(now=START + DAY) == 0
+
+
+def test_a_document_is_reviewed_changes_and_is_due_again(texts: list[KeptText], commander: Actor) -> None:
+    look_after_documents(now=START)
+    row = Document.objects.get(key="procedure:restart")
+    assert row.due_at == START + 90 * DAY
+
+    def state(now: dt.datetime) -> str:
+        return next(line.state for line in document_lines(now=now) if line.key == row.key)
+
+    assert state(START) == "never"
+    by: dict[str, Any] = {"document_id": row.pk, "actor": commander}
+    with pytest.raises(Invalid):
+        review_document(**by, outcome="changed", now=START + DAY)  # without saying what
+    review_document(**by, outcome="changed", note="Waits longer", now=START + DAY)
+    assert state(START + DAY) == "current"
+    texts[0] = dataclasses.replace(texts[0], digest="two")
+    look_after_documents(now=START + 2 * DAY)
+    assert state(START + 2 * DAY) == "changed"
+    review_document(**by, outcome="unchanged", now=START + 3 * DAY)
+    assert state(START + 3 * DAY) == "current"
+    assert state(START + 93 * DAY) == "overdue"
+    texts.clear()
+    look_after_documents(now=START + 94 * DAY)
+    assert not Document.objects.get(pk=row.pk).active
+    assert Event.objects.filter(kind="document.reviewed").count() == 2
+
+
+def test_owners_are_reminded_before_and_every_week_after(texts: list[KeptText], commander: Actor) -> None:
+    look_after_documents(now=START)
+    row = Document.objects.get(key="procedure:restart")
+    for hours in range(0, 24 * 110, 12):
+        look_after_documents(now=START + hours * DAY / 24)
+    due = START + 90 * DAY
+    about = Event.objects.filter(data__document=row.key)
+    assert [e.occurred_at for e in about.filter(kind="document.due")] == [due - DAY]
+    late = list(about.filter(kind="document.overdue").order_by("seq"))
+    assert [e.occurred_at for e in late] == [due + 7 * n * DAY for n in range(3)]
+    assert late[0].data["to"] == ["technical_team"]
+    assert is_document_due(late[0])
+    review_document(document_id=row.pk, outcome="unchanged", actor=commander, now=START + 110 * DAY)
+    assert not is_document_due(late[0])
+
+
+def test_the_playbook_names_courses_and_documents_that_can_be() -> None:
+    assert set(policy.training().courses) == {"procedures", "emergency_response", "rollback_drill"}
+    assert {kind.cadence.value for kind in policy.reviews().reviews.values()} == {
+        "weekly", "monthly", "quarterly", "annual",
+    }  # fmt: skip
