@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("incidents", "0021_action_items")]
+    dependencies = [("incidents", "0020_full_text")]
 
     operations = [
         migrations.RunSQL("SET lock_timeout = 0", migrations.RunSQL.noop),

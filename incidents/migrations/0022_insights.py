@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("incidents", "0017_reports")]
+    dependencies = [("incidents", "0021_checklists_to_remind_of")]
     operations = [
         migrations.RunSQL("SET lock_timeout = 0", migrations.RunSQL.noop),
         AddIndexConcurrently(
