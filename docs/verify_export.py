@@ -5,17 +5,21 @@ Needs Python 3.8 and nothing else. Exit code 0: nothing was changed; 1: what is 
 What this proves and what not: export.md.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 FORMAT = "firebreak-incident-export/1"
 GENESIS = "0" * 64
 SHOWN = ("seq", "kind", "occurred_at", "recorded_at", "actor_kind", "actor", "source", "summary", "data")
 
 
-def no_twins(pairs):
+def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A name that stands twice could say one thing to a person and another to a program."""
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -23,13 +27,13 @@ def no_twins(pairs):
     return found
 
 
-def written(value):
+def written(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def verify(content, head=None):
+def verify(content: bytes, head: str | None = None) -> list[str]:
     """What is wrong with the file's bytes, a text each; nothing where all is well."""
-    wrong = []
+    wrong: list[str] = []
     try:
         text = content.decode("ascii")
         export = json.loads(text, object_pairs_hook=no_twins)
@@ -44,12 +48,13 @@ def verify(content, head=None):
     return wrong
 
 
-def _findings(export, head):
+def _findings(export: dict[str, Any], head: str | None) -> Iterator[str]:
     digest = export.pop("digest")
     if hashlib.sha256(written(export).encode()).hexdigest() != digest:
         yield "the digest of the whole is another: something was changed"
     timeline, incident = export["timeline"], export["incident"]
-    previous, attached = GENESIS, {}
+    previous = GENESIS
+    attached: dict[Any, str] = {}
     for number, event in enumerate(timeline["events"], 1):
         what = f"event {event['seq']}"
         if event["seq"] != number:
@@ -80,7 +85,7 @@ def _findings(export, head):
         yield f"evidence {missing} is vouched for and is not listed"
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description="Verify an incident's export.")
     parser.add_argument("file", help="the export, as it was downloaded")
     parser.add_argument("--head", help="the hash of the last event, if you know it from elsewhere")
