@@ -56,7 +56,7 @@ def reading(
     def door(request: HttpRequest, *args: _P.args, **kwargs: _P.kwargs) -> HttpResponseBase:
         actor = actor_of_session(request)
 
-        def read() -> HttpResponse:
+        def read() -> HttpResponseBase:
             with asking_once():
                 return view(request, actor, *args, **kwargs)
 
