@@ -284,7 +284,7 @@ def test_whoever_may_not_may_not(over: Incident, make_actor: MakeActor, now: dt.
     lena = make_actor("lena")
     reports.edit_report(texts=everything(), actor=lena, **by)
     reports.submit_report(actor=lena, **by)
-    token = Actor(ActorKind.TOKEN, "bot", lena.level, make_actor("rosa").user_id, token_id=1)
+    token = Actor(ActorKind.TOKEN, "bot", lena.level, make_actor("rosa").user_id, token_id="1")
     with pytest.raises(NotReady, match="A person publishes"):
         reports.publish_report(actor=token, **by)
     Incident.objects.filter(pk=over.pk).update(restricted=True)
