@@ -22,7 +22,6 @@ EXCUSED = {
     ("incidents", "0010_measuring"): "a partial index over monitors without an answer: some thousand rows",
     ("incidents", "0012_alerts"): "indexes of the tables that it makes itself: nobody reads them yet",
     ("incidents", "0017_reports"): "indexes of the tables that it makes itself: nobody reads them yet",
-    ("incidents", "0018_action_items"): "indexes of the table that it makes itself: nobody reads it yet",
     ("rollbacks", "0008_drills"): "indexes of the tables that it makes itself: nobody reads them yet",
     ("rollbacks", "0003_step_kinds_of_the_playbook"): "a varchar becomes longer: no row is touched",
     (
