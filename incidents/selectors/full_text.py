@@ -117,7 +117,8 @@ def _matching(actor: Actor, asked: Asked, filters: TextFilters) -> QuerySet[Inci
     few = list(found.values_list("pk", flat=True)[: FEW + 1])
     # What few have is read from the index of words. What many have is met soon when the newest are looked
     # at in their order; the planner would do so too where there are few, and look at every text there is.
-    rows = rows.filter(pk__in=few if len(few) <= FEW else found.values("pk"))
+    chosen: Any = few if len(few) <= FEW else found.values("pk")
+    rows = rows.filter(pk__in=chosen)
     if not filters.drill:
         rows = rows.filter(drill=False)
     if filters.kind in IncidentKind.values:
