@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any, LiteralString
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection
-from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Func, QuerySet, TextField, Value
 from django.utils.text import Truncator
 
 from core.actors import Actor
@@ -80,7 +78,7 @@ class SimilarIncident:
 def similar_incidents(
     actor: Actor, incident: Incident, *, restricted: bool = True
 ) -> tuple[SimilarIncident, ...]:
-    """At most five that are over and that the actor may see, the most alike first (two queries).
+    """At most five that are over and that the actor may see, the most alike first (three queries).
 
     Drills are compared with drills. Without `restricted` they are what everybody may see who may read.
     """
@@ -124,20 +122,22 @@ def _own(incident: Incident) -> _Own:
 
 
 def _candidates(rows: QuerySet[Incident], own: _Own) -> QuerySet[Any]:
-    """Documents of the incidents among `rows` that are worth comparing, with their `stems` (one query)."""
+    """Documents of the incidents among `rows` that are worth comparing, with their `stems` (two queries)."""
     this, legs = own.traits, []
+    rows = rows.order_by("-pk").values_list("pk", flat=True)  # type: ignore[assignment]
     if this.releases:
         of_releases = SearchDocument.objects.filter(releases__overlap=sorted(this.releases))
-        legs.append(rows.filter(pk__in=of_releases.values("pk")).order_by("-pk")[:OF_RELEASES])
+        legs.append(rows.filter(pk__in=of_releases.values("pk"))[:OF_RELEASES])
     if this.services:
         of_services = Incident.services.through.objects.filter(service__in=this.services)
-        legs.append(rows.filter(pk__in=of_services.values("incident")).order_by("-pk")[:OF_SERVICES])
+        legs.append(rows.filter(pk__in=of_services.values("incident"))[:OF_SERVICES])
     if words := _rarest(own):
         of_words = SearchDocument.objects.annotate(found=_has_any(words)).filter(found=True)
-        legs.append(rows.filter(pk__in=of_words.values("pk")).order_by("-pk")[:OF_WORDS])
-    chosen = reduce(or_, (Q(pk__in=leg.values("pk")) for leg in legs), Q(pk__in=[]))
+        legs.append(rows.filter(pk__in=of_words.values("pk"))[:OF_WORDS])
+    # By themselves: as a condition of the other query the planner would read every document for it.
+    chosen = list(legs[0].union(*legs[1:])) if legs else []
     stems = Func(F("subject"), function="tsvector_to_array", output_field=ArrayField(TextField()))
-    shown = SearchDocument.objects.filter(chosen).select_related("incident").annotate(stems=stems)
+    shown = SearchDocument.objects.filter(pk__in=chosen).select_related("incident").annotate(stems=stems)
     return shown.defer("body", "words", "subject")
 
 
