@@ -7,7 +7,8 @@ import itertools
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from incidents.rules.reviews import Calendar, latest_slot, next_slot, slots_between
@@ -15,6 +16,9 @@ from incidents.states import Cadence
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu")
 DAY = dt.timedelta(days=1)
+ON_A_BUSY_MACHINE = hypothesis_settings(
+    database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 calendars = st.builds(
     Calendar,
@@ -33,6 +37,7 @@ calendars = st.builds(
 moments = st.integers(1_100_000_000, 2_900_000_000).map(lambda s: dt.datetime.fromtimestamp(s, dt.UTC))
 
 
+@ON_A_BUSY_MACHINE
 @given(calendars, moments)
 def test_the_last_and_the_next_opening_enclose_every_moment(when: Calendar, now: dt.datetime) -> None:
     last, following = latest_slot(when, now), next_slot(when, now)
@@ -42,6 +47,7 @@ def test_the_last_and_the_next_opening_enclose_every_moment(when: Calendar, now:
     assert last.period != following.period
 
 
+@ON_A_BUSY_MACHINE
 @given(calendars, moments, st.integers(1, 800))
 def test_openings_follow_each_other_without_gap_or_repeat(
     when: Calendar, now: dt.datetime, days: int
