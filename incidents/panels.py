@@ -18,7 +18,7 @@ from incidents.selectors.actions import Action
 from incidents.selectors.cards import incident_url
 from incidents.selectors.similar import similar_incidents
 
-SLOTS = ("left", "centre", "right")
+SLOTS = ("left", "centre", "right", "later")
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ Panels = Mapping[str, tuple[Panel, ...]]
 
 
 def incident_panels(actor: Actor, incident: Incident) -> Panels:
-    """Every panel of an incident's page, by slot."""
+    """Every panel of an incident's page, by slot; of a dear one (`later`) what stands in its place until it
+    is looked at.
+    """
     found: dict[str, list[Panel]] = {slot: [] for slot in SLOTS}
     for slot, path in settings.INCIDENT_PANELS:
-        panel = _make(path, actor, incident)
+        panel = _stand_in(path, incident) if slot == "later" else _make(path, actor, incident)
         if panel is not None:
             found[slot].append(panel)
     return {slot: tuple(panels) for slot, panels in found.items()}
@@ -116,6 +118,11 @@ def _make(path: str, actor: Actor, incident: Incident) -> Panel | None:
     return function(actor, incident)
 
 
+def _stand_in(path: str, incident: Incident) -> Panel:
+    key = path.rsplit(".", 1)[-1]
+    return Panel(key, f"incidents/panel_{key}_later.html", "", incident_url(incident.ref), {})
+
+
 def added_actions(actor: Actor, incident: Incident) -> tuple[Action, ...]:
     """What the other apps add to the incident's action bar."""
     functions: list[Callable[[Actor, Incident], Action | None]] = list(
@@ -140,20 +147,17 @@ def added_links(incident: Incident) -> dict[str, str]:
     return found
 
 
-def similar(actor: Actor, incident: Incident) -> Panel | None:
-    """Incidents of the past that are like this one; None where there is none.
+def similar(actor: Actor, incident: Incident) -> Panel:
+    """Incidents of the past that are like this one.
 
     A panel is rendered once for all who see the same, and which restricted incidents of the past somebody
     may see is no part of that (incidents.selectors.audiences): here stand only those that are not. The API
     answers each for themselves.
     """
-    found = similar_incidents(actor, incident, restricted=False)
-    if not found:
-        return None
     return Panel(
         key="similar",
         template="incidents/panel_similar.html",
-        topics=f"incident:{incident.ref}",
+        topics="",
         url=incident_url(incident.ref),
-        context={"incidents": found},
+        context={"incidents": similar_incidents(actor, incident, restricted=False)},
     )

@@ -95,7 +95,7 @@ INCIDENT_PANELS = (
     ("right", "rollbacks.panels.incident_drill"),
     ("right", "rollbacks.panels.suspect_releases"),
     ("right", "rollbacks.panels.incident_decisions"),
-    ("right", "incidents.panels.similar"),
+    ("later", "incidents.panels.similar"),
     ("left", "comms.panels.who_was_told"),
 )
 # What they add to the incident's own: function(actor, incident) -> Action or None for the action bar,

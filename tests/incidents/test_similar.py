@@ -106,8 +106,9 @@ def test_the_second_incident_of_a_bad_release_shows_the_first(
     assert found.reasons[:3] == (f"same release shop {live}", "same service Shop", "same metric error rate")
     assert found.duration_seconds == 1_800
     sign_in(client, make_user("pat", "viewer"))
-    page = client.get(f"/incidents/{second.ref}/").content.decode()
-    assert "Similar incidents" in page
+    whole = client.get(f"/incidents/{second.ref}/").content.decode()
+    assert f'hx-get="/incidents/{second.ref}/?panel=similar"' in whole  # dear, so only for who looks at it
+    page = client.get(f"/incidents/{second.ref}/?panel=similar").content.decode()
     assert 'Rolled back to <span class="version">1.4.2</span>: <bdi>Put right</bdi>' in page
     (answer,) = client.get(f"/api/v1/incidents/{second.ref}/similar/").json()["results"]
     assert (answer["ref"], answer["rolled_back_to"]) == (first.ref, "1.4.2")
