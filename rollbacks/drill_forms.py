@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
+from core.careful_forms import CarefulForm
 from core.forms import Line, Text
 from incidents.forms import text_area
 from incidents.services_field import ServicesField
@@ -68,8 +69,10 @@ class NotesForm(forms.Form):
     )
 
 
-class DebriefForm(NotesForm):
-    """What was learned."""
+class DebriefForm(CarefulForm, NotesForm):
+    """What was learned, which another may be writing down as well."""
+
+    MEANT: ClassVar[tuple[str, ...]] = ("notes",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -145,8 +145,10 @@ def _inline(text: str) -> str:
     line = _without_html(" ".join(text.split()))
     if not line:
         return UNKNOWN
-    begins = re.match(r"([-+*>#|=~]|\d+[.)])(?=\s|$)|```|~~~|---|\*\*\*|___", line)
-    return f"\\{line}" if begins and not line[0].isdigit() else _escape_number(line)
+    line = _escape_number(line)
+    seen = _MARKDOWN.parse(line)
+    # A heading, a quotation, a rule; or nothing at all, as of a definition of a link.
+    return line if seen and seen[0].type == "paragraph_open" else f"\\{line}"
 
 
 def _escape_number(line: str) -> str:

@@ -14,12 +14,14 @@ from rest_framework.test import APIClient
 from comms.models import Contact, Delivery, Message
 from comms.rules.routing import is_stale
 from core.actors import SYSTEM, Actor
+from core.clock import utcnow
 from core.models import Event, User
 from core.outbox import deliver_pending
 from incidents.facts import Reading
 from incidents.models import Incident, Monitor, Release, Sample, Service
 from incidents.services import measuring, monitors
 from incidents.states import SampleOutcome
+from tests.reporting import publish_report_of
 
 SOURCE = {"type": "http_json", "url": "http://127.0.0.1:9/metrics.json", "path": "error_rate"}
 
@@ -98,6 +100,7 @@ def test_a_closed_incident_is_not_edited(api: APIClient, incident: Incident) -> 
     at = f"/api/v1/incidents/{incident.ref}/"
     api.post(f"{at}resolve/", {"resolution": "fixed"})
     assert api.patch(at, {"impact": "known now"}).status_code == 200
+    publish_report_of(incident, now=utcnow())
     api.post(f"{at}close/")
     assert api.patch(at, {"impact": "another"}).json()["state"] == "closed"
 

@@ -12,7 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
 from core.models.history import Change
-from incidents.models import Review
+from incidents.models import ActionItem, Review
 
 OWN = ("core", "incidents", "rollbacks", "comms")
 # Columns that hold no text of anybody: `app.model.field`, or a whole model.
@@ -139,6 +139,8 @@ def _write(payloads: Sequence[str], number: int) -> None:
                 field.name: _value(field, payloads, number + index + place, row)
                 for place, field in enumerate(fields)
             }
+            if isinstance(row, ActionItem) and row.finished_at is None:
+                del values["finished_by"]  # nobody has finished it, and the database knows
             model._default_manager.filter(pk=row.pk).update(**values)
 
 

@@ -534,7 +534,7 @@ def _forms(full: Afternoon) -> list[str]:
         "/action-items/new/", *(f"/action-items/{todo_item}/{name}/" for name in ("edit", "done", "drop")),
         f"/action-items/{done_item}/reopen/",
         "/incidents/declare/", "/automation/", "/drills/new/", *(f"/drills/{Drill.objects.get().pk}/{name}/" for name in ("start", "cancel", "finish", "debrief")), "/silences/new/", "/maintenance/new/", "/alerts/retry/", "/system/parked/retry/",
-        f"/reviews/{Review.objects.earliest('pk').pk}/write/", f"/reviews/{Review.objects.earliest('pk').pk}/hold/",
+        f"/reviews/{Review.objects.earliest('pk').pk}/write/", f"/reviews/{Review.objects.earliest('pk').pk}/hold/", f"/reviews/{Review.objects.earliest('pk').pk}/sign_off/",
         f"/reviews/documents/{Document.objects.earliest('pk').pk}/review/", "/reviews/new/", "/training/record/",
         f"/silences/{Silence.objects.earliest('pk').pk}/end/", f"/maintenance/{MaintenanceWindow.objects.earliest('pk').pk}/end/",
         f"/system/processes/{Process.objects.earliest('pk').pk}/forget/", f"/account/tokens/{ApiToken.objects.earliest('pk').pk}/revoke/",

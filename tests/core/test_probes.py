@@ -248,12 +248,12 @@ def test_a_scrape_costs_the_same_however_much_there_is(
     from tests.pages.conftest import declare, watch
 
     metrics._collect_all()
-    with django_assert_num_queries(39):
+    with django_assert_num_queries(42):
         metrics._collect_all()
     for number in range(5):
         declare(commander, now, number, "shop")
         watch("shop", now)
-    with django_assert_num_queries(39):
+    with django_assert_num_queries(42):
         metrics._collect_all()
 
 

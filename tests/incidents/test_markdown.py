@@ -73,6 +73,8 @@ LINE = HOSTILE.map(lambda text: " ".join(text.split()))
 
 @given(HOSTILE, LINE)
 @example("```\n## Timeline", "# x")
+@example("#", "##")
+@example("> #", ">#")
 @example("- a\n  ```\n# heading", "```")
 @example("> # quoted\n> ===", "1. x")
 @example("<!-- swallowed", "<!-- swallowed")

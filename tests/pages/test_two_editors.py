@@ -25,13 +25,14 @@ from core.differing import MOST, side_by_side
 from core.errors import Conflict
 from core.models import Event, User
 from core.views.commands import CommandView
-from incidents.models import Incident, Report, RoleGrant, Service
+from incidents.models import Incident, Report, Review, RoleGrant, Service
 from incidents.services.action_items import create_action_item
 from incidents.services.checklists import answer_event
 from incidents.services.people import RoleHeld, assign_role, release_role
 from incidents.services.reports import edit_report
 from incidents.services.tasks import create_task
-from rollbacks.models import Rollback
+from rollbacks.models import Drill, Rollback
+from rollbacks.policy import drill_plan
 from rollbacks.services.editing import edit_rollback
 from rollbacks.services.requests import PlanChanged, approve_rollback, request_rollback
 from tests.comms.outside import make_outside
@@ -50,6 +51,14 @@ NOTHING_TO_OVERWRITE = {
     "AddResponder": ADDS,
     "Attach": ADDS,
     "Automation": MOVES,
+    "CancelDrill": MOVES,
+    "FinishDrill": MOVES,
+    "PlanDrill": ADDS,
+    "StartDrill": MOVES,
+    "OpenReview": ADDS,
+    "ReviewDocument": ADDS,
+    "SignOffReview": MOVES,
+    "RecordTraining": ADDS,
     "Cancel": MOVES,
     "CheckCriteria": ADDS,
     "Close": MOVES,
@@ -122,6 +131,8 @@ class World:
     webhook: WebhookEndpoint
     task: int
     item: int
+    drill: int
+    review: int
     by: dict[str, Any]
 
 
@@ -191,6 +202,17 @@ EDITS = {
     ),
     "action_items.EditActionItem": Edit(
         "/action-items/{world.item}/edit/", {"title": "Ida's item"}, {"title": "Rosa's item"}
+    ),
+    "drills.DebriefDrill": Edit(
+        "/drills/{world.drill}/debrief/", {"notes": f"{LONG} Ida"}, {"notes": f"{LONG} Rosa"}
+    ),
+    "reviews.WriteReview": Edit(
+        "/reviews/{world.review}/write/", {"decisions": f"{LONG} Ida"}, {"decisions": f"{LONG} Rosa"}
+    ),
+    "reviews.HoldReview": Edit(
+        "/reviews/{world.review}/hold/",
+        {"decisions": "Ida's", "attendees": ["ida"]},
+        lambda _world: Review.objects.update(decisions="Rosa's"),
     ),
     "incidents.TakeRole": Edit("{incident}roles/technical_lead/take/", {}, take("technical_lead")),
     "incidents.AssignRole": Edit(
@@ -280,6 +302,23 @@ def world(shop: Service, commander: Actor, now: dt.datetime) -> World:
         webhook=webhook,
         task=create_task(incident_id=incident.pk, title="Look", **by).pk,
         item=create_action_item(title="Look", **by).pk,
+        drill=Drill.objects.create(
+            service=shop,
+            scenario="bad_release",
+            plan=drill_plan("bad_release"),
+            planned_by="boss",
+            planned_at=now,
+            starts_at=now,
+            state="finished",
+            incident=incident,
+            started_at=now,
+            deadline_at=now,
+            ended_at=now,
+            scorecard={"lines": []},
+        ).pk,
+        review=Review.objects.create(
+            name="Look back", begins_at=now, ends_at=now, opened_at=now, opened_by="boss", due_at=now
+        ).pk,
         by=by,
     )
 
