@@ -116,6 +116,7 @@ NOTHING_TO_OVERWRITE = {
 }
 
 
+MINUTE = dt.timedelta(minutes=1)
 LONG = "Every payment by card fails since the deployment of the new gateway, and so do refunds by hand."
 REASON = {"reason": "It is the right thing to do"}
 
@@ -317,7 +318,7 @@ def world(shop: Service, commander: Actor, now: dt.datetime) -> World:
             scorecard={"lines": []},
         ).pk,
         review=Review.objects.create(
-            name="Look back", begins_at=now, ends_at=now, opened_at=now, opened_by="boss", due_at=now
+            name="Look back", begins_at=now - MINUTE, ends_at=now, opened_at=now, opened_by="boss", due_at=now
         ).pk,
         by=by,
     )
