@@ -152,14 +152,14 @@ EXPORT_PARTS: tuple[tuple[str, str], ...] = (
 # What a review's agenda is filled with: (name, function(period) -> AgendaSection, see incidents.facts).
 REVIEW_SECTIONS: tuple[tuple[str, str], ...] = (
     ("incidents", "incidents.selectors.agenda.incidents_of"),
-    ("figures", "incidents.selectors.agenda.figures_of"),
+    ("figures", "rollbacks.selectors.agenda.figures_of"),
     ("tasks", "incidents.selectors.agenda.overdue_tasks"),
+    ("action_items", "incidents.selectors.agenda.overdue_action_items"),
     ("checklists", "incidents.selectors.agenda.undone_checklists"),
     ("reports", "incidents.selectors.agenda.unpublished_reports"),
     ("training", "incidents.selectors.agenda.lapsed_training"),
     ("documents", "incidents.selectors.agenda.due_documents"),
     ("rollbacks", "rollbacks.selectors.agenda.rollbacks_of"),
-    ("rollback_figures", "rollbacks.selectors.agenda.figures_of"),
     ("procedures", "rollbacks.selectors.agenda.procedures_of"),
     ("contacts", "comms.selectors.agenda.contacts_of"),
     ("channels", "comms.selectors.agenda.channels_of"),

@@ -9,17 +9,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Min, Q, QuerySet
-from django.db.models.expressions import CombinedExpression
+from django.db.models import Count, Min, QuerySet
 from django.urls import reverse
 
 from incidents import policy
-from incidents.facts import AgendaFigure, AgendaLine, AgendaSection, ReviewPeriod
-from incidents.models import ChecklistItem, Incident, Report, Task
+from incidents.facts import AgendaLine, AgendaSection, ReviewPeriod
+from incidents.models import ActionItem, ChecklistItem, Incident, Report, Task
 from incidents.selectors.documents import STATES as DOCUMENT_STATES
 from incidents.selectors.documents import document_state, list_documents
 from incidents.selectors.training import training_matrix
-from incidents.states import IncidentStatus, ReportState, Severity, TaskState, audience_label
+from incidents.states import IncidentStatus, ReportState, TaskState, audience_label
 from incidents.values import duration_text
 
 MOST_LINES = 200  # of a section: more are behind the figures
@@ -41,42 +40,6 @@ def incidents_of(period: ReviewPeriod) -> AgendaSection:
     return AgendaSection("Incidents of the period", tuple(lines), count=rows.count())
 
 
-def figures_of(period: ReviewPeriod) -> AgendaSection:
-    """How many, how grave, how fast, beside the period before (two queries). Source: rulings, Figures."""
-    now, before = _figures(period), _figures(period.before)
-    figures = tuple(AgendaFigure(name, unit, now[name], before[name]) for name, unit in _UNITS.items())
-    return AgendaSection("Trends in incidents", figures=figures)
-
-
-_UNITS = {
-    "Incidents": "count",
-    "P0 and P1": "count",
-    "Mean time to acknowledge": "seconds",
-    "Mean time to recovery": "seconds",
-    "Response attainment": "ratio",
-}
-
-
-def _figures(period: ReviewPeriod) -> dict[str, float | None]:
-    found = _declared(period).aggregate(
-        number=Count("pk"),
-        grave=Count("pk", filter=Q(severity__in=[Severity.P0, Severity.P1])),
-        acknowledge=Avg(_span("acknowledged_at"), filter=Q(acknowledged_at__isnull=False)),
-        recovery=Avg(_span("resolved_at"), filter=Q(resolved_at__isnull=False)),
-        due=Count("pk", filter=Q(acknowledged_at__isnull=False) | Q(response_due_at__lte=period.opened_at)),
-        in_time=Count(
-            "pk", filter=Q(acknowledged_at__lte=F("response_due_at"), response_breached_at__isnull=True)
-        ),
-    )
-    return {
-        "Incidents": found["number"],
-        "P0 and P1": found["grave"],
-        "Mean time to acknowledge": _seconds(found["acknowledge"]),
-        "Mean time to recovery": _seconds(found["recovery"]),
-        "Response attainment": found["in_time"] / found["due"] if found["due"] else None,
-    }
-
-
 def overdue_tasks(period: ReviewPeriod) -> AgendaSection:
     """Open tasks past their due time, the oldest first (two queries)."""
     rows = Task.objects.filter(state=TaskState.OPEN, due_at__lte=period.opened_at, incident__drill=False)
@@ -91,6 +54,22 @@ def overdue_tasks(period: ReviewPeriod) -> AgendaSection:
         for row in rows.select_related("incident", "owner").order_by("due_at", "pk")[:MOST_LINES]
     ]
     return AgendaSection("Overdue tasks", tuple(lines), count=rows.count())
+
+
+def overdue_action_items(period: ReviewPeriod) -> AgendaSection:
+    """Action items whose day has ended, the oldest first (two queries)."""
+    rows = ActionItem.objects.overdue(period.opened_at).exclude(incident__drill=True)
+    lines = [
+        AgendaLine(
+            text=row.title + (f" ({row.incident.ref})" if row.incident else ""),
+            detail=f"{row.owner or 'nobody'}, was due {row.due_on:%Y-%m-%d}",
+            url=reverse("incidents:action_item", args=[row.pk]),
+            incident=row.incident.ref if row.incident else "",
+            tone="warning",
+        )
+        for row in rows.select_related("incident", "owner").order_by("due_on", "pk")[:MOST_LINES]
+    ]
+    return AgendaSection("Overdue action items", tuple(lines), count=rows.count())
 
 
 def undone_checklists(period: ReviewPeriod) -> AgendaSection:
@@ -180,14 +159,6 @@ def _declared(period: ReviewPeriod) -> QuerySet[Incident]:
     return Incident.objects.filter(
         drill=False, declared_at__gte=period.begins_at, declared_at__lt=period.ends_at
     )
-
-
-def _span(until: str) -> ExpressionWrapper[CombinedExpression]:
-    return ExpressionWrapper(F(until) - F("declared_at"), output_field=DurationField())
-
-
-def _seconds(span: dt.timedelta | None) -> float | None:
-    return span.total_seconds() if span is not None else None
 
 
 def _how_it_went(row: Incident) -> str:

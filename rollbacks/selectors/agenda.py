@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 from django.urls import reverse
 
 from core.playbook import get_playbook
 from incidents.facts import AgendaFigure, AgendaLine, AgendaSection, KeptText, ReviewPeriod
 from rollbacks import policy
 from rollbacks.models import Rollback
+from rollbacks.rules.insights import FIGURES, Figure, Figures
+from rollbacks.selectors.insights import figures_of_all
 from rollbacks.states import RollbackState
 
 MOST_LINES = 200
 REHEARSED_WITHIN = dt.timedelta(days=90)  # of a procedure: longer ago, nobody knows whether it still works
-_COUNTED = (
-    RollbackState.SUCCEEDED,
-    RollbackState.FAILED,
-    RollbackState.HANDED_OVER,
-    RollbackState.RESOLVED_BY_HAND,
-)
 
 
 def rollbacks_of(period: ReviewPeriod) -> AgendaSection:
@@ -40,38 +36,21 @@ def rollbacks_of(period: ReviewPeriod) -> AgendaSection:
 
 
 def figures_of(period: ReviewPeriod) -> AgendaSection:
-    """How many, how well, how fast, beside the period before (two queries). Source: rulings, Figures."""
-    now, before = _figures(period), _figures(period.before)
-    figures = tuple(AgendaFigure(name, unit, now[name], before[name]) for name, unit in _UNITS.items())
-    return AgendaSection("Trends in rollbacks", figures=figures)
+    """The figures of insights, beside those of the period before (four queries).
+
+    Restricted incidents count: what is shown are sums and means over everything.
+    """
+    spans = (period, period.before)
+    now, before = (figures_of_all(one.begins_at, one.ends_at, now=period.opened_at) for one in spans)
+    return AgendaSection("Trends", figures=tuple(_figure(one, now, before) for one in FIGURES.values()))
 
 
-_UNITS = {
-    "Rollbacks": "count",
-    "Rollback success rate": "ratio",
-    "Mean time to rollback": "seconds",
-    "False-positive rate": "ratio",
-}
-
-
-def _figures(period: ReviewPeriod) -> dict[str, float | None]:
-    succeeded = Q(state=RollbackState.SUCCEEDED)
-    judged = Q(trigger="automated", false_positive__isnull=False)
-    span = ExpressionWrapper(F("completed_at") - F("requested_at"), output_field=DurationField())
-    found = _requested(period).aggregate(
-        number=Count("pk"),
-        succeeded=Count("pk", filter=succeeded),
-        ended=Count("pk", filter=Q(state__in=_COUNTED)),
-        took=Avg(span, filter=succeeded),
-        judged=Count("pk", filter=judged),
-        false=Count("pk", filter=judged & Q(false_positive=True)),
-    )
-    return {
-        "Rollbacks": found["number"],
-        "Rollback success rate": found["succeeded"] / found["ended"] if found["ended"] else None,
-        "Mean time to rollback": found["took"].total_seconds() if found["took"] else None,
-        "False-positive rate": found["false"] / found["judged"] if found["judged"] else None,
-    }
+def _figure(figure: Figure, now: Figures, before: Figures) -> AgendaFigure:
+    values = (getattr(now, figure.field), getattr(before, figure.field))
+    # Two spans of one review are as long as each other: a number says more than so many a month.
+    if figure.unit == "per_month":
+        return AgendaFigure("Rollbacks", "count", *values)
+    return AgendaFigure(figure.label, figure.unit, *values)
 
 
 def procedures_of(period: ReviewPeriod) -> AgendaSection:

@@ -133,8 +133,14 @@ def figures_for_everybody(start: dt.datetime, end: dt.datetime, *, now: dt.datet
     scope = Scope(start, end)
     incidents = incidents_in(Incident.objects.filter(restricted=False), scope)
     rollbacks = rollbacks_in(Rollback.objects.filter(incident__restricted=False), scope)
-    measured = _measured(incidents, rollbacks, start, now)
-    return next((figures for current, month, figures in measured if current and month is None), Figures())
+    return _total(incidents, rollbacks, start, now)
+
+
+def figures_of_all(start: dt.datetime, end: dt.datetime, *, now: dt.datetime) -> Figures:
+    """Over everything, restricted incidents too, for the agenda of a review (two queries)."""
+    scope = Scope(start, end)
+    incidents, rollbacks = Incident.objects.all(), Rollback.objects.all()
+    return _total(incidents_in(incidents, scope), rollbacks_in(rollbacks, scope), start, now)
 
 
 def start_before(scope: Scope) -> dt.datetime:
@@ -226,6 +232,13 @@ def _measured(
         yield current, month, Figures(**values)
 
 
+def _total(
+    incidents: IncidentQuerySet, rollbacks: RollbackQuerySet, start: dt.datetime, now: dt.datetime
+) -> Figures:
+    measured = _measured(incidents, rollbacks, start, now)
+    return next((figures for current, month, figures in measured if current and month is None), Figures())
+
+
 def _grouped(
     incidents: IncidentQuerySet,
     incident_key: str,
@@ -252,13 +265,12 @@ def _of_trigger(actor: Actor, scope: Scope, trigger: str, now: dt.datetime) -> F
     if scope.trigger not in ("", trigger):
         return Figures()
     narrow = replace(scope, trigger=trigger)
-    measured = _measured(
+    return _total(
         incidents_in(Incident.objects.visible_to(actor), narrow),
         rollbacks_in(Rollback.objects.visible_to(actor), narrow),
         scope.start,
         now,
     )
-    return next((figures for current, month, figures in measured if current and month is None), Figures())
 
 
 def _incident_facts(rows: IncidentQuerySet, now: dt.datetime, key: str = "") -> QuerySet[Any, Any]:

@@ -20,6 +20,7 @@ from incidents import policy
 from incidents.models import Incident, Review, ReviewSchedule
 from incidents.selectors.reviews import agenda_for, figure_text, is_review_due, sections_for
 from incidents.services import reviews
+from incidents.services.action_items import create_action_item
 from incidents.services.incidents import acknowledge_incident, declare_incident, resolve_incident
 from incidents.services.reviews import ReviewNotOpen, look_after_reviews, open_due_review
 from incidents.services.tasks import create_task
@@ -143,6 +144,10 @@ def test_its_agenda_is_what_was_so_in_its_time(commander: Actor, shop: Any, make
     create_task(
         incident_id=second.pk, title="Call them", due_at=MONDAY - DAY, actor=commander, now=MONDAY - 2 * DAY
     )
+    late: dict[str, Any] = {"due_on": (MONDAY - 2 * DAY).date(), "actor": commander, "now": MONDAY - 3 * DAY}
+    create_action_item(title="Renew it", incident_id=second.pk, **late)
+    create_action_item(title="Tidy up", **late)
+    create_action_item(title="Later", **late | {"due_on": MONDAY.date()})
     rollback = request_rollback(
         incident_id=second.pk,
         service="shop",
@@ -155,16 +160,22 @@ def test_its_agenda_is_what_was_so_in_its_time(commander: Actor, shop: Any, make
     made = open_due_review(kind="weekly", now=MONDAY)
     assert made is not None
     agenda = {section["key"]: section for section in Review.objects.get(pk=made.pk).agenda}
-    assert list(agenda) == ["incidents", "rollbacks", "figures", "tasks", "checklists", "reports"]
+    assert list(agenda) == [
+        "incidents", "rollbacks", "figures", "tasks", "action_items", "checklists", "reports",
+    ]  # fmt: skip
     assert [line["incident"] for line in agenda["incidents"]["lines"]] == [second.ref, first.ref]
     assert agenda["incidents"]["count"] == 2
     assert [line["text"].split()[0] for line in agenda["rollbacks"]["lines"]] == [rollback.ref]
     figures = {one["name"]: (one["value"], one["before"]) for one in agenda["figures"]["figures"]}
     assert figures["Incidents"] == (2, 1)
-    assert figures["P0 and P1"] == (1, 1)
-    assert figures["Mean time to acknowledge"] == (20 * 60, None)
-    assert figures["Mean time to recovery"] == (2 * 3600, 3600)
+    assert figures["Time to acknowledge"] == (20 * 60, None)
+    assert figures["Time to recovery"] == (2 * 3600, 3600)
+    assert figures["Rollbacks"] == (1, 0)
     assert [line["text"] for line in agenda["tasks"]["lines"]] == [f"Call them ({second.ref})"]
+    assert [line["text"] for line in agenda["action_items"]["lines"]] == [
+        f"Renew it ({second.ref})",
+        "Tidy up",
+    ]
     # Frozen: what happens after it changes nothing.
     declared(MONDAY - DAY, "P3")
     assert Review.objects.get(pk=made.pk).agenda[0]["count"] == 2
