@@ -210,6 +210,14 @@ def test_its_owner_is_reminded_before_and_after_until_it_is_done(
     assert (at(31), due_action_items().count) == (0, 0)
 
 
+def test_what_was_due_while_nothing_swept_is_said_once_afterwards(by: dict[str, Any]) -> None:
+    items.create_action_item(title="Look", owner="ida", due_on=dt.date(2026, 10, 10), **by)
+    later = dt.datetime(2026, 10, 16, 12, tzinfo=dt.UTC)  # three reminders were missed
+    assert [items.remind_of_action_items(now=later) for _ in range(2)] == [1, 0]
+    assert said() == [("action_item.overdue", ["account:ida"])]
+    assert items.remind_of_action_items(now=later + DAY) == 1  # the next week's
+
+
 def test_another_owner_or_day_makes_a_reminder_untrue(by: dict[str, Any], make_actor: MakeActor) -> None:
     make_actor("lena")
     item = items.create_action_item(title="Look", owner="ida", due_on=dt.date(2026, 10, 2), **by)

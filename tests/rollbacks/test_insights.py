@@ -102,7 +102,8 @@ moments = st.one_of(
     ),
     st.integers(0, 200 * 86_400).map(lambda seconds: NOW - dt.timedelta(days=1, seconds=seconds)),
 )
-delays = st.one_of(st.none(), st.integers(0, 200_000))
+TARGETS = (60, 900, 3600)  # seconds; few, so that something is acknowledged in the very second it is due
+delays = st.one_of(st.none(), st.sampled_from(TARGETS), st.integers(0, 200_000))
 past_rollbacks = st.builds(
     PastRollback,
     service=st.sampled_from(SERVICES),
@@ -117,7 +118,7 @@ pasts = st.builds(
     declared_at=moments,
     severity=st.sampled_from(Severity.values),
     services=st.frozensets(st.sampled_from(SERVICES)),
-    due=st.integers(60, 20_000),
+    due=st.sampled_from(TARGETS),
     acknowledged=delays,
     breached=st.booleans(),
     resolved=delays,
