@@ -257,15 +257,15 @@ def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Repor
         raise NotReady(why, state=report.state)
     _save(report, state=ReportState.PUBLISHED, published_at=now, published_by=actor.label[:200])
     text = report_markdown(report_facts(incident))
+    digest = hashlib.sha256(text.encode()).hexdigest()
     PublishedReport.objects.create(
         report=report,
         revision=report.revision,
         markdown=text,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=digest,
         published_at=now,
         published_by=report.published_by,
     )
-    digest = hashlib.sha256(text.encode()).hexdigest()
     said = f"Report published, revision {report.revision}"
     _record(incident, report, "report.published", said, actor, now, revision=report.revision, sha256=digest)
     return report
