@@ -89,9 +89,12 @@ class Bound(serializers.Field[Any, Any, Any, Any]):
 
 
 class InsightFilters(Filters):
-    """A span, and what counts in it; without `from`, the month under way and the eleven before it."""
+    """A span, and what counts in it; without `from`, the month under way and the eleven before it.
 
-    service = serializers.CharField(max_length=60, required=False)
+    `service` is a short name, or several with commas between.
+    """
+
+    service = serializers.CharField(max_length=1000, required=False)
     severity = serializers.ChoiceField(choices=Severity.choices, required=False)
     trigger = serializers.ChoiceField(choices=Trigger.choices, required=False)
     by = serializers.ChoiceField(choices=BY, required=False)

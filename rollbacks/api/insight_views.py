@@ -36,7 +36,7 @@ class _ScopedViewSet(ApiViewSet):
             start, end = span(asked.get("from"), asked.get("to"), now)
         except WrongSpan as error:
             raise Invalid({"from": str(error)}) from error
-        services = (asked["service"],) if "service" in asked else ()
+        services = tuple(dict.fromkeys(filter(None, asked.get("service", "").split(","))))
         scope = Scope(start, end, services, asked.get("severity", ""), asked.get("trigger", ""))
         return scope, asked.get("by", "")
 
@@ -57,7 +57,7 @@ class InsightsViewSet(_ScopedViewSet):
         answer: dict[str, Any] = {
             "from": scope.start,
             "to": scope.end,
-            "service": scope.services[0] if scope.services else None,
+            "service": ",".join(scope.services) or None,
             "severity": scope.severity or None,
             "trigger": scope.trigger or None,
             "by": by or None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_MONTHS = 12
@@ -60,9 +60,6 @@ class Figures:
     def frequency(self, months: float) -> float | None:
         """Rollbacks a month over so many months."""
         return self.rollbacks / months if months > 0 else None
-
-
-COUNTED = tuple(field.name for field in fields(Figures))
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def change_text(figure: Figure, change: Change | None) -> str:
         return "as before"
     up = change.direction == "up"
     if figure.unit == "ratio":
-        points = f"{change.amount * 100:.2g}"
+        points = f"{max(change.amount * 100, 0.1):.1f}".removesuffix(".0")
         return f"{'up' if up else 'down'} {points} point{'s' if points != '1' else ''}"
     if figure.unit == "seconds":
         return f"{duration_text(change.amount)} {'slower' if up else 'faster'}"

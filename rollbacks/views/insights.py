@@ -165,9 +165,14 @@ def insights(request: HttpRequest, actor: Actor) -> HttpResponse:
             lambda key: chosen.page(**{by: key}),
         ),
         "more_groups": max(len(groups) - MOST_GROUPS, 0),
-        "csv_url": f"/api/v1/insights.csv?{chosen.query()}" if len(scope.services) < 2 else None,
+        "csv_url": _sheet_url(chosen),
+        "groups_csv_url": _sheet_url(chosen, by=by),
     }
     return render_page(request, "rollbacks/insights.html", context)
+
+
+def _sheet_url(chosen: Chosen, **changes: Any) -> str:
+    return f"/api/v1/insights.csv?{chosen.query(**changes)}"
 
 
 @reading

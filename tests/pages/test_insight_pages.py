@@ -115,9 +115,22 @@ def test_the_filters_narrow_and_what_is_wrong_is_said(ida: Client, past: Service
 
 def test_the_csv_behind_the_page_is_of_the_same_span(ida: Client, past: Service) -> None:
     page = ida.get("/insights/?severity=P1&service=shop").content.decode()
-    (address,) = links(page, "/api/v1/insights.csv")
-    sheet = ida.get(address).content.decode().splitlines()
+    by_month, by_severity = links(page, "/api/v1/insights.csv")
+    sheet = ida.get(by_month).content.decode().splitlines()
     assert len(sheet) == 14 and sheet[-1].startswith("total,2,")
+    sheet = ida.get(by_severity).content.decode().splitlines()
+    assert [line.split(",")[:2] for line in sheet[1:]] == [
+        ["P0", "0"], ["P1", "2"], ["P2", "0"], ["P3", "0"], ["total", "2"]
+    ]  # fmt: skip
+
+
+def test_the_csv_of_several_services_is_of_them_all(ida: Client, past: Service, now: dt.datetime) -> None:
+    make_service("idle", now)
+    page = ida.get("/insights/?service=shop,idle&by=service").content.decode()
+    by_month, by_service = links(page, "/api/v1/insights.csv")
+    assert "service=shop%2Cidle" in by_month and "by=service" in by_service
+    sheet = ida.get(by_service).content.decode().splitlines()
+    assert [line.split(",")[:2] for line in sheet[1:]] == [["shop", "2"], ["total", "2"]]
 
 
 def test_a_long_list_has_pages(ida: Client, past: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +151,8 @@ def test_a_long_list_has_pages(ida: Client, past: Service, monkeypatch: pytest.M
         ("incidents", 1200.0, 1203.0, ("1,200", "3 fewer")),
         ("rollback_success_rate", 0.9, 0.875, ("90 %", "up 2.5 points")),
         ("false_positive_rate", 0.01, 0.02, ("1 %", "down 1 point")),
+        ("rollback_success_rate", 1.0, 0.0, ("100 %", "up 100 points")),
+        ("rollback_success_rate", 0.9, 0.9003, ("90 %", "down 0.1 points")),
         ("mttr", None, 1.0, ("–", "nothing to compare with")),
         ("mttr", 5.0, 5.0, ("5 s", "as before")),
     ],
