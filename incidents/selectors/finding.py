@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from django.db.models import Case, Min, Q, QuerySet, When
+from django.db.models import Case, Min, Q, When
 from django.urls import reverse
 
 from core.access import may
@@ -13,7 +13,6 @@ from core.actors import Actor
 from core.search import Hit
 from incidents import policy
 from incidents.models import Incident, Monitor, Release, Service
-from incidents.models.incidents import IncidentQuerySet
 from incidents.rules.levels import WORST_FIRST
 from incidents.selectors.cards import incident_url
 from incidents.selectors.search import search_incidents, search_services
@@ -29,22 +28,18 @@ _TONES = {ReleaseState.LIVE: "live", ReleaseState.QUARANTINED: "quarantined", Re
 
 
 def find_incidents(actor: Actor, words: str, limit: int) -> tuple[Hit, ...]:
-    """The open ones first, then the newest; without words the open ones (at most two queries)."""
+    """The open ones first, then the newest; without words the open ones (at most three queries)."""
     rows = Incident.objects.visible_to(actor).order_by("-pk")
     if not words:
         return tuple(_incident(row) for row in rows.open()[:limit])
     if _BEGUN_REF.match(words):
         return tuple(_incident(row) for row in rows.filter(ref__startswith=words.upper())[:limit])
+    found = search_incidents(rows, words)
     # Asked for by themselves, both parts are read from an index in their order.
-    found: list[Incident] = list(_search(rows.open(), words)[:limit])
-    if len(found) < limit:
-        over = rows.exclude(status__in=OPEN_STATUSES)
-        found += _search(over, words)[: limit - len(found)]
-    return tuple(_incident(row) for row in found)
-
-
-def _search(rows: IncidentQuerySet, words: str) -> QuerySet[Incident]:
-    return search_incidents(rows, words)
+    best: list[Incident] = list(found.filter(status__in=OPEN_STATUSES)[:limit])
+    if len(best) < limit:
+        best += found.exclude(status__in=OPEN_STATUSES)[: limit - len(best)]
+    return tuple(_incident(row) for row in best)
 
 
 def _incident(row: Incident) -> Hit:

@@ -17,12 +17,12 @@ from incidents import policy
 from incidents.models import Incident, SearchDocument, Service
 from incidents.rules.words import Asked, read_search
 from incidents.selectors.cards import incident_url
+from incidents.selectors.search import few_of
 from incidents.states import IncidentKind, IncidentStatus, Severity
 
 PAGE_SIZE = 20
 # Of so many of the newest the nearest are chosen: what a common word costs stays bounded.
 RANKED = 200
-FEW = 500
 _BEGIN, _END = "\x02", "\x03"  # no stored text holds them
 _SHOWN = f"StartSel={_BEGIN}, StopSel={_END}"
 _EXCERPTS = f"""
@@ -114,10 +114,8 @@ def search_texts(actor: Actor, words: str, filters: TextFilters, *, before: str 
 def _matching(actor: Actor, asked: Asked, filters: TextFilters) -> QuerySet[Incident]:
     rows = Incident.objects.visible_to(actor)
     found = SearchDocument.objects.annotate(found=_matches(asked)).filter(found=True).order_by()
-    few = list(found.values_list("pk", flat=True)[: FEW + 1])
-    # What few have is read from the index of words. What many have is met soon when the newest are looked
-    # at in their order; the planner would do so too where there are few, and look at every text there is.
-    chosen: Any = few if len(few) <= FEW else found.values("pk")
+    few = few_of(found)
+    chosen: Any = found.values("pk") if few is None else few
     rows = rows.filter(pk__in=chosen)
     if not filters.drill:
         rows = rows.filter(drill=False)
