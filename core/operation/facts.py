@@ -13,7 +13,7 @@ Level = Literal["critical", "warning"]
 class DueWork:
     """How an app finds one kind of work with a due time: SQL for the moments since when each piece is due.
 
-    Its clock is `statement_timestamp()`: by `clock_timestamp()`, which moves on meanwhile, no index is searched.
+    Its clock is `statement_timestamp()`: by `clock_timestamp()`, which moves on, no index is searched.
     """
 
     moments: LiteralString

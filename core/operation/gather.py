@@ -86,8 +86,8 @@ def list_due_work() -> tuple[WorkFacts, ...]:
 def _count(kinds: Mapping[str, DueWork]) -> dict[str, tuple[int, float]]:
     """How many are due of each kind, and for how many seconds the oldest has been."""
     parts = (
-        "SELECT %s, count(*), coalesce(extract(epoch FROM statement_timestamp() - min(at)), 0)::float"
-        f" FROM ({work.moments}) due (at)"  # noqa: S608 - constants of the apps
+        "SELECT %s, count(*), coalesce(extract(epoch FROM statement_timestamp() - min(at)), 0)::float"  # noqa: S608 - constants of the apps
+        f" FROM ({work.moments}) due (at)"
         for work in kinds.values()
     )
     parameters = [value for key, work in kinds.items() for value in (key, *work.parameters)]
