@@ -71,10 +71,12 @@ def _filler(field: Any) -> Any:
             return LATER
         case models.JSONField():
             return {}
+        case models.BinaryField():
+            return b""
         case models.IntegerField():
             return next(_numbers)
         case _:
-            return f"x{next(_numbers)}"
+            return f"x{next(_numbers)}"[-(field.max_length or 10) :]
 
 
 def _resolved() -> Incident:

@@ -60,7 +60,7 @@ def over(commander: Actor, ago: dt.timedelta) -> Incident:
     return incident
 
 
-def about(kind: str, incident: Incident, *subject: str) -> tuple[str, ...]:
+def about(kind: str, incident: Incident, *subject: object) -> tuple[object, ...]:
     return (kind, incident.ref, *subject)
 
 
