@@ -29,7 +29,7 @@ from tests.faults.world import World
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
 EACH = 20
-WORKERS, KILLS, EVENTS_BETWEEN = 2, 15, 12
+WORKERS, KILLS, EVENTS_BETWEEN = 2, 10, 12
 FOLLOW_UP = [
     f"incidents.sweep_{name}"
     for name in (
