@@ -174,6 +174,7 @@ def test_a_kind_that_cannot_be_counted_is_named(settings: Any) -> None:
 def test_each_kind_is_searched_by_an_index() -> None:
     """Where it may not read a whole table, PostgreSQL does so only for want of an index."""
     kinds = {key: import_string(path)() for key, _label, path, _limit in django_settings.DUE_WORK}
+    assert [key for key, work in kinds.items() if "clock_timestamp" in work.moments] == []
     read_whole = {}
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
