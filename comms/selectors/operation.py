@@ -2,62 +2,51 @@
 
 from __future__ import annotations
 
+from django.db import connection
+
 from comms.models import StatusSnapshot
 from comms.states import DUE_STATES, DeliveryState
 from core.operation.facts import DueWork, Trouble
-from core.operation.gather import due_from
 
 GIVEN_UP_SHOWN_SECONDS = 3600.0
 
-_DUE = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
-  FROM comms_delivery WHERE state = ANY(%s) AND due_at <= clock_timestamp()
-"""
-_ESCALATIONS = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
-  FROM comms_escalationclock WHERE due_at <= clock_timestamp()
-"""
 _DEAD = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - max(due_at))::float
-  FROM comms_delivery WHERE state = %s AND due_at > clock_timestamp() - make_interval(secs => %s)
-"""
-
-_DUE_STATUS_PAGE = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
-  FROM comms_statussnapshot WHERE due_at <= clock_timestamp()
-"""
-_DUE_CONFIRMATIONS = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(mail_due_at))::float
-  FROM comms_subscriber WHERE mail_due_at <= clock_timestamp()
+SELECT count(*) FROM comms_delivery
+ WHERE state = %s AND due_at > statement_timestamp() - make_interval(secs => %s)
 """
 
 
 def due_status_page() -> DueWork:
     """The snapshot of the status page, when it is not what it should be."""
-    return due_from(_DUE_STATUS_PAGE, [])
+    return DueWork("SELECT due_at FROM comms_statussnapshot WHERE due_at <= statement_timestamp()")
 
 
 def due_confirmations() -> DueWork:
     """Links that confirm a subscription and have not left."""
-    return due_from(_DUE_CONFIRMATIONS, [])
+    return DueWork("SELECT mail_due_at FROM comms_subscriber WHERE mail_due_at <= statement_timestamp()")
 
 
 def due_deliveries() -> DueWork:
     """Messages that should be on their way."""
-    return due_from(_DUE, [list(DUE_STATES)])
+    return DueWork(
+        "SELECT due_at FROM comms_delivery WHERE state = ANY(%s) AND due_at <= statement_timestamp()",
+        (list(DUE_STATES),),
+    )
 
 
 def due_escalations() -> DueWork:
     """Clocks of open incidents that ran out, and that nobody has looked at yet."""
-    return due_from(_ESCALATIONS)
+    return DueWork("SELECT due_at FROM comms_escalationclock WHERE due_at <= statement_timestamp()")
 
 
 def dead_deliveries() -> tuple[Trouble, ...]:
     """Deliveries that were given up within the last hour."""
-    dead = due_from(_DEAD, [DeliveryState.DEAD, GIVEN_UP_SHOWN_SECONDS])
-    if dead.count == 0:
+    with connection.cursor() as cursor:
+        cursor.execute(_DEAD, [DeliveryState.DEAD, GIVEN_UP_SHOWN_SECONDS])
+        (dead,) = cursor.fetchone()
+    if dead == 0:
         return ()
-    number = "1 message" if dead.count == 1 else f"{dead.count} messages"
+    number = "1 message" if dead == 1 else f"{dead} messages"
     detail = "In the last hour. The incident's page names the recipients and the reasons."
     return (
         Trouble("deliveries.dead", "warning", f"{number} could not be delivered", detail, "delivery-dead"),

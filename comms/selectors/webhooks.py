@@ -21,7 +21,6 @@ from core.events import rfc3339
 from core.models import Event
 from core.models.events import StreamKind
 from core.operation.facts import DueWork
-from core.operation.gather import due_from
 from incidents.models import Incident
 from rollbacks.models import Rollback
 
@@ -230,13 +229,13 @@ def _entry(row: WebhookDelivery) -> DeliveryEntry:
 
 # --- operation -----------------------------------------------------------------------------------------
 
-_DUE = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(d.due_at))::float
-  FROM comms_webhookdelivery d JOIN comms_webhookendpoint e ON e.id = d.endpoint_id
- WHERE d.state = ANY(%s) AND d.due_at <= clock_timestamp() AND e.enabled AND e.failures = 0
-"""
-
 
 def due_webhooks() -> DueWork:
     """Deliveries that should be on their way; those of endpoints that fail wait for them, not for us."""
-    return due_from(_DUE, [list(DUE_STATES)])
+    return DueWork(
+        """
+        SELECT d.due_at FROM comms_webhookdelivery d
+          JOIN comms_webhookendpoint e ON e.id = d.endpoint_id AND e.enabled AND e.failures = 0
+         WHERE d.state = ANY(%s) AND d.due_at <= statement_timestamp()""",
+        (list(DUE_STATES),),
+    )

@@ -274,6 +274,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # Due work as /system/, /readyz and /metrics show it: (key, label, function() -> DueWork, limit in seconds).
+# One statement counts all of it: each finds its pieces by an index of what is due, never by all that is kept.
 # Later than the limit is critical and silences the outside heartbeat, later than half of it a warning.
 DUE_WORK = (
     ("checks", "Checks of monitors", "incidents.selectors.due.due_checks", 120.0),
@@ -288,6 +289,7 @@ DUE_WORK = (
     ("reviews", "Openings and due times of reviews", "incidents.selectors.due.due_reviews", 600.0),
     ("documents", "Due times of documents", "incidents.selectors.due.due_documents", 600.0),
     ("training", "Due times of training", "incidents.selectors.due.due_training", 600.0),
+    ("search", "Incidents new to the search", "incidents.selectors.due.due_search", 600.0),
     ("rollbacks", "Rollbacks", "rollbacks.selectors.due.due_rollbacks", 120.0),
     ("expiries", "Expiring approvals", "rollbacks.selectors.due.due_expiries", 120.0),
     ("drills", "Drills", "rollbacks.selectors.due.due_drills", 120.0),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, LiteralString
 
 Level = Literal["critical", "warning"]
 
 
 @dataclass(frozen=True)
 class DueWork:
-    """What an app answers about one kind of work with a due time."""
+    """How an app finds one kind of work with a due time: SQL for the moments since when each piece is due.
 
-    count: int
-    oldest_seconds: float | None = None
+    Its clock is `statement_timestamp()`: by `clock_timestamp()`, which moves on, no index is searched.
+    """
+
+    moments: LiteralString
+    parameters: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, ProgrammingError, connection
 from django.utils.module_loading import import_string
 
 from core.operation.broker import queue_lengths
@@ -33,14 +32,10 @@ _MARKS = """
 SELECT component, host, extract(epoch FROM clock_timestamp() - beat_at)::float, seconds, note
   FROM core_heartbeat ORDER BY beat_at LIMIT 2000
 """
-_PENDING = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(p.due_at))::float
-  FROM core_pendingevent p
- WHERE p.parked_at IS NULL AND p.due_at <= clock_timestamp()
-   AND NOT EXISTS (SELECT 1 FROM core_pendingevent q
-                    WHERE q.consumer = p.consumer AND q.stream_id = p.stream_id
-                      AND q.seq < p.seq AND q.parked_at IS NULL)
-"""
+
+
+class DueWorkUncounted(Exception):
+    """What finds some kinds of due work is not answered by the database; the message names them."""
 
 
 def system_facts(*, broker_away: str | None = None) -> SystemFacts:
@@ -72,26 +67,52 @@ def list_processes() -> tuple[ProcessFacts, ...]:
 
 
 def list_due_work() -> tuple[WorkFacts, ...]:
-    """Every kind of due work, as the apps count it (one query each)."""
-    found = []
-    for key, label, path, limit in settings.DUE_WORK:
-        count: Callable[[], DueWork] = import_string(path)
-        due = count()
-        found.append(WorkFacts(key, label, due.count, due.oldest_seconds or 0.0, limit))
-    return tuple(found)
+    """Every kind of due work, as the apps find it, counted by one statement. Raises DueWorkUncounted."""
+    kinds: dict[str, DueWork] = {
+        key: import_string(path)() for key, _label, path, _limit in settings.DUE_WORK
+    }
+    try:
+        counted = _count(kinds)
+    except (ProgrammingError, DataError) as error:
+        if connection.in_atomic_block:
+            raise  # its transaction answers nothing more
+        found = {key: why for key, work in kinds.items() if (why := _why_not(key, work))}
+        raise DueWorkUncounted("; ".join(f"{key}: {why}" for key, why in found.items())) from error
+    return tuple(
+        WorkFacts(key, label, *counted[key], limit) for key, label, _path, limit in settings.DUE_WORK
+    )
+
+
+def _count(kinds: Mapping[str, DueWork]) -> dict[str, tuple[int, float]]:
+    """How many are due of each kind, and for how many seconds the oldest has been."""
+    parts = (
+        "SELECT %s, count(*), coalesce(extract(epoch FROM statement_timestamp() - min(at)), 0)::float"  # noqa: S608 - constants of the apps
+        f" FROM ({work.moments}) due (at)"
+        for work in kinds.values()
+    )
+    parameters = [value for key, work in kinds.items() for value in (key, *work.parameters)]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), parameters)
+        return {key: (count, oldest) for key, count, oldest in cursor.fetchall()}
+
+
+def _why_not(key: str, work: DueWork) -> str:
+    """What is wrong with one kind asked for alone, or empty."""
+    try:
+        _count({key: work})
+    except (ProgrammingError, DataError) as error:
+        return str(error).partition("\n")[0]
+    return ""
 
 
 def due_events() -> DueWork:
     """Pending events that a consumer should have handled; not those that wait behind another one."""
-    return due_from(_PENDING)
-
-
-def due_from(query: str, parameters: list[Any] | None = None) -> DueWork:
-    """The answer of a query for a count and the age of the oldest."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
-        count, oldest = cursor.fetchone()
-    return DueWork(count, oldest)
+    return DueWork("""
+        SELECT p.due_at FROM core_pendingevent p
+         WHERE p.parked_at IS NULL AND p.due_at <= statement_timestamp()
+           AND NOT EXISTS (SELECT 1 FROM core_pendingevent q
+                            WHERE q.consumer = p.consumer AND q.stream_id = p.stream_id
+                              AND q.seq < p.seq AND q.parked_at IS NULL)""")
 
 
 def count_parked() -> int:

@@ -21,6 +21,7 @@ from incidents.services.monitors import create_monitor
 from incidents.services.quiet import create_silence, create_window, end_silence, end_window, look_after_quiet
 from incidents.states import SampleOutcome
 from tests.alerts.conftest import Send, alert, webhook
+from tests.due_work import due_of
 
 Drain = Callable[..., int]
 HOUR = dt.timedelta(hours=1)
@@ -195,11 +196,9 @@ def test_windows_are_for_commanders_silences_for_responders(
 def test_what_ends_is_due_work_until_somebody_looked(
     shop: Service, post: Send, drain: Drain, commander: Actor
 ) -> None:
-    from incidents.selectors.due import due_quiet
-
     past = utcnow() - HOUR
     create_silence(matchers=TEAM, reason="k", ends_at=past + HOUR / 2, actor=commander, now=past)
     create_window(services=["shop"], reason="k", ends_at=past + HOUR / 2, actor=commander, now=past)
-    assert due_quiet().count == 1
+    assert due_of("quiet").count == 1
     look_after_quiet(now=utcnow())
-    assert due_quiet().count == 0
+    assert due_of("quiet").count == 0

@@ -26,13 +26,13 @@ from incidents.selectors.action_items import (
     is_action_item_due,
     page_of_action_items,
 )
-from incidents.selectors.due import due_action_items
 from incidents.selectors.export import export_incident
 from incidents.selectors.reports import report_facts
 from incidents.services import action_items as items
 from incidents.services.incidents import close_incident, declare_incident, resolve_incident
 from incidents.services.people import add_responder
 from incidents.services.tasks import create_task
+from tests.due_work import due_of
 from tests.reporting import publish_report_of
 
 pytestmark = pytest.mark.django_db
@@ -204,10 +204,10 @@ def test_its_owner_is_reminded_before_and_after_until_it_is_done(
     late = Event.objects.filter(kind="action_item.overdue").latest("pk")
     assert late.summary == "Action item overdue since 2026-10-10: Look"
     assert is_action_item_due(late)
-    assert due_action_items().count == 1  # the next week, by the real clock
+    assert due_of("action_items").count == 1  # the next week, by the real clock
     items.complete_action_item(item_id=item.pk, **by)
     assert not is_action_item_due(late)
-    assert (at(31), due_action_items().count) == (0, 0)
+    assert (at(31), due_of("action_items").count) == (0, 0)
 
 
 def test_what_was_due_while_nothing_swept_is_said_once_afterwards(by: dict[str, Any]) -> None:
@@ -268,7 +268,7 @@ def test_of_drills_nobody_is_reminded_and_no_figure_speaks(
     drill = declare_incident(title="Exercise", severity="P1", drill=True, **by)
     items.create_action_item(incident_id=drill.pk, title="Rehearsed", due_on=now.date(), **by)
     assert items.remind_of_action_items(now=now + 9 * DAY) == 0
-    assert due_action_items().count == 0
+    assert due_of("action_items").count == 0
     assert count_action_items(commander, now=now).open == 0
     assert page_of_action_items(commander, ActionItemAsk(), page=1, now=now).lines == ()
     asked = page_of_action_items(commander, ActionItemAsk(drills=True), page=1, now=now)

@@ -18,11 +18,11 @@ from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.models import Event, User
 from core.outbox import deliver_pending
 from incidents.models import Incident, Task
-from incidents.selectors.due import due_tasks
 from incidents.selectors.tasks import is_task_overdue, task_board
 from incidents.services import tasks
 from incidents.services.incidents import close_incident, declare_incident, post_update, resolve_incident
 from incidents.services.people import add_responder
+from tests.due_work import due_of
 from tests.reporting import publish_report_of
 
 pytestmark = pytest.mark.django_db
@@ -192,11 +192,11 @@ def test_what_is_done_dropped_or_of_a_closed_incident_is_never_overdue(
 
 def test_late_work_is_counted_for_the_watch_over_firebreak(by: dict[str, Any], now: dt.datetime) -> None:
     tasks.create_task(title="Later", due_at=now + dt.timedelta(days=1), **by)
-    assert due_tasks().count == 0
+    assert due_of("tasks").count == 0
     tasks.create_task(title="Look", due_at=now - 2 * MINUTE, **by)
-    found = due_tasks()
+    found = due_of("tasks")
     assert found.count == 1
-    assert found.oldest_seconds is not None and found.oldest_seconds >= 120
+    assert found.oldest_seconds >= 120
 
 
 def test_the_owner_is_told_and_nobody_else_in_person(

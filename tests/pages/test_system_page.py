@@ -123,7 +123,7 @@ def test_the_page_costs_the_same_however_much_is_wrong(
         )
     with django_assert_num_queries(price):
         root.get("/system/")
-    assert price <= 41
+    assert price <= 21
 
 
 def test_it_renders_again_by_itself(root: Client, all_well: None) -> None:
