@@ -17,14 +17,20 @@ from incidents.states import ReportSection
 
 
 class SectionForm(CarefulForm):
-    """One section of a report; `by` wrote what it says now."""
+    """One section of a report; `by` wrote what it says now. It may be left empty, also where the report must
+    say something there (`asked`) before it is handed in.
+    """
 
     text = Text(required=False, max_length=TEXT_LENGTH, widget=text_area(10, autofocus=True))
 
-    def __init__(self, *args: Any, section: ReportSection, text: str, by: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, section: ReportSection, text: str, by: str, asked: bool, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["text"]
         field.label, field.help_text = str(section.label), _hint(section)
+        if asked:
+            field.word = "needed to publish"  # type: ignore[attr-defined]  # parts/field.html
         self._by = by
         self.initial = {"text": text, **self.initial}
 

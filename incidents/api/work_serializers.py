@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
@@ -11,6 +12,7 @@ from rest_framework import serializers
 from core.api.fields import Line, Moment
 from core.api.serializers import StrictSerializer
 from core.clock import utcnow
+from incidents.api.action_item_serializers import ActionItemSerializer
 from incidents.models import Evidence, Task
 from incidents.services.evidence import TEXT_LENGTH
 from incidents.states import EvidenceKind, TaskState
@@ -55,6 +57,12 @@ class EditTaskSerializer(StrictSerializer):
     title = Line(max_length=200, required=False)
     owner = Line(max_length=150, required=False, allow_null=True)
     due_at = Moment(required=False, allow_null=True)
+
+
+class TakenOverSerializer(serializers.Serializer[Any]):
+    """The action items that open tasks go on as, in their order; empty where none was open."""
+
+    results = ActionItemSerializer(many=True)
 
 
 class AttachedEvidenceSerializer(serializers.ModelSerializer[Evidence]):

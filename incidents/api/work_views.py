@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +25,7 @@ from incidents.rules.evidence import INLINE
 from incidents.selectors.evidence import get_evidence, list_evidence, read_evidence
 from incidents.selectors.records import get_incident
 from incidents.selectors.tasks import get_task, list_tasks
-from incidents.services import evidence, tasks
+from incidents.services import action_items, evidence, tasks
 
 
 class TaskViewSet(ApiViewSet):
@@ -36,6 +37,7 @@ class TaskViewSet(ApiViewSet):
     scopes = {"GET": "read", "POST": "write", "PATCH": "write"}
     filters = TaskFilters
     versioned = True
+    about_more_than_one = ("list", "take_over")
     stands_still = False  # `overdue` comes by itself
 
     def list(self, request: Request, ref: str) -> Response:
@@ -74,6 +76,15 @@ class TaskViewSet(ApiViewSet):
     def reopen(self, request: Request, ref: str, pk: int) -> Response:
         """It is to be done after all."""
         return self._do(tasks.reopen_task, ref, pk, EmptySerializer)
+
+    @extend_schema(request=EmptySerializer, responses=shapes.TakenOverSerializer)
+    @action(detail=False, methods=["post"])
+    def take_over(self, request: Request, ref: str) -> Response:
+        """Make an action item of every open task, once the incident is resolved; the tasks end."""
+        incident = get_incident(ref, self.actor)
+        self.body(EmptySerializer)
+        made = action_items.take_over_tasks(incident_id=incident.pk, **self.by())
+        return Response(shapes.TakenOverSerializer({"results": made}).data)
 
     def _do(self, service: Callable[..., Task], ref: str, pk: int, takes: type[Any]) -> Response:
         incident = get_incident(ref, self.actor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -18,16 +18,18 @@ from incidents import policy
 from incidents.documents.html import as_html
 from incidents.models import Incident, PublishedReport, Report, ReportChange, ReportRow, ReportText
 from incidents.rules.markdown import block, listed
-from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, entries, gaps
+from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, Gap, entries, gaps
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.selectors.reports import (
     ReportLine,
     drafted_texts,
     due_of,
+    gaps_of,
     line_of,
     report_lines,
     report_url,
+    required_of,
     texts_and_versions,
     texts_of,
     why_not_publish,
@@ -98,6 +100,15 @@ class SectionView:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A section that is still to be written, and where that is done, or read why it cannot be."""
+
+    label: str
+    url: str
+    editable: bool
+
+
+@dataclass(frozen=True)
 class Chapter:
     """Sections under the heading that the policy's template gives them."""
 
@@ -143,7 +154,7 @@ class ReportView:
     published_by: str
     filled: int
     total: int
-    missing: tuple[str, ...]
+    missing: tuple[Missing, ...]
     why_not: str
     actions: tuple[Action, ...]
     chapters: tuple[Chapter, ...]
@@ -279,7 +290,7 @@ def _of_state(rows: QuerySet[Report], state: str) -> QuerySet[Report]:
 
 def _card(actor: Actor | None, report: Report, written: set[str], now: dt.datetime) -> ReportCard:
     incident = report.incident
-    required = set(policy.reports().required[Severity(incident.severity)])
+    required = set(required_of(incident))
     return ReportCard(
         ref=incident.ref,
         url=report_url(incident.ref),
@@ -318,7 +329,7 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
     report = report_of_incident(incident, now=now)
     stored = report if report is not None and report.pk else None
     texts = _texts(incident, stored)
-    required = policy.reports().required[Severity(incident.severity)]
+    required = required_of(incident)
     said = {key: row.text for key, row in texts.items() if row.text.strip()}
     missing = gaps(said, required)
     why_not = _why_not_edit(actor, report)
@@ -347,7 +358,7 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         published_by=report.published_by if report else "",
         filled=len(said),
         total=len(ReportSection),
-        missing=tuple(str(gap.section.label) for gap in missing),
+        missing=_missing(incident, missing, editable=not why_not),
         why_not=why_not,
         actions=_actions(actor, incident, report, why_missing=tuple(str(g.section.label) for g in missing)),
         chapters=tuple(
@@ -364,6 +375,27 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         more_rows=max(len(lines) - SHOWN_ROWS, 0),
         rows_url=reverse("incidents:report_timeline", args=[incident.ref]) if report is not None else None,
         revisions=_revisions(incident, stored),
+    )
+
+
+def missing_of(actor: Actor, incident: Incident, *, now: dt.datetime) -> tuple[Missing, ...]:
+    """What must be written before the report is handed in or published (three queries)."""
+    report = report_of_incident(incident, now=now)
+    if report is None:
+        return ()
+    return _missing(incident, gaps_of(incident, report), editable=not _why_not_edit(actor, report))
+
+
+def _missing(incident: Incident, missing: Sequence[Gap], *, editable: bool) -> tuple[Missing, ...]:
+    return tuple(
+        Missing(
+            str(gap.section.label),
+            reverse("incidents:report_section", args=[incident.ref, gap.section.value])
+            if editable
+            else f"{report_url(incident.ref)}#section-{gap.section.value}",
+            editable,
+        )
+        for gap in missing
     )
 
 

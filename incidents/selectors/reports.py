@@ -15,7 +15,7 @@ from core.models import Event
 from incidents import policy
 from incidents.models import Incident, Report, ReportRow, ReportText
 from incidents.rules.report import ReportFacts, RollbackPart, TimelineRow
-from incidents.rules.reports import CHOSEN_KINDS, EVENT, column, entries, gaps, why_not_published
+from incidents.rules.reports import CHOSEN_KINDS, EVENT, Gap, column, entries, gaps, why_not_published
 from incidents.selectors.action_items import report_items
 from incidents.states import ReportSection, ReportState, Severity
 from incidents.values import duration_text
@@ -53,13 +53,22 @@ def due_of(incident: Incident) -> dt.datetime:
     return began + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
 
 
+def required_of(incident: Incident) -> tuple[ReportSection, ...]:
+    """The sections that must say something before its report is handed in or published."""
+    return tuple(policy.reports().required[Severity(incident.severity)])
+
+
+def gaps_of(incident: Incident, report: Report) -> tuple[Gap, ...]:
+    """What is still to be written before that (one query)."""
+    return gaps(texts_of(report) if report.pk else drafted_texts(incident), required_of(incident))
+
+
 def why_not_publish(incident: Incident, report: Report, actor: Actor) -> str:
     """Why the actor may not publish it now, or empty."""
     asked = policy.reports()
-    texts = texts_of(report) if report.pk else drafted_texts(incident)
     return why_not_published(
         state=report.state,
-        missing=gaps(texts, asked.required[Severity(incident.severity)]),
+        missing=gaps_of(incident, report),
         second_person=incident.severity in asked.second_person,
         submitted_by_user=report.submitted_by_user_id,
         publisher=actor.user_id,

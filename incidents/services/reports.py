@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from core import events
+from core import events, live
 from core.access import require
 from core.actors import SYSTEM, Actor, ActorKind, actor_for_user
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -25,17 +25,16 @@ from incidents.models import (
     Responder,
 )
 from incidents.rules.markdown import report_markdown
-from incidents.rules.reports import gaps
 from incidents.selectors.reports import (
     drafted_texts,
     due_of,
+    gaps_of,
     report_facts,
     report_url,
-    texts_of,
     why_not_publish,
 )
 from incidents.services.incidents import lock_incident
-from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role, Severity
+from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role
 from incidents.timeline import record_on_incident
 
 TEXT_LENGTH = 20_000  # of a section: a report is read
@@ -71,7 +70,10 @@ class NotReady(Conflict):
 
 @transaction.atomic
 def draft_report(*, event: Event, now: dt.datetime) -> Report | None:
-    """The incident was resolved: its report is begun, or brought up to date where nobody touched it."""
+    """The incident was resolved: its report is begun, or brought up to date where nobody touched it.
+
+    It is no event of its own, but open pages show it.
+    """
     incident = Incident.objects.select_for_update(no_key=True).filter(stream_id=event.stream_id).first()
     if incident is None or incident.resolved_at is None or incident.drill:  # a drill has its scorecard
         return None
@@ -82,6 +84,7 @@ def draft_report(*, event: Event, now: dt.datetime) -> Report | None:
             _save(report, due_at=due, reminded_at=None, overdue_at=None)
     if _write_drafts(report, incident, now) and not made:
         _save(report)
+    live.poke(f"incident:{incident.ref}", "now")
     return report
 
 
@@ -220,7 +223,7 @@ def submit_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report
     incident, report = _lock(incident_id, actor, now)
     if report.state != ReportState.DRAFT:
         raise NotReady(f"The report is {_state(report)}.", state=report.state)
-    if missing := gaps(texts_of(report), policy.reports().required[Severity(incident.severity)]):
+    if missing := gaps_of(incident, report):
         names = ", ".join(str(gap.section.label) for gap in missing)
         raise NotReady(f"Still to be written: {names}.", state=report.state)
     _save(

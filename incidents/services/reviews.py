@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from django.conf import settings
@@ -68,26 +68,36 @@ def open_due_review(*, kind: str, now: dt.datetime) -> Review | None:
         ReviewSchedule.objects.get_or_create(kind=kind, defaults=begun)
         return None
     schedule = ReviewSchedule.objects.select_for_update(no_key=True).get(kind=kind)
-    since = max(schedule.opened_until, now - LONGEST)
-    slots = list(slots_between(when, since, now))
+    slots = list(slots_between(when, max(schedule.opened_until, now - LONGEST), now))
+    periods = [slot.period for slot in slots]
+    there = set(
+        Review.objects.filter(kind=kind, period__in=periods).values_list("period", flat=True)
+    )  # the calendar was changed: once each all the same
+    slots = _joined(kind, schedule, [slot for slot in slots if slot.period not in there])
     upcoming = next_slot(when, max(now, schedule.opened_until)).opens_at
     if slots or schedule.next_at != upcoming:
         schedule.opened_until = slots[-1].opens_at if slots else schedule.opened_until
         schedule.next_at = upcoming
         schedule.save(update_fields=["opened_until", "next_at"])
-    there = set(
-        Review.objects.filter(kind=kind, period__in=[s.period for s in slots]).values_list(
-            "period", flat=True
-        )
-    )
-    slots = [
-        slot for slot in slots if slot.period not in there
-    ]  # the calendar was changed: once each all the same
     if not slots:
         return None
     missed = slots[:-1][-MOST_MISSED:]
     Review.objects.bulk_create(_missed(kind, asked, slot, now) for slot in missed)
     return _open(kind, asked, slots[-1], [slot.period for slot in missed], now)
+
+
+def _joined(kind: str, schedule: ReviewSchedule, slots: Sequence[Slot]) -> list[Slot]:
+    """Each begins where the one before ended, also where the calendar or its zone was changed since: no
+    time is looked at twice or never. Left out is what was before a kind's first review, and an outage of
+    LONGEST.
+    """
+    end = schedule.opened_until
+    if not slots or slots[0].begins_at - end >= LONGEST:
+        return list(slots)
+    if not Review.objects.filter(kind=kind, ends_at=end).exists():
+        end = slots[0].begins_at
+    begins = [end, *(slot.opens_at for slot in slots)]
+    return [replace(slot, begins_at=at) for slot, at in zip(slots, begins, strict=False)]
 
 
 def _missed(kind: str, asked: ReviewKind, slot: Slot, now: dt.datetime) -> Review:

@@ -30,11 +30,12 @@ from incidents.selectors.report_pages import (
     list_choices,
     list_owners,
     list_reports,
+    missing_of,
     report_of_incident,
     section_history,
     view_report,
 )
-from incidents.selectors.reports import ReportLine, report_url
+from incidents.selectors.reports import ReportLine, report_url, required_of
 from incidents.selectors.tasks import owner_choices
 from incidents.services import reports as commands
 from incidents.states import Severity
@@ -177,7 +178,12 @@ class EditSection(ReportCommand):
         self.section = get_section(self.incident, kwargs["section"])
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"section": self.section.section, "text": self.section.text, "by": self.section.changed_by}
+        return {
+            "section": self.section.section,
+            "text": self.section.text,
+            "by": self.section.changed_by,
+            "asked": self.section.section in required_of(self.incident),
+        }
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         key = str(self.section.section)
@@ -222,7 +228,16 @@ class EditRow(ReportCommand):
         return {"intro": f"Event {self.line.seq}, {when}. The incident's own timeline stays as it is."}
 
 
-class Submit(ReportCommand):
+class ReportDecision(ReportCommand):
+    """Needs what the severity asks for to be written, and leads there."""
+
+    template_name = "incidents/report_decision.html"
+
+    def extra_context(self) -> dict[str, Any]:
+        return {"missing": missing_of(self.actor, self.incident, now=utcnow())}
+
+
+class Submit(ReportDecision):
     title = "Hand in for review"
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
@@ -230,7 +245,8 @@ class Submit(ReportCommand):
         return "The report is handed in."
 
     def extra_context(self) -> dict[str, Any]:
-        return {"intro": "Another person reads it, and publishes it or gives it back."}
+        intro = "Another person reads it, and publishes it or gives it back."
+        return super().extra_context() | {"intro": intro}
 
 
 class Return(ReportCommand):
@@ -242,7 +258,7 @@ class Return(ReportCommand):
         return "The report is returned."
 
 
-class Publish(ReportCommand):
+class Publish(ReportDecision):
     form_class = WholeForm
     title = "Publish"
 
@@ -261,7 +277,7 @@ class Publish(ReportCommand):
             f"{self.incident.ref} may be closed.",
             "What is learned later becomes the next revision.",
         ]
-        return {"consequences": consequences}
+        return super().extra_context() | {"consequences": consequences}
 
 
 class Revise(ReportCommand):

@@ -146,3 +146,32 @@ def test_an_item_of_a_checklist_is_given_to_somebody(api: APIClient, incident: I
     assert api.post(at, {"user": None}).json()["owner"] is None
     assert api.post(at, {"user": "nobody-at-all"}).status_code == 400
     assert api.post(at, {}).status_code == 400
+
+
+def test_open_tasks_are_taken_over_once_the_incident_is_resolved(
+    api: APIClient, person: Callable[[User], APIClient], make_user: Callable[..., User], incident: Incident
+) -> None:
+    at = f"/api/v1/incidents/{incident.ref}"
+    due = "2026-12-01T10:30:00Z"
+    for body in ({"title": "Call them", "owner": "ida", "due_at": due}, {"title": "Some day"}):
+        assert api.post(f"{at}/tasks/", body).status_code == 201
+    early = api.post(f"{at}/tasks/take_over/")
+    assert (early.status_code, early.json()["state"]) == (409, incident.status)
+    assert api.post(f"{at}/resolve/", {"resolution": "fixed"}).status_code == 200
+    assert api.post(f"{at}/tasks/take_over/", {"kind": "immediate"}).status_code == 400
+    assert person(make_user("vic", "viewer")).post(f"{at}/tasks/take_over/").status_code == 403
+    key = {"Idempotency-Key": "once"}
+    first, second = (api.post(f"{at}/tasks/take_over/", headers=key) for _ in range(2))
+    assert first.status_code == 200
+    assert first.json() == second.json()
+    assert [
+        (row["title"], row["owner"], row["due_on"], row["incident"]) for row in first.json()["results"]
+    ] == [
+        ("Call them", "ida", "2026-12-01", incident.ref),
+        ("Some day", None, None, incident.ref),
+    ]
+    assert {row["state"] for row in api.get(f"{at}/tasks/").json()["results"]} == {"dropped"}
+    assert api.post(f"{at}/tasks/take_over/").json() == {"results": []}
+    Incident.objects.filter(pk=incident.pk).update(restricted=True)
+    rosa = person(make_user("rosa"))
+    assert rosa.post(f"{at}/tasks/take_over/").status_code == 404

@@ -90,6 +90,18 @@ def test_the_palette_finds_and_does_by_keyboard(page: Page, incident: Incident) 
     keys.press("Enter")
     page.wait_for_url(f"**/incidents/{incident.ref}/")
 
+    for words, address in (
+        ("action it", "/action-items/"),
+        ("reviews", "/reviews/"),
+        ("train", "/training/"),
+    ):
+        keys.press("Control+k")
+        keys.type(words)
+        expect(page.locator("#palette [aria-selected=true]")).to_contain_text("Go to ")
+        keys.press("Enter")
+        page.wait_for_url(f"**{address}")
+    page.goto(f"/incidents/{incident.ref}/")
+
     keys.press("Control+k")
     expect(palette).to_be_visible()
     keys.press("Escape")

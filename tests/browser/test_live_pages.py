@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from core.actors import Actor
 from core.models import User
+from core.outbox import deliver_pending
 from incidents.models import Incident
-from incidents.services.incidents import edit_incident
+from incidents.services.incidents import edit_incident, resolve_incident
 from incidents.services.notes import add_note
 from tests.browser.chromium import chromium as started
 from tests.browser.chromium import needs_chromium
@@ -152,6 +153,27 @@ def test_a_stream_that_breaks_is_said_polled_and_comes_back(
     edit_incident(incident_id=incident.pk, title="Everybody can pay", actor=commander, now=now)
     assert seconds_until(page, "Everybody can pay") < 4, "by the stream, not by polling"
     assert asked
+
+
+def test_a_page_open_before_the_resolution_shows_how_the_report_begins(
+    enter: Callable[..., BrowserContext], incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    context = enter("rosa")
+    page, _asked = open_live(context, f"/incidents/{incident.ref}/")
+    report = context.new_page()
+    report.goto(f"/incidents/{incident.ref}/report/")
+    expect(page.locator("#open-report")).to_have_count(0)
+    expect(report.locator("#panel-state")).to_contain_text("It begins with the resolution")
+    resolve_incident(incident_id=incident.pk, resolution="Provider back", actor=commander, now=now)
+    deliver_pending(now=now)
+    expect(page.locator("#panel-report")).to_contain_text(commander.label, timeout=3_000)
+    expect(page.locator("#open-report")).to_be_visible()
+    expect(page.locator("#add-action-item")).to_be_visible()
+    expect(page.locator("#panel-checklists")).to_contain_text("Lessons learned")
+    expect(report.locator("#panel-state")).to_contain_text("of 12 filled", timeout=3_000)
+    expect(report.locator("#edit-impact")).to_be_visible()
+    report.locator("#edit-impact").click()
+    expect(report.locator("#dialog [name=text]")).to_be_visible()
 
 
 def test_a_second_tab_shares_the_stream_and_misses_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -262,6 +263,16 @@ def test_an_empty_search_shows_what_is_open_and_teaches(
     page = browser.get("/search/").content.decode()
     assert f'href="/incidents/{ref}/"' in page
     assert "Open now" in page
+
+
+def test_the_palette_goes_to_every_place(browser: Client) -> None:
+    """Also to those that stand in no bar of the page: the tabs below Learn."""
+    page = browser.get("/").content.decode()
+    tabs = set(re.findall(r'<a class="chip" href="([^"]*)"', browser.get("/reports/").content.decode()))
+    assert {"/reports/", "/action-items/", "/insights/", "/drills/", "/reviews/", "/training/"} <= tabs
+    places = set(re.findall(r'<a [^>]*href="([^"]*)" data-palette', page))
+    assert {tab for tab in tabs if "?" not in tab} <= places
+    assert {browser.get(place).status_code for place in places} == {200}
 
 
 def test_the_palettes_part_is_options_alone(browser: Client, shop: Service) -> None:

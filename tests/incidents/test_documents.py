@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 from typing import Any
 
@@ -24,6 +25,9 @@ HEAD = Head(
 )
 ROW = "| 2026-11-20 10:15:00 UTC | {} | {} | ida |"
 TABLE = "| Time | Event | Action Taken | Owner |\n|------|-------|--------------|-------|\n"
+
+
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def opened(markdown: str, head: Head = HEAD) -> pypdfium2.PdfDocument:
@@ -112,6 +116,28 @@ def test_no_text_is_evaluated_and_nothing_leaves_the_page() -> None:
             left, bottom, right, top = text_page.get_charbox(number)
             assert -1 <= left <= right <= width + 1, text_page.get_text_range(max(number - 20, 0), 40)
             assert -1 <= bottom <= top <= height + 1
+
+
+def test_what_no_font_has_is_a_box_and_not_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without any font of its own: in the title, in the text and in code."""
+    bare = "import functools, typst, incidents.documents.pdf as pdf;"
+    bare += "typst.compile = functools.partial(typst.compile, ignore_system_fonts=True); pdf.main()"
+    real: Any = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **more: real([command[0], "-c", bare], **more))
+    document = opened("\u706b \U0001f525 `\u4e8b\u6545`", Head(**{**vars(HEAD), "title": "\u4e8b\u6545"}))
+    text_page = document[0].get_textpage()
+    picture = document[0].render(scale=2, grayscale=True)
+    pixels, height = bytes(picture.buffer), document[0].get_size()[1]
+    unknown = 0
+    for number in range(text_page.count_chars()):
+        if not _CHINESE.fullmatch(text_page.get_text_range(number, 1)):
+            continue
+        left, bottom, right, top = (round(2 * at) for at in text_page.get_charbox(number))
+        rows = range(round(2 * height) - top, round(2 * height) - bottom)
+        box = b"".join(pixels[row * picture.stride + left : row * picture.stride + right] for row in rows)
+        assert min(box) < 128, "something is drawn where it stands"
+        unknown += 1
+    assert unknown == 5, "and it can be copied"
 
 
 def test_two_thousand_rows_are_a_document_and_what_is_more_is_named() -> None:

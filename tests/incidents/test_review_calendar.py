@@ -11,10 +11,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from incidents.rules.reviews import Calendar, latest_slot, next_slot, slots_between
+from incidents.rules.reviews import Calendar, Slot, latest_slot, next_slot, slots_between
 from incidents.states import Cadence
 
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu")
+ZONES = (
+    "UTC", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Australia/Lord_Howe", "Pacific/Apia",
+    "Pacific/Auckland", "Asia/Kathmandu",
+)  # fmt: skip
 DAY = dt.timedelta(days=1)
 ON_A_BUSY_MACHINE = hypothesis_settings(
     database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -102,3 +105,27 @@ def test_an_hour_that_the_clocks_leave_out_still_opens_once() -> None:
     after = dt.datetime(2026, 3, 27, tzinfo=dt.UTC)
     slots = list(slots_between(when, after, after + 10 * DAY))
     assert [f"{slot.opens_at:%m-%d %H:%M}" for slot in slots] == ["03-29 01:30", "04-05 00:30"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "cadence", "day", "month", "now", "period", "begins", "opens"),
+    [
+        # Auckland's clocks go on in September and back in April, and its day begins half a day before UTC's.
+        ("Pacific/Auckland", Cadence.ANNUAL, 1, 1, "2026-12-31T20:00Z", "2027", "2025-12-31T20:00Z", "2026-12-31T20:00Z"),
+        ("Pacific/Auckland", Cadence.ANNUAL, 1, 1, "2026-12-31T19:59Z", "2026", "2024-12-31T20:00Z", "2025-12-31T20:00Z"),
+        ("Pacific/Auckland", Cadence.MONTHLY, 1, 1, "2026-10-01T00:00Z", "2026-10", "2026-08-31T21:00Z", "2026-09-30T20:00Z"),
+        ("Pacific/Auckland", Cadence.WEEKLY, 1, 1, "2026-04-05T21:00Z", "2026-W15", "2026-03-29T20:00Z", "2026-04-05T21:00Z"),
+        # Los Angeles: in November the week has an hour more; its year ends when UTC's is eight hours old.
+        ("America/Los_Angeles", Cadence.WEEKLY, 1, 1, "2026-11-02T17:00Z", "2026-W45", "2026-10-26T16:00Z", "2026-11-02T17:00Z"),
+        ("America/Los_Angeles", Cadence.QUARTERLY, 1, 1, "2027-01-01T17:00Z", "2027-Q1", "2026-10-01T16:00Z", "2027-01-01T17:00Z"),
+        ("America/Los_Angeles", Cadence.QUARTERLY, 1, 1, "2027-01-01T16:59Z", "2026-Q4", "2026-07-01T16:00Z", "2026-10-01T16:00Z"),
+        ("America/Los_Angeles", Cadence.ANNUAL, 31, 12, "2027-01-01T00:00Z", "2026", "2025-12-31T17:00Z", "2026-12-31T17:00Z"),
+    ],
+)  # fmt: skip
+def test_openings_on_both_sides_of_the_world_by_hand(
+    zone: str, cadence: Cadence, day: int, month: int, now: str, period: str, begins: str, opens: str
+) -> None:
+    slot = latest_slot(
+        Calendar(cadence, day, dt.time(9), ZoneInfo(zone), month), dt.datetime.fromisoformat(now)
+    )
+    assert slot == Slot(period, *map(dt.datetime.fromisoformat, (begins, opens)))

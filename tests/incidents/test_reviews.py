@@ -5,12 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from core.actors import Actor, ActorKind
@@ -18,12 +24,14 @@ from core.errors import Invalid, NotAllowed
 from core.models import Event
 from incidents import policy
 from incidents.models import Incident, Review, ReviewSchedule
+from incidents.rules.reviews import latest_slot, slots_between
 from incidents.selectors.reviews import agenda_for, figure_text, is_review_due, sections_for
 from incidents.services import reviews
 from incidents.services.action_items import create_action_item
 from incidents.services.incidents import acknowledge_incident, declare_incident, resolve_incident
 from incidents.services.reviews import ReviewNotOpen, look_after_reviews, open_due_review
 from incidents.services.tasks import create_task
+from incidents.states import Cadence
 from rollbacks.services.requests import request_rollback
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +93,81 @@ def test_another_day_in_the_same_week_opens_no_second_one(
     changed = asked.model_copy(update={"reviews": {**asked.reviews, "weekly": later}})
     monkeypatch.setattr(policy, "reviews", lambda: changed)
     assert open_due_review(kind="weekly", now=MONDAY + 2 * DAY) is None
-    assert open_due_review(kind="weekly", now=MONDAY + 9 * DAY) is not None
+    made = open_due_review(kind="weekly", now=MONDAY + 9 * DAY)
+    assert made is not None
+    assert made.begins_at == opened.ends_at, "the two days between are looked at, too"
+
+
+@dataclass(frozen=True)
+class Running:
+    """How long a playbook holds and how far apart its sweeps are, in hours."""
+
+    zone: str
+    day: int
+    month: int
+    at: str
+    sweeps: list[int]
+
+
+runnings = st.builds(
+    Running,
+    zone=st.sampled_from(("Pacific/Auckland", "America/Los_Angeles", "Australia/Lord_Howe", "UTC")),
+    day=st.integers(1, 31),
+    month=st.integers(1, 3),
+    at=st.sampled_from(("00:00", "02:30", "09:00", "23:59")),
+    sweeps=st.lists(st.integers(1, 24 * 45), min_size=2, max_size=6),
+)
+
+
+@pytest.mark.parametrize("cadence", list(Cadence))
+@hypothesis_settings(
+    max_examples=8,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(playbooks=st.lists(runnings, min_size=1, max_size=3), begun=st.integers(0, 24 * 730))
+def test_in_every_zone_all_time_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch, cadence: Cadence, playbooks: list[Running], begun: int
+) -> None:
+    """Also where the playbook is changed between two reviews, and sweeps are seldom."""
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + begun * HOUR
+    stride = {Cadence.QUARTERLY: 3, Cadence.ANNUAL: 12}.get(cadence, 1)
+    asked = policy.reviews()
+    with monkeypatch.context() as patched, transaction.atomic():
+        patched.setattr(reviews, "fill_agenda", lambda sections, period: [])
+        for playbook in playbooks:
+            kind = asked.reviews["weekly"].model_copy(
+                update={
+                    "cadence": cadence,
+                    "day": min(playbook.day, 7) if cadence is Cadence.WEEKLY else playbook.day,
+                    "month": playbook.month if cadence in (Cadence.QUARTERLY, Cadence.ANNUAL) else 1,
+                    "at": playbook.at,
+                }
+            )
+            changed = asked.model_copy(update={"reviews": {"any": kind}, "time_zone": playbook.zone})
+            patched.setattr(policy, "reviews", lambda changed=changed: changed)
+            for hours in playbook.sweeps:
+                before, now = now, now + hours * stride * HOUR
+                made = open_due_review(kind="any", now=now)
+                opening = latest_slot(policy.review_calendar(kind), now)
+                if made is not None:
+                    assert (made.ends_at, made.period) == (opening.opens_at, opening.period)
+                    assert made.begins_at < made.ends_at <= now < made.due_at
+                    assert made.period[:4] in _years_of(made.ends_at, playbook.zone)
+                elif ReviewSchedule.objects.get(kind="any").opened_until < opening.opens_at:
+                    assert Review.objects.filter(kind="any", period=opening.period).exists(), before
+        rows = list(Review.objects.filter(kind="any").order_by("ends_at"))
+        assert all(one.ends_at == other.begins_at for one, other in itertools.pairwise(rows))
+        assert len({row.period for row in rows}) == len(rows)
+        assert all(row.ends_at < row.due_at for row in rows)
+        transaction.set_rollback(True)
+
+
+def _years_of(at: dt.datetime, zone: str) -> set[str]:
+    """The year there; the one that the week belongs to may be another."""
+    there = at.astimezone(ZoneInfo(zone))
+    return {str(there.year), str(there.isocalendar().year)}
 
 
 def test_the_database_holds_one_review_a_period(opened: Review) -> None:
@@ -97,25 +179,72 @@ def test_the_database_holds_one_review_a_period(opened: Review) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_sweeps_at_once_open_one() -> None:
-    open_due_review(kind="weekly", now=MONDAY - 3 * DAY)
-    ready, found = threading.Barrier(3), []
+def test_two_sweeps_at_once_open_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They meet: all of them wait for the kind's schedule, which somebody else holds until they all do."""
+    begun = MONDAY - 3 * DAY
+    open_due_review(kind="weekly", now=begun)
+    found: list[Review | None] = []
+    read: list[dt.datetime] = []
+
+    def noted(when: Any, since: dt.datetime, until: dt.datetime) -> Any:
+        read.append(since)
+        return slots_between(when, since, until)
 
     def sweep() -> None:
-        ready.wait()
         try:
             found.append(open_due_review(kind="weekly", now=MONDAY))
         finally:
             connection.close()
 
+    monkeypatch.setattr(reviews, "slots_between", noted)
     threads = [threading.Thread(target=sweep) for _ in range(3)]
-    for thread in threads:
-        thread.start()
+    with transaction.atomic():
+        ReviewSchedule.objects.select_for_update().get(kind="weekly")
+        for thread in threads:
+            thread.start()
+        wait_for_waiting(len(threads))
     for thread in threads:
         thread.join(20)
-    assert len(found) == 3
     assert sum(one is not None for one in found) == 1
+    assert len(found) == 3 == len(read), "none of them failed"
+    assert sorted(read) == [begun, MONDAY, MONDAY], "who comes second reads what the first has done"
     assert Review.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweeps_at_once_remind_once(opened: Review) -> None:
+    said: list[bool] = []
+
+    def sweep() -> None:
+        try:
+            said.append(reviews._remind(opened.pk, opened.due_at))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=sweep) for _ in range(2)]
+    with transaction.atomic():
+        Review.objects.select_for_update().get(pk=opened.pk)
+        for thread in threads:
+            thread.start()
+        wait_for_waiting(len(threads))
+    for thread in threads:
+        thread.join(20)
+    assert sorted(said) == [False, True]
+    assert len(events_of("review.overdue")) == 1
+
+
+def wait_for_waiting(number: int) -> None:
+    """Until so many sessions of this database wait for a lock."""
+    asked = """SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    for _ in range(400):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else a transaction sees the same all the time
+            cursor.execute(asked)
+            if cursor.fetchone()[0] >= number:
+                return
+        time.sleep(0.02)
+    raise AssertionError("they do not meet")
 
 
 # --- the agenda ----------------------------------------------------------------------------------

@@ -14,11 +14,18 @@ from core.actors import Actor
 from core.clock import utcnow
 from core.models import Event
 from core.outbox import deliver_pending
+from incidents import policy
 from incidents.documents import pdf
 from incidents.models import Incident, Report, ReportRow, ReportText
 from incidents.services.incidents import close_incident, declare_incident, resolve_incident
 from incidents.services.notes import add_note
-from incidents.services.reports import edit_report, give_report, publish_report, submit_report
+from incidents.services.reports import (
+    draft_report,
+    edit_report,
+    give_report,
+    publish_report,
+    submit_report,
+)
 from incidents.states import ReportSection
 from tests.pages.conftest import HOSTILE, SignIn
 from tests.pages.test_reading import count_queries
@@ -128,6 +135,36 @@ def test_who_was_second_sees_both_texts_and_decides(
     assert "&lt;img src=x" in shown and HOSTILE not in shown
     # One that says the same as what is there contradicts nobody.
     assert lena.post(at, seen | {"text": "Paging worked"}).status_code == 302
+
+
+def test_what_publishing_asks_for_is_said_and_led_to(
+    ida: Client, over: Incident, by: By, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule of publishing says what is asked for: on the page, in the form, and where it is refused."""
+    asked = policy.reports()
+    needed = ("impact", "went_well")
+    rule = asked.model_copy(update={"required": dict.fromkeys(asked.required, needed), "second_person": ()})
+    monkeypatch.setattr(policy, "reports", lambda: rule)
+    html = page(ida, over)
+    ways = re.findall(r'href="([^"]*)" data-dialog><span class="visually-hidden">Write </span>', html)
+    assert ways == [address(over, f"sections/{key}/") for key in needed]
+    words = {}
+    for key in ReportSection.values:
+        form = page(ida, over, f"sections/{key}/")
+        words[key] = "needed to publish" in form, "(optional)" in form
+        assert "<textarea" in form and " required" not in form, "a draft may leave it empty"
+    assert words == {key: (key in needed, key not in needed) for key in ReportSection.values}
+    for verb in ("submit/", "publish/"):
+        refused = ida.post(address(over, verb))
+        html = refused.content.decode()
+        assert (refused.status_code, Report.objects.get().state) == (409, "draft")
+        assert "Still to be written: Impact, What went well." in html
+        assert [way in html for way in ways] == [True, True]
+        assert ida.get(ways[1]).status_code == 200
+    edit_report(texts=dict.fromkeys(needed, "All"), **by)
+    for verb in ("", "submit/", "publish/"):
+        assert "Still to be written" not in page(ida, over, verb)
+    assert ida.post(address(over, "publish/")).status_code == 302
 
 
 def test_a_report_that_was_never_begun_begins_with_the_first_words(
@@ -266,6 +303,43 @@ def test_its_panels_come_one_by_one(ida: Client, over: Incident) -> None:
         answer = ida.get(address(over, f"?panel={key}"))
         assert f'id="panel-{key}"' in answer.content.decode(), key
     assert 'id="panel-text"' in ida.get(address(over, "read/?panel=text")).content.decode()
+
+
+def live_panels(html: str) -> dict[str, str]:
+    """The topics of each panel that renews itself."""
+    return dict(re.findall(r'id="panel-(\w+)" data-live-topics="([^"]+)"', html))
+
+
+@pytest.mark.parametrize("rest", ["", "report/", "report/read/", "report/timeline/"])
+def test_a_page_that_is_open_before_the_resolution_becomes_what_it_is_after(
+    ida: Client, incident: Incident, by: By, rest: str
+) -> None:
+    """What a page lacks a renewed panel cannot bring, so every panel is there from the beginning."""
+    at = f"/incidents/{incident.ref}/{rest}"
+    before = live_panels(ida.get(at).content.decode())
+    resolve_incident(resolution="Provider back", **by)
+    deliver_pending(now=by["now"])
+    after = live_panels(ida.get(at).content.decode())
+    assert before and after == before
+    asked = ida.get(f"{at}?panels={','.join(before)}").json()["panels"]
+    together = "".join(panel["html"] for panel in asked.values())
+    if rest == "":
+        assert 'id="open-report"' in together and 'id="add-action-item"' in together
+        assert "ida" in asked["report"]["html"], "the draft has an owner"
+        assert "Lessons learned" in asked["checklists"]["html"]
+    if rest == "report/":
+        assert "of 12 filled" in together and 'id="edit-impact"' in together
+        assert " hidden" not in together
+
+
+def test_open_pages_hear_of_the_draft(
+    incident: Incident, by: By, monkeypatch: pytest.MonkeyPatch, now: dt.datetime
+) -> None:
+    resolve_incident(resolution="Provider back", **by)
+    poked: list[str] = []
+    monkeypatch.setattr("core.live.poke", lambda *topics: poked.extend(topics))
+    draft_report(event=Event.objects.get(kind="incident.resolved"), now=now)
+    assert {f"incident:{incident.ref}", "now"} <= set(poked)
 
 
 def test_a_viewer_reads_and_is_told_why_they_may_not_write(sign_in: SignIn, over: Incident) -> None:
