@@ -395,6 +395,10 @@ class ChecklistPhase(Section):
         default_factory=dict,
         description="Another window for a security incident of that level.",
     )
+    after_each_end: bool = Field(
+        default=False,
+        description="After a relapse, when the windows count anew, what is ticked in it is to be done again.",
+    )
     items: tuple[ChecklistEntry, ...] = Field(min_length=1, description="What is to be done.")
 
     @model_validator(mode="after")
@@ -418,7 +422,8 @@ class Checklist(Section):
     opens: Literal["declaration", "rollback_end"] = Field(
         description="When an incident gets it and from when its windows count. `declaration`: when it is"
         " declared, or becomes one of the severities or kinds; it ends with the resolution. `rollback_end`:"
-        " when a rollback has ended, else when the incident is resolved; it ends when the incident is closed."
+        " when a rollback has ended, else when the incident is resolved, and anew after a relapse; it waits"
+        " while the incident is investigated, and ends when the incident is closed."
     )
     severities: tuple[Severity, ...] = Field(min_length=1, description="Incidents of which severity get it.")
     kinds: tuple[IncidentKind, ...] = Field(

@@ -58,6 +58,13 @@ class DrillCalendar(Section):
         description="Which services; otherwise all that have a procedure. The one whose last rehearsal is"
         " longest ago comes first.",
     )
+    services_a_day: int = Field(
+        default=3,
+        ge=1,
+        le=9,
+        description="On how many services at most, one after the other: as many as keep all of them within"
+        " `rehearse_within`. Where more were needed, the weekly word of what is overdue says so.",
+    )
     scenarios: tuple[Key, ...] = Field(
         default=(), description="Which scenarios, in turn; otherwise all, in the order of their keys."
     )
@@ -130,8 +137,15 @@ class Inject(Section):
 class Scenario(Section):
     """drills/*.yaml: what is practised, and what happens meanwhile."""
 
-    name: Line = Field(description="Its name for people.")
-    practises: Text = Field(description="What is practised, in one or two sentences.")
+    name: Line = Field(
+        description="Its name for people: for who plans it, and for everybody once it is over."
+    )
+    invitation: Line = Field(
+        default="An emergency",
+        description="What it is called until it begins: its participants are invited by it, so it does not"
+        " give away what they are to find out. While it runs it has its incident's title.",
+    )
+    practises: Text = Field(description="What is practised, in one or two sentences; shown afterwards.")
     title: Line = Field(description="The title of the drill's incident.")
     description: Text = Field(description="What its participants read when it begins.")
     severity: Severity = Field(description="The severity of the drill's incident.")
@@ -158,7 +172,7 @@ class Scenario(Section):
         default=None, description="It ends by itself after this; otherwise as in drills.yaml."
     )
     debrief: tuple[Line, ...] = Field(
-        default=(), max_length=20, description="What its participants talk about afterwards."
+        default=(), max_length=20, description="What its participants talk about; shown afterwards."
     )
 
     @model_validator(mode="after")

@@ -89,6 +89,7 @@ def drill_plan(key: str) -> dict[str, Any]:
     targets = {**usual, **scenario.targets}
     return {
         "name": scenario.name,
+        "invitation": scenario.invitation,
         "practises": scenario.practises,
         "title": scenario.title,
         "description": scenario.description,

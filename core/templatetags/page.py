@@ -150,7 +150,7 @@ def event_line(event: Any) -> SafeString:
     detail = linebreaksbr(event.detail) if event.detail else ""
     return format_html(
         '<li class="event" data-group="{}"><span class="event-icon" data-tone="{}">{}</span>'
-        '<div><p>{}</p>{}<p class="muted event-meta">{}{} · '
+        '<div><p>{}</p>{}<p class="muted event-meta">{}{}{} · '
         '<span title="Position in the timeline">#{}</span></p></div>'
         "{}</li>\n",
         event.group,
@@ -158,6 +158,7 @@ def event_line(event: Any) -> SafeString:
         icon("micro", event.icon, ("aria_hidden", "true")),
         summary,
         format_html('<p class="muted small">{}</p>', detail) if detail else "",
+        format_html("<strong>{}</strong> · ", event.word) if event.word else "",
         event.actor,
         f" · {event.source}" if event.source else "",
         event.seq,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from incidents.playbook import Checklist, TickedBy
@@ -17,6 +17,9 @@ _OPENED_BY = {
     "rollback_end": (*ROLLBACK_ENDS, "incident.resolved"),
 }
 OPENING_KINDS = tuple(kind for kinds in _OPENED_BY.values() for kind in kinds)
+# What tells how an incident came to its resolution; see `relapsed`.
+HISTORY_KINDS = (*ROLLBACK_ENDS, "incident.resolved", "incident.reopened", "incident.status_changed")
+_CALM = (IncidentStatus.MONITORING, IncidentStatus.RESOLVED)
 
 
 def is_opened_by(
@@ -32,12 +35,39 @@ def is_opened_by(
     return meant and kind in _OPENED_BY[checklist.opens]
 
 
-def restarts_windows(checklist: Checklist, kind: str) -> bool:
+def restarts_windows(checklist: Checklist, kind: str, *, relapsed: bool = False) -> bool:
     """Whether the windows of a checklist that is there already count from this event on.
 
-    A relapse may need a second rollback: the analysis counts from the end of the last one.
+    A relapse may need a second rollback: the analysis counts from the end of the last one. A relapse that
+    ends without one is over with its resolution, and the analysis counts from there.
     """
-    return checklist.opens == "rollback_end" and kind in ROLLBACK_ENDS
+    if checklist.opens != "rollback_end":
+        return False
+    return kind in ROLLBACK_ENDS or (kind == "incident.resolved" and relapsed)
+
+
+def relapsed(history: Iterable[tuple[str, str]]) -> bool:
+    """Whether a resolution after this ends something that no rollback has ended.
+
+    `history` has the events of HISTORY_KINDS before it in their order: the kind, and the status that a
+    change of it led to. A rollback that people completed by hand leaves the incident under investigation:
+    resolved from there, it was over only then.
+    """
+    again, status = False, ""
+    for kind, to in history:
+        if kind in ROLLBACK_ENDS:
+            again = False
+            status = (
+                IncidentStatus.MONITORING if kind == "rollback.succeeded" else IncidentStatus.INVESTIGATING
+            )
+        elif kind == "incident.resolved":
+            again, status = False, IncidentStatus.RESOLVED
+        elif kind == "incident.reopened":
+            again, status = True, IncidentStatus.INVESTIGATING
+        else:
+            again = again or (status in _CALM and to not in _CALM)
+            status = to
+    return again or status == IncidentStatus.INVESTIGATING
 
 
 def moves_windows(checklist: Checklist, kind: str) -> bool:
@@ -53,12 +83,18 @@ def is_ticked_by(trigger: TickedBy | None, *, kind: str, data: Mapping[str, Any]
 
 
 def is_still_asked_for(checklist: Checklist | None, status: str) -> bool:
-    """Whether its items still matter: the emergency's until the resolution, the analysis' until closed.
+    """Whether its items matter now: the emergency's until the resolution, the analysis' while all is calm.
 
-    A checklist that the playbook does not have any more asks for nothing.
+    Who fights a relapse is not reminded of a root cause. A checklist that the playbook does not have any
+    more asks for nothing.
     """
     if checklist is None:
         return False
-    if checklist.opens == "declaration":
-        return status in OPEN_STATUSES
-    return status != IncidentStatus.CLOSED
+    return status in (OPEN_STATUSES if checklist.opens == "declaration" else _CALM)
+
+
+def waits(checklist: Checklist | None, status: str) -> bool:
+    """Whether its items will matter again: the analysis while the incident is investigated once more."""
+    if checklist is None or checklist.opens == "declaration":
+        return False
+    return status in OPEN_STATUSES and status not in _CALM

@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.models import Event
 from incidents import policy
 from incidents.models import ChecklistItem, Incident
-from incidents.rules.checklists import is_still_asked_for
+from incidents.rules.checklists import is_still_asked_for, waits
 from incidents.rules.criteria import CHECKED
 from incidents.selectors.actions import why_not_allowed
 from incidents.states import IncidentStatus, Tier
@@ -64,11 +64,12 @@ class PhaseProgress:
 
 @dataclass(frozen=True)
 class ChecklistProgress:
-    """One checklist; `asked_for` until the incident has come so far that it does not matter any more."""
+    """One checklist; `asked_for` while what is open in it matters, `waits` while it will matter again."""
 
     key: str
     name: str
     asked_for: bool
+    waits: bool
     phases: tuple[PhaseProgress, ...]
 
     @property
@@ -214,7 +215,11 @@ def _checklist(
         items = [_item(incident, row, now, asked_for=asked_for, changeable=changeable) for row in found]
         phases.append(_phase(phase, items))
     return ChecklistProgress(
-        key=key, name=checklist.name if checklist else key, asked_for=asked_for, phases=tuple(phases)
+        key=key,
+        name=checklist.name if checklist else key,
+        asked_for=asked_for,
+        waits=waits(checklist, incident.status),
+        phases=tuple(phases),
     )
 
 

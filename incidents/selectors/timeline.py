@@ -45,9 +45,15 @@ GROUPS = (
 )
 
 
+# What people did or decided is found at a glance among their notes: kind -> its word and icon.
+_WRITTEN = {"action.taken": ("Action taken", "wrench-screwdriver"), "decision.made": ("Decision", "scale")}
+
+
 @dataclass(frozen=True)
 class EventLine:
-    """One event; `detail` is the text behind the one-line summary, `url` what it is about."""
+    """One event; `detail` is the text behind the one-line summary, `url` what it is about. `word` says what
+    people's own lines are, where they are more than notes.
+    """
 
     seq: int
     kind: str
@@ -60,6 +66,7 @@ class EventLine:
     summary: str
     detail: str
     url: str | None
+    word: str = ""
 
 
 def list_events(
@@ -96,11 +103,12 @@ def _named_earlier(group: Group) -> Q:
 
 def _line(event: Event, links: Mapping[str, str]) -> EventLine:
     group = next((known for known in GROUPS if known.has(event.kind)), GROUPS[-1])
+    word, icon = _WRITTEN.get(event.kind, ("", group.icon))
     return EventLine(
         seq=event.seq,
         kind=event.kind,
         group=group.key,
-        icon=group.icon,
+        icon=icon,
         occurred_at=event.occurred_at,
         recorded_at=event.recorded_at,
         actor=event.actor,
@@ -110,6 +118,7 @@ def _line(event: Event, links: Mapping[str, str]) -> EventLine:
         url=next(
             (links[value] for value in event.data.values() if isinstance(value, str) and value in links), None
         ),
+        word=word,
     )
 
 

@@ -18,11 +18,13 @@ from incidents import policy
 from incidents.models import ChecklistItem, Incident, Responder
 from incidents.playbook import Checklist, ChecklistPhase, Window
 from incidents.rules.checklists import (
+    HISTORY_KINDS,
     OPENING_KINDS,
     is_opened_by,
     is_still_asked_for,
     is_ticked_by,
     moves_windows,
+    relapsed,
     restarts_windows,
 )
 from incidents.rules.follow_up import reminder_before_end
@@ -150,6 +152,7 @@ def _answer(event: Event, lists: Mapping[str, Checklist], now: dt.datetime) -> N
         return
     rows = {(row.checklist, row.key): row for row in incident.checklist_items.all()}
     there = {checklist for checklist, _key in rows}
+    again = event.kind == "incident.resolved" and relapsed(_history(event))
     for key, checklist in lists.items():
         opened = is_opened_by(
             checklist,
@@ -159,8 +162,9 @@ def _answer(event: Event, lists: Mapping[str, Checklist], now: dt.datetime) -> N
             drill=incident.drill,
         )
         if key in there:
-            if opened and restarts_windows(checklist, event.kind):
-                _restart(incident, key, checklist, event=event)
+            if opened and restarts_windows(checklist, event.kind, relapsed=again):
+                _restart(incident, key, checklist, event=event, now=now)
+                rows = {(row.checklist, row.key): row for row in incident.checklist_items.all()}
                 live.poke(f"incident:{incident.ref}")
             if moves_windows(checklist, event.kind):
                 _move(incident, key, checklist, event=event)
@@ -309,16 +313,41 @@ def _start(incident: Incident, event: Event) -> dt.datetime:
     return incident.declared_at if event.kind == "incident.declared" else event.occurred_at
 
 
-def _restart(incident: Incident, key: str, checklist: Checklist, *, event: Event) -> None:
-    """What is not ticked gets the windows of the later end; the same event changes nothing."""
+def _history(event: Event) -> list[tuple[str, str]]:
+    """What `relapsed` asks for, of the time before the event."""
+    before = Event.objects.filter(stream_id=event.stream_id, kind__in=HISTORY_KINDS, seq__lt=event.seq)
+    return [
+        (kind, data.get("status", "")) for kind, data in before.order_by("seq").values_list("kind", "data")
+    ]
+
+
+def _restart(incident: Incident, key: str, checklist: Checklist, *, event: Event, now: dt.datetime) -> None:
+    """What is not ticked gets the windows of the later end, and what is to be looked at after each end is
+    open again; the same event changes nothing.
+    """
+    reopened: list[ChecklistItem] = []
     for phase in checklist.phases:
-        due = event.occurred_at + dt.timedelta(seconds=phase.ends)
+        window, at = phase.window(incident.security_level), event.occurred_at
+        due = at + dt.timedelta(seconds=window.ends)
         rows = incident.checklist_items.filter(checklist=key, phase=phase.key, due_at__lt=due)
+        if phase.after_each_end:
+            done = rows.filter(ticked_at__isnull=False)
+            reopened += done.order_by("position")
+            done.update(ticked_at=None, ticked_by="", note="")
         rows.filter(ticked_at__isnull=True).update(
-            starts_at=event.occurred_at + dt.timedelta(seconds=phase.starts),
+            starts_at=at + dt.timedelta(seconds=window.starts),
             due_at=due,
             lapsed_at=None,
-            remind_at=_remind_at(checklist, phase, event.occurred_at),
+            remind_at=_remind_at(checklist, window, at),
+        )
+    if reopened:
+        record_on_incident(
+            incident,
+            "checklist.reopened",
+            f"To be done again: {', '.join(row.name for row in reopened)}",
+            actor=SYSTEM,
+            now=now,
+            data={"checklist": key, "items": [row.key for row in reopened]},
         )
 
 

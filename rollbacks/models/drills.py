@@ -99,8 +99,17 @@ class Drill(models.Model):
 
     @property
     def name(self) -> str:
-        """The scenario's name for people."""
-        return str(self.plan["name"])
+        """What it is called now: a scenario's own name says what its participants are to find out."""
+        if self.is_told:
+            return str(self.plan["name"])
+        if self.incident_id is not None:
+            return str(self.plan["title"])
+        return str(self.plan.get("invitation", "An emergency"))  # planned by the version before
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is nothing left to find out."""
+        return self.state == DrillState.FINISHED
 
     @property
     def injects(self) -> list[dict[str, Any]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from rollbacks.states import DrillAction, DrillResult
@@ -98,6 +100,7 @@ def _is_answered(sent_at: dt.datetime, until: dt.datetime, acted_at: Collection[
 # --- the calendar -------------------------------------------------------------------------------------
 
 LAST = -1
+_YEAR = dt.timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,28 @@ def occasions(monthly: Monthly, *, after: dt.datetime) -> Iterator[dt.datetime]:
             if at > after:
                 yield at
         year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+
+
+def services_each_time(monthly: Monthly, *, begins: dt.datetime, within: dt.timedelta, services: int) -> int:
+    """How many of `services` to rehearse on the occasion at `begins`, if they take turns, so that none waits
+    longer than `within` for its next one; all of them where the occasions are farther apart.
+
+    Months differ: what counts is the fewest occasions that lie within that time after one of a year
+    before or after, so that a day does not leave to the next ones what they do not manage.
+    """
+    within = min(within, 10 * _YEAR)
+    days = list(takewhile(lambda at: at <= begins + _YEAR + within, occasions(monthly, after=begins - _YEAR)))
+    turns = min(
+        (sum(day < other <= day + within for other in days) for day in days if day <= begins + _YEAR),
+        default=0,
+    )
+    return math.ceil(services / max(1, turns))
+
+
+def weeks_later(at: dt.datetime, weeks: int, zone: str) -> dt.datetime:
+    """The same time of the day by the clocks of the zone, in UTC."""
+    local = at.astimezone(ZoneInfo(zone)) + dt.timedelta(weeks=weeks)
+    return local.astimezone(dt.UTC)
 
 
 def _day_of(monthly: Monthly, year: int, month: int) -> int:

@@ -215,7 +215,11 @@ class InjectLine:
 
 @dataclass(frozen=True)
 class DrillPage:
-    """One drill; an address is None where the actor may not go there now."""
+    """One drill; an address is None where the actor may not go there now.
+
+    Until it begins `description` is empty; `practises`, `debrief` and the `procedure` of a scenario are until
+    it has ended: they say what its participants are to find out.
+    """
 
     line: DrillLine
     practises: str
@@ -290,10 +294,10 @@ def get_drill_page(actor: Actor, pk: int, *, now: dt.datetime) -> DrillPage:
 
     return DrillPage(
         line=drill_line(drill),
-        practises=drill.plan["practises"],
-        description=drill.plan["description"],
+        practises=drill.plan["practises"] if drill.is_told else "",
+        description=drill.plan["description"] if drill.incident else "",
         severity=drill.plan["severity"],
-        procedure=drill.plan["procedure"] or drill.service.procedure,
+        procedure=_procedure(drill),
         planned_by=drill.planned_by,
         started_at=drill.started_at,
         deadline_at=drill.deadline_at if running else None,
@@ -304,7 +308,7 @@ def get_drill_page(actor: Actor, pk: int, *, now: dt.datetime) -> DrillPage:
         injects=injects,
         more_injects=len(drill.injects) - len(injects) if running else 0,
         former=tuple(map(drill_line, former)),
-        debrief=tuple(drill.plan["debrief"]),
+        debrief=tuple(drill.plan["debrief"]) if drill.is_told else (),
         notes=drill.notes,
         start_url=to("start_drill", when=planned and commands),
         cancel_url=to("cancel_drill", when=(planned or running) and commands),
@@ -312,6 +316,13 @@ def get_drill_page(actor: Actor, pk: int, *, now: dt.datetime) -> DrillPage:
         debrief_url=to("debrief_drill", when=drill.state == DrillState.FINISHED and responds),
         why_not=why_not_allowed(actor, "command") if planned else "",
     )
+
+
+def _procedure(drill: Drill) -> str:
+    of_scenario = str(drill.plan["procedure"])
+    if of_scenario and not drill.is_told:
+        return ""
+    return of_scenario or drill.service.procedure
 
 
 def _former(actor: Actor, drill: Drill) -> list[Drill]:

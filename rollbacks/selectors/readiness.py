@@ -194,10 +194,16 @@ def list_overdue(*, now: dt.datetime) -> list[Service]:
     return list(rehearsed_services(SYSTEM).filter(_lapsed(now)))
 
 
-def next_to_rehearse(slugs: Sequence[str]) -> Service | None:
+def next_to_rehearse(slugs: Sequence[str], *, without: Iterable[int] = ()) -> Service | None:
     """Whose turn it is: of `slugs`, or of all with a procedure, the one rehearsed longest ago."""
     rows = rehearsed_services(SYSTEM).order_by(F("last_at").asc(nulls_first=True), "slug")
-    return (rows.filter(slug__in=slugs) if slugs else rows).first()
+    return (rows.filter(slug__in=slugs) if slugs else rows).exclude(pk__in=list(without)).first()
+
+
+def count_rehearsed(slugs: Sequence[str]) -> int:
+    """How many services take turns in the calendar."""
+    rows = Service.objects.exclude(procedure="")
+    return (rows.filter(slug__in=slugs) if slugs else rows).count()
 
 
 def _lapsed(now: dt.datetime) -> Q:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Collection, Sequence
 
 from django.db import IntegrityError, transaction
@@ -15,16 +16,19 @@ from core.errors import Conflict, Invalid, NotFound
 from core.models import Event, User
 from incidents.models import RoleGrant, Service
 from rollbacks import policy
+from rollbacks.drill_playbook import DrillCalendar
 from rollbacks.models import Drill, RehearsalLapse
-from rollbacks.rules.drills import occasions
+from rollbacks.rules.drills import occasions, services_each_time, weeks_later
 from rollbacks.selectors.drills import drill_url
-from rollbacks.selectors.readiness import list_overdue, next_to_rehearse
+from rollbacks.selectors.readiness import count_rehearsed, list_overdue, next_to_rehearse
 from rollbacks.states import DrillState
 from rollbacks.transitions import move_drill
 
 MOST_PARTICIPANTS = 50
 FARTHEST = dt.timedelta(days=366)
 NAMED = 10  # of the overdue services, in the text
+AGAIN = "+"  # in the name of a slot, before how often it was planned again
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -110,34 +114,101 @@ def remind_of_drill(*, drill_id: int, now: dt.datetime) -> bool:
 
 
 def plan_by_calendar(*, now: dt.datetime) -> bool:
-    """Plan the next drill of the calendar once it is near enough; whether one was planned."""
+    """Plan the next drill of the calendar's next day once that is near enough; whether one was planned."""
     calendar = policy.drills().calendar
     if calendar is None:
         return False
     begins = next(occasions(calendar.monthly(), after=now), None)
     if begins is None or begins > now + dt.timedelta(seconds=calendar.plan_ahead):
         return False
-    slot = f"{begins:%Y-%m-%dT%H:%M}"
-    if Drill.objects.filter(slot=slot).exists():
-        return False
-    service = next_to_rehearse(calendar.services)
+    day = f"{begins:%Y-%m-%dT%H:%M}"
+    of_calendar = Drill.objects.exclude(slot="")
+    there = dict(of_calendar.filter(slot__startswith=day).values_list("slot", "service_id"))
+    number = next((one for one in range(_wanted(calendar, begins)) if _slot(day, one) not in there), None)
     keys = calendar.scenarios or tuple(policy.scenarios())
-    if service is None or not keys:
+    if number is None or not keys:
         return False
-    in_turn = keys[Drill.objects.exclude(slot="").count() % len(keys)]
+    planned = of_calendar.filter(state=DrillState.PLANNED).values_list("service_id", flat=True)
+    service = next_to_rehearse(calendar.services, without={*there.values(), *planned})
+    if service is None:
+        return False
+    in_turn = keys[of_calendar.exclude(slot__contains=AGAIN).count() % len(keys)]
     try:
         plan_drill(
             service=service.slug,
             scenario=in_turn,
-            starts_at=begins,
+            starts_at=begins + number * _longest(),
             participants=sorted(user.get_username() for user in _grantees(calendar.invite)),
             actor=SYSTEM,
             now=now,
-            slot=slot,
+            slot=_slot(day, number),
         )
     except Conflict:  # another process was as fast
         return False
     return True
+
+
+@transaction.atomic
+def give_way(*, drill_id: int, reason: str, now: dt.datetime) -> Drill:
+    """A planned drill that may not begin is not held; one of the calendar is a week later."""
+    drill = cancel_planned(drill_id=drill_id, reason=reason, actor=SYSTEM, now=now)
+    plan_again(drill, now=now)
+    return drill
+
+
+def plan_again(drill: Drill, *, now: dt.datetime) -> Drill | None:
+    """What took a drill of the calendar its time has not taken the month its drill: the same a week later,
+    as long as that is before the calendar's next day. None for a drill that a person planned.
+    """
+    calendar = policy.drills().calendar
+    if calendar is None or not drill.slot:
+        return None
+    slot, _, weeks = drill.slot.partition(AGAIN)
+    later = (weeks_later(drill.starts_at, week, calendar.zone) for week in range(1, 6))
+    begins = next((at for at in later if at > now), None)
+    following = next(occasions(calendar.monthly(), after=drill.starts_at), None)
+    if begins is None or following is None or begins >= following:
+        return None
+    names = drill.participants.filter(is_active=True).values_list("username", flat=True)
+    try:
+        return plan_drill(
+            service=drill.service.slug,
+            scenario=drill.scenario,
+            starts_at=begins,
+            participants=sorted(names),
+            page_people=drill.page_people,
+            actor=SYSTEM,
+            now=now,
+            slot=f"{slot}{AGAIN}{int(weeks or 0) + 1}",
+        )
+    except (Conflict, Invalid):
+        logger.exception("the drill of %s could not be planned again", drill.slot)
+        return None
+
+
+def _wanted(calendar: DrillCalendar, begins: dt.datetime) -> int:
+    """How many drills the calendar's day at `begins` has."""
+    return min(calendar.services_a_day, _needed(calendar, begins))
+
+
+def _needed(calendar: DrillCalendar, begins: dt.datetime) -> int:
+    return services_each_time(
+        calendar.monthly(),
+        begins=begins,
+        within=dt.timedelta(seconds=policy.drills().rehearse_within),
+        services=count_rehearsed(calendar.services),
+    )
+
+
+def _slot(day: str, number: int) -> str:
+    """The first of a day is named as it was when a day had only one."""
+    return f"{day}/{number + 1}" if number else day
+
+
+def _longest() -> dt.timedelta:
+    """How far apart the drills of a day are: the same people take part in each."""
+    usual = policy.drills().longest
+    return dt.timedelta(seconds=max([usual, *(one.longest or 0.0 for one in policy.scenarios().values())]))
 
 
 @transaction.atomic
@@ -153,17 +224,30 @@ def tell_of_lapses(*, now: dt.datetime) -> bool:
     if not overdue or RehearsalLapse.objects.get(week=week).said_at != now:
         return False
     names = ", ".join(service.name for service in overdue[:NAMED])
+    short = _shortfall(now)
     more = f" and {len(overdue) - NAMED} more" if len(overdue) > NAMED else ""
     events.record(
         events.system_stream().pk,
         kind="drill.overdue",
         actor=SYSTEM,
-        summary=f"Rollbacks were not rehearsed for too long: {names}{more}",
+        summary=f"{short}Rollbacks were not rehearsed for too long: {names}{more}",
         now=now,
         data={"to": ["technical_team"], "path": "/drills/", "services": len(overdue)},
         topics=("drills",),
     )
     return True
+
+
+def _shortfall(now: dt.datetime) -> str:
+    """That the calendar holds fewer drills than its services need, or empty."""
+    calendar = policy.drills().calendar
+    begins = next(occasions(calendar.monthly(), after=now), None) if calendar else None
+    if calendar is None or begins is None:
+        return ""
+    needed, held = _needed(calendar, begins), calendar.services_a_day
+    if needed <= held:
+        return ""
+    return f"The calendar rehearses {held} services a day, and {needed} would be needed. "
 
 
 def record_on_drill(

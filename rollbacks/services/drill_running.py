@@ -19,7 +19,7 @@ from incidents.timeline import record_on_incident
 from rollbacks.models import Drill, Rollback
 from rollbacks.rules.drills import score
 from rollbacks.selectors.drills import drill_targets, drill_url, run_of, scorecard_json
-from rollbacks.services.drill_planning import cancel_planned, lock_drill
+from rollbacks.services.drill_planning import cancel_planned, lock_drill, plan_again
 from rollbacks.services.drills import stop_rehearsal
 from rollbacks.states import DrillState
 from rollbacks.transitions import move_drill
@@ -195,6 +195,7 @@ def _preempt(drill_id: int, told: str, now: dt.datetime) -> bool:
     if drill.state != DrillState.RUNNING:
         return False
     _break_off(drill, f"a real incident, {told}, goes before it", SYSTEM, now)
+    plan_again(drill, now=now)
     return True
 
 

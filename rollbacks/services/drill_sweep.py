@@ -9,7 +9,7 @@ from core.actors import SYSTEM
 from core.errors import Conflict, FirebreakError
 from rollbacks.models import Drill
 from rollbacks.services.drill_planning import (
-    cancel_planned,
+    give_way,
     plan_by_calendar,
     remind_of_drill,
     tell_of_lapses,
@@ -49,12 +49,12 @@ def _look_after(drill_id: int, now: dt.datetime) -> int:
 
 
 def _begin(drill_id: int, now: dt.datetime) -> int:
-    """A planned drill whose service is busy in earnest is not held: the next one is soon."""
+    """A planned drill whose service is busy in earnest is not held; one of the calendar is a week later."""
     try:
         start_drill(drill_id=drill_id, actor=SYSTEM, now=now)
     except DrillNotNow as why:
         try:
-            cancel_planned(drill_id=drill_id, reason=why.message, actor=SYSTEM, now=now)
+            give_way(drill_id=drill_id, reason=why.message, now=now)
         except Conflict:  # another process began or cancelled it meanwhile
             return 0
     return 1

@@ -75,7 +75,7 @@ HOSTILE = "<script>alert(1)</script>\"'"
 def test_an_event_is_one_line_and_no_markup_of_its_own() -> None:
     event = SimpleNamespace(
         seq=1234, group="rollback", icon="fire", occurred_at=AT, actor=HOSTILE, source=HOSTILE, summary=HOSTILE,
-        detail=f"{HOSTILE}\nsecond", url="/rollbacks/RB-1/",
+        detail=f"{HOSTILE}\nsecond", url="/rollbacks/RB-1/", word="Decision",
     )  # fmt: skip
     line = drawn("{% event_line event %}", event=event)
     assert "<script" not in line
@@ -84,10 +84,12 @@ def test_an_event_is_one_line_and_no_markup_of_its_own() -> None:
     assert '<a href="/rollbacks/RB-1/"><bdi>' in line
     assert "<br>second" in line
     assert ">#1234<" in line
-    event.url, event.detail, event.source, event.group = None, "", "", "task"
+    assert '<p class="muted event-meta"><strong>Decision</strong> · ' in line
+    event.url, event.detail, event.source, event.group, event.word = None, "", "", "task", ""
     line = drawn("{% event_line event %}", event=event)
     assert "<a " not in line
     assert '<p class="muted small">' not in line
+    assert "<strong>" not in line
     assert 'data-tone="neutral"' in line
 
 

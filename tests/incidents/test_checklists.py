@@ -21,6 +21,7 @@ from core.outbox import deliver_pending
 from incidents import policy
 from incidents.consumers import keep_checklists
 from incidents.models import ChecklistItem, Incident
+from incidents.rules.checklists import relapsed
 from incidents.selectors.checklists import guidance_for, is_checklist_due, list_checklists
 from incidents.services import incidents as commands
 from incidents.services.checklists import (
@@ -61,6 +62,20 @@ def _happens(incident: Incident, kind: str, at: dt.datetime, **data: Any) -> Eve
     event = record_on_incident(incident, kind, kind, actor=SYSTEM, now=at, data=data)
     deliver_pending(now=at)
     return event
+
+
+def _rolled_back(incident: Incident, at: dt.datetime) -> None:
+    """A rollback succeeded, and the incident followed it."""
+    record_on_incident(incident, "rollback.succeeded", "rollback.succeeded", actor=SYSTEM, now=at)
+    follow: dict[str, Any] = {"incident_id": incident.pk, "summary": "RB-1", "actor": SYSTEM, "now": at}
+    commands.follow_rollback(to=IncidentStatus.MONITORING, **follow)
+    deliver_pending(now=at)
+
+
+def _relapses(incident: Incident, at: dt.datetime) -> None:
+    follow: dict[str, Any] = {"incident_id": incident.pk, "summary": "Relapse", "actor": SYSTEM, "now": at}
+    commands.follow_rollback(to=IncidentStatus.INVESTIGATING, **follow)
+    deliver_pending(now=at)
 
 
 def _items(incident: Incident, checklist: str = "emergency") -> dict[str, ChecklistItem]:
@@ -200,15 +215,95 @@ def test_a_second_rollback_gives_what_is_open_new_windows(
     emergency: Incident, commander: Actor, began: dt.datetime
 ) -> None:
     first, second = began + HOUR, began + 5 * HOUR
-    _happens(emergency, "rollback.succeeded", first)
-    _tick(emergency, "test_functions", commander, first + MINUTE, checklist="analysis")
+    _rolled_back(emergency, first)
+    for item in ("test_functions", "root_cause"):
+        _tick(emergency, item, commander, first + MINUTE, checklist="analysis")
     assert mark_lapsed_phases(now=first + 2 * HOUR) >= 1
-    _happens(emergency, "rollback.succeeded", second)
+    _relapses(emergency, first + 3 * HOUR)
+    _rolled_back(emergency, second)
     rows = _items(emergency, "analysis")
-    assert rows["verify_stability"].due_at == second + 2 * HOUR
-    assert rows["test_functions"].due_at == first + 2 * HOUR  # done is done
+    assert rows["verify_stability"].due_at == rows["test_functions"].due_at == second + 2 * HOUR
+    assert rows["root_cause"].due_at == first + 24 * HOUR  # done is done
+    assert _ticked(emergency, "analysis") == {"root_cause"}  # but stability is to be looked at once more
+    reopened = Event.objects.get(stream=emergency.stream, kind="checklist.reopened")
+    assert (reopened.summary, reopened.actor) == ("To be done again: Test critical functions", SYSTEM.label)
     assert mark_lapsed_phases(now=second + HOUR) == 0
     assert mark_lapsed_phases(now=second + 2 * HOUR) == 1
+    commands.resolve_incident(incident_id=emergency.pk, resolution="back", actor=commander, now=second + HOUR)
+    deliver_pending(now=second + HOUR)
+    assert _items(emergency, "analysis")["verify_stability"].due_at == second + 2 * HOUR
+
+
+def test_an_incident_that_came_back_is_analysed_from_its_second_resolution_on(
+    emergency: Incident, commander: Actor, began: dt.datetime
+) -> None:
+    by: dict[str, Any] = {"incident_id": emergency.pk, "actor": commander}
+    first, again = began + HOUR, began + 3 * 24 * HOUR
+    commands.resolve_incident(resolution="fixed", now=first, **by)
+    deliver_pending(now=first)
+    _happens(emergency, "message.sent", first, template="incident_resolved")
+    for item in ("verify_stability", "root_cause"):
+        _tick(emergency, item, commander, first, checklist="analysis", note="calm")
+    commands.reopen_incident(reason="it is back", now=first + HOUR, **by)
+    deliver_pending(now=first + HOUR)
+    assert _ticked(emergency, "analysis") == {"verify_stability", "update_stakeholders", "root_cause"}
+    # While it is open again nobody is asked for a root cause.
+    assert remind_of_phases(now=again - HOUR) + mark_lapsed_phases(now=again - HOUR) == 4  # the emergency's
+    assert not _reminders(emergency)
+    emergency.refresh_from_db()
+    shown = {one.key: one for one in list_checklists(SYSTEM, emergency, now=again)}["analysis"]
+    assert (shown.asked_for, shown.waits, shown.overdue) == (False, True, 0)
+    commands.resolve_incident(resolution="fixed for good", now=again, **by)
+    deliver_pending(now=again)
+    rows = _items(emergency, "analysis")
+    assert {row.due_at for row in rows.values() if row.ticked_at is None} == {
+        again + 2 * HOUR,
+        again + 24 * HOUR,
+        again + 7 * 24 * HOUR,
+    }
+    assert _ticked(emergency, "analysis") == {"root_cause"}
+    reopened = Event.objects.get(stream=emergency.stream, kind="checklist.reopened")
+    assert reopened.summary == "To be done again: Verify system stability, Update stakeholders"
+    assert rows["verify_stability"].note == ""
+    _tick(emergency, "monitor_metrics", commander, again, checklist="analysis")
+    resolutions = Event.objects.filter(stream=emergency.stream, kind="incident.resolved").order_by("seq")
+    for event in resolutions:  # told once more, they change nothing
+        keep_checklists(event, again)
+    assert _ticked(emergency, "analysis") == {"root_cause", "monitor_metrics"}
+    _happens(emergency, "message.sent", again, template="incident_resolved")
+    assert "update_stakeholders" in _ticked(emergency, "analysis")  # the second time is one, too
+    assert [remind_of_phases(now=again + at * MINUTE) for at in (89, 91)] == [0, 1]
+    assert [kind for kind, *_rest in _reminders(emergency)] == ["checklist.due_soon"]
+    assert mark_lapsed_phases(now=again + 2 * HOUR) == 1
+
+
+HAND, LOOK, CALM, BACK = (
+    ("rollback.resolved_by_hand", ""), ("incident.status_changed", "investigating"),
+    ("incident.status_changed", "monitoring"), ("incident.status_changed", "rollback_initiated"),
+)  # fmt: skip
+DONE, OVER, OPEN = ("rollback.succeeded", ""), ("incident.resolved", ""), ("incident.reopened", "")
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ((BACK, DONE, CALM), False),
+        ((BACK, DONE, CALM, LOOK), True),  # a relapse that was mended forward
+        ((BACK, DONE, CALM, LOOK, CALM), True),
+        ((BACK, DONE, CALM, LOOK, BACK, DONE, CALM), False),  # its second rollback was its end
+        ((BACK, DONE, CALM, OVER, OPEN), True),
+        ((BACK, DONE, CALM, OVER, OPEN, BACK, DONE, CALM), False),
+        ((OVER, OPEN), True),
+        ((BACK, HAND, LOOK), True),  # completed by hand, and looked into until the resolution
+        ((BACK, HAND, LOOK, CALM), False),
+        ((BACK, LOOK, HAND, CALM), False),
+        ((DONE,), False),
+    ],
+)
+def test_a_relapse_is_over_with_its_resolution_where_no_rollback_ended_it(
+    history: tuple[tuple[str, str], ...], expected: bool
+) -> None:
+    assert relapsed(history) is expected
 
 
 def test_a_tick_says_who_and_when_and_stands_on_the_timeline(

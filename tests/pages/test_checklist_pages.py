@@ -14,7 +14,12 @@ from core.actors import Actor
 from core.outbox import deliver_pending
 from incidents.models import ChecklistItem, Incident
 from incidents.services.checklists import mark_lapsed_phases, tick_item
-from incidents.services.incidents import close_incident, declare_incident, resolve_incident
+from incidents.services.incidents import (
+    close_incident,
+    declare_incident,
+    reopen_incident,
+    resolve_incident,
+)
 from tests.pages.conftest import HOSTILE, SignIn, declare
 from tests.pages.test_reading import count_queries
 from tests.reporting import publish_report_of
@@ -69,7 +74,25 @@ def test_the_progress_names_every_phase_with_what_is_done(ida: Client, late: Inc
         "Post-rollback validation 0/4",
     ):
         assert phase in shown
-    assert "Document issue Firebreak" in shown  # who ticked it
+    assert "Document issue Create incident ticket with details Firebreak" in shown  # who ticked it
+
+
+def test_what_an_item_means_is_read_without_a_mouse(ida: Client, late: Incident) -> None:
+    for panel in ("next", "checklists"):
+        shown = ida.get(f"/incidents/{late.ref}/?panel={panel}").content.decode()
+        said = '<span class="meaning muted">Determine if immediate rollback is required'
+        assert said in shown, panel
+        assert 'title="Determine' not in shown, panel
+
+
+def test_a_checklist_of_an_incident_that_came_back_waits_for_the_end(
+    ida: Client, late: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    resolve_incident(incident_id=late.pk, resolution="fixed", actor=commander, now=now)
+    reopen_incident(incident_id=late.pk, reason="it is back", actor=commander, now=now)
+    deliver_pending(now=now)
+    assert "Post-rollback analysis 0 of 12, waits for the end" in _page(ida, late, "checklists")
+    assert "Verify system stability" not in _page(ida, late, "next")
 
 
 def test_one_click_ticks_without_javascript_and_the_page_says_who(ida: Client, late: Incident) -> None:

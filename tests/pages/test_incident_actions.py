@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 
+from comms.selectors.content import facts_for
 from core.actors import Actor
 from core.clock import utcnow
 from core.models import Event, User
-from incidents.models import Incident, Service
+from core.outbox import deliver_pending
+from incidents.models import Incident, ReportText, Service
 from incidents.services.holds import place_hold
+from incidents.services.incidents import resolve_incident
 from incidents.states import IncidentStatus
 from tests.pages.conftest import HOSTILE, SignIn, declare
 from tests.reporting import publish_report_of
@@ -125,6 +129,46 @@ def test_a_second_acknowledgement_is_refused_in_the_shape_that_was_asked_for(
             409,
         )
         assert said["request_id"] == answer["X-Request-ID"]
+
+
+def test_what_one_did_or_decided_is_written_down_as_that_in_one_click_more(
+    ida: Client, incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    page = ida.get(f"/incidents/{incident.ref}/").content.decode()
+    form = page.split('class="note-form"')[1].split("</form>")[0]
+    offered = re.findall(r'type="radio" name="kind" value="(\w+)"( checked)?', form)
+    assert offered == [("note", " checked"), ("action", ""), ("decision", "")]  # nothing to do for a note
+    for kind, said in (
+        ("action", "Blocked the importer"),
+        ("decision", "We wait for the vendor"),
+        ("", "Quiet"),
+    ):
+        data = {"summary": said} | ({"kind": kind} if kind else {})
+        assert ida.post(f"/incidents/{incident.ref}/note/", data).status_code == 302
+    written = Event.objects.filter(stream=incident.stream).order_by("-seq").values_list("kind", "summary")[:3]
+    assert list(written) == [
+        ("note.added", "Quiet"),
+        ("decision.made", "We wait for the vendor"),
+        ("action.taken", "Blocked the importer"),
+    ]
+    lines = ida.get(f"/incidents/{incident.ref}/?panel=timeline").content.decode().split("<li ")
+    words = {
+        re.findall("<bdi>(.*?)</bdi>", line)[0]: re.findall("<strong>(.*?)</strong>", line)
+        for line in lines[1:4]
+    }
+    assert words == {
+        "Quiet": [],
+        "We wait for the vendor": ["Decision"],
+        "Blocked the importer": ["Action taken"],
+    }
+    incident.refresh_from_db()
+    latest = Event.objects.filter(stream=incident.stream).latest("seq")
+    assert facts_for(latest, incident, None).actions == ("Blocked the importer",)  # of messages
+    resolve_incident(incident_id=incident.pk, resolution="Vendor is back", actor=commander, now=now)
+    deliver_pending(now=now)
+    drafted = ReportText.objects.get(report__incident=incident, section="actions_taken").text
+    assert drafted == "Blocked the importer\nVendor is back"
+    assert ida.post(f"/incidents/{incident.ref}/note/", {"summary": "x", "kind": "order"}).status_code == 422
 
 
 def test_a_note_that_is_too_long_is_refused_in_place_with_words(ida: Client, incident: Incident) -> None:
