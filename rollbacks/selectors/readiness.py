@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.urls import reverse
 
 from core.actors import SYSTEM, Actor
@@ -16,7 +16,7 @@ from rollbacks import policy
 from rollbacks.models import Rollback, RollbackStep, Runner
 from rollbacks.selectors.rollback_page import rollback_url
 from rollbacks.selectors.targets import targets_of_each
-from rollbacks.states import UNSETTLED_STEPS, Phase, RollbackState
+from rollbacks.states import UNSETTLED_STEPS, LastRehearsal, Phase, RollbackState
 
 PAGE = 50
 
@@ -103,31 +103,60 @@ class Readiness:
 
 
 @dataclass(frozen=True)
+class BoardAsk:
+    """What of the board is asked for: how the last rehearsal went, whether the next is overdue, one service."""
+
+    last: LastRehearsal | None = None
+    overdue: bool | None = None
+    service: str = ""
+
+
+EVERYTHING = BoardAsk()
+
+
+@dataclass(frozen=True)
 class Board:
-    """A page of the readiness board, and how many services are overdue of how many."""
+    """A page of the readiness board; of all services, `total` and how many of them stand how.
+
+    `found` is how many were asked for.
+    """
 
     lines: tuple[Readiness, ...]
     number: int
+    found: int
     total: int
     overdue: int
+    last: Mapping[LastRehearsal, int]
+    size: int = PAGE
 
     @property
     def has_more(self) -> bool:
-        return self.number * PAGE < self.total
+        return self.number * self.size < self.found
 
 
-def readiness_board(actor: Actor, *, now: dt.datetime, number: int = 1) -> Board:
+def readiness_board(
+    actor: Actor, *, now: dt.datetime, ask: BoardAsk = EVERYTHING, number: int = 1, size: int = PAGE
+) -> Board:
     """Services with a procedure, the worst first: never rehearsed, then failed, then the longest ago.
 
     A constant number of queries, however many services there are.
     """
-    rows = rehearsed_services(actor)
-    services = list(rows[(number - 1) * PAGE : number * PAGE])
+    every = rehearsed_services(actor)
+    counts = every.aggregate(
+        total=Count("pk"),
+        overdue=Count("pk", filter=_lapsed(now)),
+        found=Count("pk", filter=_asked(ask, now)),
+        **{last.value: Count("pk", filter=_went(last)) for last in LastRehearsal},
+    )
+    services = list(every.filter(_asked(ask, now))[(number - 1) * size : number * size])
     return Board(
         lines=tuple(readiness_of(actor, services, now=now)),
         number=number,
-        total=rows.count(),
-        overdue=rows.filter(_lapsed(now)).count(),
+        found=counts["found"],
+        total=counts["total"],
+        overdue=counts["overdue"],
+        last={last: counts[last.value] for last in LastRehearsal},
+        size=size,
     )
 
 
@@ -140,8 +169,8 @@ def rehearsed_services(actor: Actor) -> QuerySet[Service]:
         .order_by("-completed_at")
     )
     rank = Case(
-        When(last_at=None, then=Value(0)),
-        When(last_state=RollbackState.FAILED, then=Value(1)),
+        When(_went(LastRehearsal.NEVER), then=Value(0)),
+        When(_went(LastRehearsal.FAILED), then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),
     )
@@ -195,14 +224,37 @@ def list_overdue(*, now: dt.datetime) -> list[Service]:
 
 
 def next_to_rehearse(slugs: Sequence[str]) -> Service | None:
-    """Whose turn it is: of `slugs`, or of all with a procedure, the one rehearsed longest ago."""
-    rows = rehearsed_services(SYSTEM).order_by(F("last_at").asc(nulls_first=True), "slug")
+    """Whose turn it is: of `slugs`, or of all, the one with a procedure of the playbook rehearsed longest ago."""
+    rows = rehearsed_services(SYSTEM).filter(procedure__in=list(get_playbook()["procedures"]))
+    rows = rows.order_by(F("last_at").asc(nulls_first=True), "slug")
     return (rows.filter(slug__in=slugs) if slugs else rows).first()
 
 
 def _lapsed(now: dt.datetime) -> Q:
     limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
     return Q(last_at__lt=limit) | Q(last_at=None, created_at__lt=limit)  # a new one has as long for its first
+
+
+def _current(now: dt.datetime) -> Q:
+    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
+    return Q(last_at__gte=limit) | Q(last_at=None, created_at__gte=limit)  # NOT of the other is NULL of a NULL
+
+
+def _went(last: LastRehearsal) -> Q:
+    """Of `rehearsed_services`: those whose last rehearsal went so."""
+    if last is LastRehearsal.NEVER:
+        return Q(last_at=None)
+    well = Q(last_state=RollbackState.SUCCEEDED)
+    return well if last is LastRehearsal.SUCCEEDED else Q(last_at__isnull=False) & ~well
+
+
+def _asked(ask: BoardAsk, now: dt.datetime) -> Q:
+    asked = Q(pk__isnull=False)
+    if ask.last is not None:
+        asked &= _went(ask.last)
+    if ask.overdue is not None:
+        asked &= _lapsed(now) if ask.overdue else _current(now)
+    return asked & Q(slug=ask.service) if ask.service else asked
 
 
 def _is_served(procedure: str, queue: str, runners: Sequence[Runner]) -> bool:
