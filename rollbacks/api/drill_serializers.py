@@ -91,9 +91,9 @@ class DrillSerializer(serializers.ModelSerializer[Drill]):
     class Meta:
         model = Drill
         fields: tuple[str, ...] = (
-            "id", "service", "scenario", "name", "state", "starts_at", "participants", "page_people", "severity",
-            "procedure", "targets", "planned_by", "planned_at", "incident", "started_at", "deadline_at", "ended_at",
-            "outcome", "scorecard", "notes", "url",
+            "id", "service", "scenario", "name", "state", "starts_at", "participants", "page_people",
+            "severity", "procedure", "targets", "planned_by", "planned_at", "incident", "started_at",
+            "deadline_at", "ended_at", "outcome", "scorecard", "notes", "url",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -92,7 +92,7 @@ class ReadinessViewSet(ApiViewSet):
     filters = ReadinessFilters
 
     def list(self, request: Request) -> Response:
-        """Services with a procedure, the worst first: that order moves, so it has pages by number, no cursor."""
+        """Services with a procedure, the worst first: that order moves, so pages have numbers, no cursor."""
         asked = self.parameters()
         last = LastRehearsal(asked["last"]) if "last" in asked else None
         ask = BoardAsk(last, asked.get("overdue"), asked.get("service", ""))

@@ -66,7 +66,7 @@ class DrillListFilters(Filters):
 
 
 class ReadinessFilters(Filters):
-    """By service, by how its last rehearsal went and whether the next is overdue; and which page of the board."""
+    """By service, how its last rehearsal went and whether one is overdue; and which page of the board."""
 
     service = serializers.CharField(max_length=60, required=False)
     last = serializers.ChoiceField(choices=LastRehearsal.choices, required=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.urls import reverse
 
 from core.actors import SYSTEM, Actor
@@ -104,7 +104,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class BoardAsk:
-    """What of the board is asked for: how the last rehearsal went, whether the next is overdue, one service."""
+    """What of the board is asked for: how the last rehearsal went, whether one is overdue, one service."""
 
     last: LastRehearsal | None = None
     overdue: bool | None = None
@@ -141,47 +141,76 @@ def readiness_board(
 
     A constant number of queries, however many services there are.
     """
-    every = rehearsed_services(actor)
-    counts = every.aggregate(
-        total=Count("pk"),
-        overdue=Count("pk", filter=_lapsed(now)),
-        found=Count("pk", filter=_asked(ask, now)),
-        **{last.value: Count("pk", filter=_went(last)) for last in LastRehearsal},
-    )
-    services = list(every.filter(_asked(ask, now))[(number - 1) * size : number * size])
+    limit = _limit(now)
+    every = standings(actor)
+    found = [one for one in every if _is_asked(one, ask, limit)]
+    shown = [one.pk for one in found[(number - 1) * size : number * size]]
+    services = Service.objects.in_bulk(shown)
     return Board(
-        lines=tuple(readiness_of(actor, services, now=now)),
+        lines=tuple(readiness_of(actor, [services[pk] for pk in shown if pk in services], now=now)),
         number=number,
-        found=counts["found"],
-        total=counts["total"],
-        overdue=counts["overdue"],
-        last={last: counts[last.value] for last in LastRehearsal},
+        found=len(found),
+        total=len(every),
+        overdue=sum(one.is_overdue(limit) for one in every),
+        last={last: sum(one.last is last for one in every) for last in LastRehearsal},
         size=size,
     )
 
 
-def rehearsed_services(actor: Actor) -> QuerySet[Service]:
-    """Services with a procedure, the worst first, each with `last_at` and `last_state` of its rehearsals."""
+@dataclass(frozen=True)
+class Standing:
+    """How long ago a service was rehearsed, and how that went: what the board is ordered by."""
+
+    pk: int
+    slug: str
+    name: str
+    created_at: dt.datetime
+    last: LastRehearsal
+    last_at: dt.datetime | None
+
+    def is_overdue(self, limit: dt.datetime) -> bool:
+        return (self.last_at or self.created_at) < limit  # a new one has as long for its first
+
+
+def standings(actor: Actor) -> list[Standing]:
+    """Services with a procedure, the worst first (two queries).
+
+    Put together here: as a subquery for each service the database takes a hundred times as long.
+    """
     drills = (
         Rollback.objects.visible_to(actor)
-        .filter(service=OuterRef("pk"), drill=True, state__in=_SHOWS_SOMETHING)
+        .filter(drill=True, state__in=_SHOWS_SOMETHING)
         .exclude(started_at=None)
-        .order_by("-completed_at")
+        .order_by("service_id", "-completed_at")
+        .distinct("service_id")
     )
-    rank = Case(
-        When(_went(LastRehearsal.NEVER), then=Value(0)),
-        When(_went(LastRehearsal.FAILED), then=Value(1)),
-        default=Value(2),
-        output_field=IntegerField(),
-    )
+    ended = {pk: (at, state) for pk, at, state in drills.values_list("service_id", "completed_at", "state")}
+
+    def standing(pk: int, slug: str, name: str, created_at: dt.datetime) -> Standing:
+        at, state = ended.get(pk, (None, ""))
+        went_well = state == RollbackState.SUCCEEDED
+        last = LastRehearsal.SUCCEEDED if went_well else LastRehearsal.FAILED
+        return Standing(pk, slug, name, created_at, last if at else LastRehearsal.NEVER, at)
+
+    rows = Service.objects.exclude(procedure="").values_list("pk", "slug", "name", "created_at")
+    return sorted(itertools.starmap(standing, rows.order_by()), key=_worst_first)
+
+
+def _worst_first(one: Standing) -> tuple[int, dt.datetime, str]:
+    return list(LastRehearsal).index(one.last), one.last_at or one.created_at, one.slug
+
+
+def _is_asked(one: Standing, ask: BoardAsk, limit: dt.datetime) -> bool:
     return (
-        Service.objects.exclude(procedure="")
-        .annotate(
-            last_at=Subquery(drills.values("completed_at")[:1]),
-            last_state=Subquery(drills.values("state")[:1]),
-        )
-        .order_by(rank, F("last_at").asc(nulls_first=True), "slug")
+        ask.last in (None, one.last)
+        and ask.overdue in (None, one.is_overdue(limit))
+        and ask.service in ("", one.slug)
     )
+
+
+def _limit(now: dt.datetime) -> dt.datetime:
+    """What was rehearsed before this is overdue."""
+    return now - dt.timedelta(seconds=policy.drills().rehearse_within)
 
 
 def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime) -> list[Readiness]:
@@ -195,7 +224,7 @@ def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime)
     known = get_playbook()["procedures"]
     used = {one.procedure for one in services if one.procedure in known}
     served = {key for key in used if _is_served(key, known[key].queue, runners)}
-    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
+    limit = _limit(now)
 
     def line(service: Service) -> Readiness:
         declared = known.get(service.procedure)
@@ -218,43 +247,20 @@ def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime)
     return [line(service) for service in services]
 
 
-def list_overdue(*, now: dt.datetime) -> list[Service]:
+def list_overdue(*, now: dt.datetime) -> list[Standing]:
     """Every service that was not rehearsed for longer than the playbook allows, the worst first."""
-    return list(rehearsed_services(SYSTEM).filter(_lapsed(now)))
+    return [one for one in standings(SYSTEM) if one.is_overdue(_limit(now))]
 
 
-def next_to_rehearse(slugs: Sequence[str]) -> Service | None:
-    """Whose turn it is: of `slugs`, or of all, the one with a procedure of the playbook rehearsed longest ago."""
-    rows = rehearsed_services(SYSTEM).filter(procedure__in=list(get_playbook()["procedures"]))
-    rows = rows.order_by(F("last_at").asc(nulls_first=True), "slug")
-    return (rows.filter(slug__in=slugs) if slugs else rows).first()
-
-
-def _lapsed(now: dt.datetime) -> Q:
-    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
-    return Q(last_at__lt=limit) | Q(last_at=None, created_at__lt=limit)  # a new one has as long for its first
-
-
-def _current(now: dt.datetime) -> Q:
-    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
-    return Q(last_at__gte=limit) | Q(last_at=None, created_at__gte=limit)  # NOT of the other is NULL of a NULL
-
-
-def _went(last: LastRehearsal) -> Q:
-    """Of `rehearsed_services`: those whose last rehearsal went so."""
-    if last is LastRehearsal.NEVER:
-        return Q(last_at=None)
-    well = Q(last_state=RollbackState.SUCCEEDED)
-    return well if last is LastRehearsal.SUCCEEDED else Q(last_at__isnull=False) & ~well
-
-
-def _asked(ask: BoardAsk, now: dt.datetime) -> Q:
-    asked = Q(pk__isnull=False)
-    if ask.last is not None:
-        asked &= _went(ask.last)
-    if ask.overdue is not None:
-        asked &= _lapsed(now) if ask.overdue else _current(now)
-    return asked & Q(slug=ask.service) if ask.service else asked
+def next_to_rehearse(slugs: Sequence[str]) -> str | None:
+    """Whose turn it is: of `slugs`, or of all whose procedure exists, the one rehearsed longest ago."""
+    known = Service.objects.filter(procedure__in=list(get_playbook()["procedures"]))
+    having = set((known.filter(slug__in=slugs) if slugs else known).values_list("slug", flat=True))
+    in_turn = sorted(
+        (one for one in standings(SYSTEM) if one.slug in having),
+        key=lambda one: (one.last_at is not None, one.last_at or one.created_at, one.slug),
+    )
+    return in_turn[0].slug if in_turn else None
 
 
 def _is_served(procedure: str, queue: str, runners: Sequence[Runner]) -> bool:

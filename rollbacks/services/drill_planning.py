@@ -139,7 +139,7 @@ def plan_by_calendar(*, now: dt.datetime) -> bool:
     in_turn = keys[Drill.objects.exclude(slot="").count() % len(keys)]
     try:
         plan_drill(
-            service=service.slug,
+            service=service,
             scenario=in_turn,
             starts_at=begins,
             participants=sorted(user.get_username() for user in _grantees(calendar.invite)),

@@ -241,7 +241,9 @@ def _break_off(drill: Drill, reason: str, actor: Actor, now: dt.datetime) -> Dri
 def _end_incident(drill: Drill, resolution: str, *, actor: Actor, now: dt.datetime) -> None:
     """Nobody is left with an open incident of a drill that is over, nor with its rollback."""
     assert drill.incident_id is not None
-    incident = lock_incident(drill.incident_id, SYSTEM)  # who resolves it at this moment is first, or finds it done
+    incident = lock_incident(
+        drill.incident_id, SYSTEM
+    )  # who resolves it right now is first, or finds it done
     for pk in (
         Rollback.objects.live().filter(incident_id=drill.incident_id, drill=True).values_list("pk", flat=True)
     ):

@@ -52,7 +52,8 @@ def drills(request: HttpRequest, actor: Actor) -> HttpResponse:
         query |= {"page": str(page)} if page > 1 else {}
         return reverse("rollbacks:drills") + (f"?{urlencode(query)}" if query else "")
 
-    counts = {"": board.total, OVERDUE: board.overdue, **{last.value: board.last[last] for last in board.last}}
+    counts = {"": board.total, OVERDUE: board.overdue}
+    counts |= {last.value: count for last, count in board.last.items()}
     context = {
         "live": Live(address(shown, number), "drills"),
         "board": board,

@@ -43,7 +43,10 @@ def people(shop: Service, make_user: Callable[..., User]) -> dict[str, User]:
     for name, user in found.items():
         Contact.objects.create(name=name, user=user, email=f"{name}@example.test", **reach)
     Contact.objects.create(
-        name="company", email="all@example.test", audiences=["everyone", "management", "technical_team"], **reach
+        name="company",
+        email="all@example.test",
+        audiences=["everyone", "management", "technical_team"],
+        **reach,
     )
     return found
 
@@ -107,7 +110,7 @@ def test_a_drill_from_its_plan_to_the_board(
     way.do("action-acknowledge")
     expect(lena.locator("#panel-card tr", has_text="Acknowledged")).to_contain_text("In time")
     way.do("check-criteria", "Check the criteria", criteria="data_corruption")
-    way.do("action-roll_back", "Request rollback", reason="2.0.0 is to blame")
+    way.do("action-roll_back", "Roll back now", reason="2.0.0 is to blame")
     rollback = Rollback.objects.get()
     assert (rollback.drill, rollback.state) == (True, "approved"), "of a P0 the commander decides alone"
     assert run(rollback).state == "succeeded"
