@@ -69,7 +69,7 @@ def _measured_at(event: Event) -> dt.datetime:
 
 def keep_drills(event: Event, now: dt.datetime) -> None:
     """A real incident goes before a drill of its services; a drill ends with its own incident. Idempotent."""
-    if event.kind == "incident.declared":
-        preempt_drills(event=event, now=now)
-    else:
+    if event.kind == "incident.resolved":
         finish_with_incident(event=event, now=now)
+    else:
+        preempt_drills(event=event, now=now)

@@ -191,6 +191,14 @@ class DrillResult(models.TextChoices):
     OVERDUE = "overdue", "Overdue"
 
 
+class LastRehearsal(models.TextChoices):
+    """How the last rehearsal of a service went."""
+
+    NEVER = "never", "Never rehearsed"
+    FAILED = "failed", "Failed"
+    SUCCEEDED = "succeeded", "Succeeded"
+
+
 class InjectLook(models.TextChoices):
     """What an inject stands for on the timeline of a drill."""
 

@@ -20,7 +20,11 @@ EVENT_CONSUMERS = (
         ("incident.breached", "release.recorded"),
     ),
     ("rollbacks.ledger", "rollbacks.consumers.keep_ledger", ("rollback.step_failed",)),
-    ("rollbacks.drills", "rollbacks.consumers.keep_drills", ("incident.declared", "incident.resolved")),
+    (
+        "rollbacks.drills",
+        "rollbacks.consumers.keep_drills",
+        ("incident.declared", "incident.edited", "incident.reopened", "incident.resolved"),
+    ),
     (
         "comms.routing",
         "comms.consumers.route_event",

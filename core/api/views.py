@@ -15,6 +15,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ListSerializer, Serializer
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -111,10 +112,23 @@ class ApiViewSet(GenericViewSet[Any]):
     def whole(self, results: Any) -> Response:
         """A list that is always one page: it has no cursor, and `page_size` is checked all the same."""
         self.parameters()
-        NewestFirst().get_page_size(self.request)
+        self.page_size()
+        return Response({"next": None, "previous": None, "results": results})
+
+    def page_size(self) -> int:
+        """How many a list without a cursor is asked for; raises ValidationError."""
         if "cursor" in self.request.query_params:
             raise ValidationError({"cursor": "This is no cursor of this list."})
-        return Response({"next": None, "previous": None, "results": results})
+        return NewestFirst().get_page_size(self.request)
+
+    def numbered(self, results: Any, number: int, *, has_more: bool) -> Response:
+        """A page of a list whose order moves, so that it has pages by number (`page`) and no cursor."""
+
+        def at(page: int) -> str:
+            return replace_query_param(self.request.build_absolute_uri(), "page", page)
+
+        following, before = (at(number + 1) if has_more else None), (at(number - 1) if number > 1 else None)
+        return Response({"next": following, "previous": before, "results": results})
 
 
 def command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -11,12 +12,13 @@ from core.api.fields import Flag, Line, Moment, Text
 from core.api.serializers import StrictSerializer
 from core.clock import utcnow
 from incidents.models import Service
+from incidents.states import IncidentKind, Severity
 from rollbacks.models import Drill
-from rollbacks.selectors.drills import scorecard_of
+from rollbacks.selectors.drills import drill_url, list_injects, scorecard_of
 from rollbacks.selectors.readiness import Readiness
 from rollbacks.services.drill_planning import MOST_PARTICIPANTS
 from rollbacks.services.drill_running import NOTES_LENGTH
-from rollbacks.states import DrillAction, DrillResult, DrillState
+from rollbacks.states import DrillAction, DrillResult, DrillState, InjectLook
 
 
 class ScoreLineSerializer(serializers.Serializer[Any]):
@@ -39,6 +41,39 @@ class ScorecardSerializer(serializers.Serializer[Any]):
     injects_answered = serializers.IntegerField()
 
 
+class TargetsSerializer(serializers.Serializer[Any]):
+    """Seconds from the beginning by when each expected action is done; what is not expected is left out."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {action.value: serializers.IntegerField(required=False) for action in DrillAction}
+
+    def to_representation(self, targets: Any) -> dict[str, int]:
+        return dict(targets)
+
+
+class InjectSerializer(serializers.Serializer[Any]):
+    """Something that the scenario has let happen."""
+
+    at = serializers.DateTimeField()
+    look = serializers.ChoiceField(choices=InjectLook.choices)
+    text = serializers.CharField()
+
+
+class ScenarioSerializer(serializers.Serializer[Any]):
+    """A scenario of the playbook; what its `injects` say is found out in the drill."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    practises = serializers.CharField()
+    severity = serializers.ChoiceField(choices=Severity.choices)
+    kind = serializers.ChoiceField(choices=IncidentKind.choices)
+    security_level = serializers.IntegerField(allow_null=True)
+    procedure = serializers.CharField(allow_null=True)
+    targets = TargetsSerializer()
+    longest_seconds = serializers.IntegerField()
+    injects = serializers.IntegerField()
+
+
 class DrillSerializer(serializers.ModelSerializer[Drill]):
     """A drill. `scorecard` is kept at its end; while it runs only its own address has it, as it fills."""
 
@@ -47,16 +82,32 @@ class DrillSerializer(serializers.ModelSerializer[Drill]):
     state = serializers.ChoiceField(choices=DrillState.choices)
     participants = serializers.SerializerMethodField()
     incident = serializers.SlugRelatedField[Any](slug_field="ref", read_only=True, allow_null=True)
+    severity = serializers.SerializerMethodField()
+    procedure = serializers.SerializerMethodField()
+    targets = TargetsSerializer()
     scorecard = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField()
 
     class Meta:
         model = Drill
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "service", "scenario", "name", "state", "starts_at", "participants", "page_people",
-            "planned_by", "planned_at", "incident", "started_at", "deadline_at", "ended_at", "outcome",
-            "scorecard", "notes",
+            "severity", "procedure", "targets", "planned_by", "planned_at", "incident", "started_at",
+            "deadline_at", "ended_at", "outcome", "scorecard", "notes", "url",
         )  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=Severity.choices))
+    def get_severity(self, drill: Drill) -> str:
+        return str(drill.plan["severity"])
+
+    def get_procedure(self, drill: Drill) -> str:
+        """What is rehearsed."""
+        return str(drill.plan["procedure"] or drill.service.procedure)
+
+    def get_url(self, drill: Drill) -> str:
+        """The page for people."""
+        return f"{settings.PUBLIC_URL}{drill_url(drill.pk)}"
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_participants(self, drill: Drill) -> list[str]:
@@ -68,7 +119,17 @@ class DrillSerializer(serializers.ModelSerializer[Drill]):
 
 
 class OneDrillSerializer(DrillSerializer):
-    """A drill by itself, with its scorecard also while it runs."""
+    """A drill by itself, with its scorecard also while it runs, and what has happened in it."""
+
+    injects = serializers.SerializerMethodField()
+
+    class Meta(DrillSerializer.Meta):
+        fields = (*DrillSerializer.Meta.fields, "injects")
+        read_only_fields = fields
+
+    @extend_schema_field(InjectSerializer(many=True))
+    def get_injects(self, drill: Drill) -> Any:
+        return InjectSerializer(list_injects(drill), many=True).data
 
     @extend_schema_field(ScorecardSerializer(allow_null=True))
     def get_scorecard(self, drill: Drill) -> Any:

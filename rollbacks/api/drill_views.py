@@ -12,9 +12,10 @@ from core.clock import utcnow
 from rollbacks.api import drill_serializers as shapes
 from rollbacks.api.filters import DrillListFilters, ReadinessFilters
 from rollbacks.models import Drill
-from rollbacks.selectors.drills import drill_records, get_drill
-from rollbacks.selectors.readiness import readiness_board
+from rollbacks.selectors.drills import drill_records, get_drill, list_scenarios
+from rollbacks.selectors.readiness import BoardAsk, readiness_board
 from rollbacks.services import drill_planning, drill_running
+from rollbacks.states import LastRehearsal
 
 
 class DrillViewSet(ApiViewSet):
@@ -71,6 +72,17 @@ class DrillViewSet(ApiViewSet):
         return Response(shapes.OneDrillSerializer(get_drill(self.actor, pk)).data, status=status)
 
 
+class ScenarioViewSet(ApiViewSet):
+    """What can be practised."""
+
+    serializer_class = shapes.ScenarioSerializer
+    scopes = {"GET": "read"}
+
+    def list(self, request: Request) -> Response:
+        """Every scenario; the playbook is small, so there is one page."""
+        return self.whole(shapes.ScenarioSerializer(list_scenarios(), many=True).data)
+
+
 class ReadinessViewSet(ApiViewSet):
     """How ready services are to be rolled back."""
 
@@ -80,7 +92,11 @@ class ReadinessViewSet(ApiViewSet):
     filters = ReadinessFilters
 
     def list(self, request: Request) -> Response:
-        """Services with a procedure, the worst first; `page` counts pages of 50 from 1."""
-        number = self.parameters()["page"]
-        board = readiness_board(self.actor, now=utcnow(), number=number)
-        return self.whole(shapes.ReadinessSerializer(board.lines, many=True).data)
+        """Services with a procedure, the worst first: that order moves, so pages have numbers, no cursor."""
+        asked = self.parameters()
+        last = LastRehearsal(asked["last"]) if "last" in asked else None
+        ask = BoardAsk(last, asked.get("overdue"), asked.get("service", ""))
+        size, number = self.page_size(), asked["page"]
+        board = readiness_board(self.actor, now=utcnow(), ask=ask, number=number, size=size)
+        lines = shapes.ReadinessSerializer(board.lines, many=True).data
+        return self.numbered(lines, number, has_more=board.has_more)

@@ -12,7 +12,7 @@ from core.api.fields import Moment
 from core.api.filters import DrillFilters, Filters
 from incidents.states import Severity
 from rollbacks.rules.insights import BY, WrongSpan, read_bound
-from rollbacks.states import DrillState, RollbackState, Trigger, Verdict
+from rollbacks.states import DrillState, LastRehearsal, RollbackState, Trigger, Verdict
 
 
 class RollbackFilters(DrillFilters):
@@ -66,8 +66,11 @@ class DrillListFilters(Filters):
 
 
 class ReadinessFilters(Filters):
-    """Which page of the board."""
+    """By service, how its last rehearsal went and whether one is overdue; and which page of the board."""
 
+    service = serializers.CharField(max_length=60, required=False)
+    last = serializers.ChoiceField(choices=LastRehearsal.choices, required=False)
+    overdue = serializers.BooleanField(required=False)
     page = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
 
 

@@ -15,6 +15,7 @@ router.register("procedures", views.ProcedureViewSet, "procedure")
 STEP = "rollbacks/<str:ref>/steps/<int:position>"
 urlpatterns = [
     path("drills/readiness/", drill_views.ReadinessViewSet.as_view({"get": "list"}), name="readiness"),
+    path("drills/scenarios/", drill_views.ScenarioViewSet.as_view({"get": "list"}), name="scenarios"),
     path("", include(router.urls)),
     path(f"{STEP}/mark_done/", views.StepViewSet.as_view({"post": "mark_done"}), name="step-mark-done"),
     path(f"{STEP}/retry/", views.StepViewSet.as_view({"post": "retry"}), name="step-retry"),

@@ -14,11 +14,13 @@ from core.access import may
 from core.actors import Actor
 from core.errors import NotFound
 from core.models import Event
-from incidents.models import Incident
+from core.playbook import get_playbook
+from incidents.models import Incident, Service
 from incidents.rules.criteria import CHECKED
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.values import duration_text
+from rollbacks import policy
 from rollbacks.models import Drill, Rollback, RollbackStep
 from rollbacks.rules.drills import Run, Scorecard, score
 from rollbacks.selectors.readiness import list_overdue
@@ -48,6 +50,15 @@ def drill_records(actor: Actor) -> QuerySet[Drill]:
     return rows.prefetch_related("participants")
 
 
+def list_scenarios() -> list[dict[str, Any]]:
+    """What can be practised, as the API shows it: of what happens meanwhile only how much it is."""
+    plans = {key: policy.drill_plan(key) for key in policy.scenarios()}
+    return [
+        {**plan, "key": key, "procedure": plan["procedure"] or None, "injects": len(plan["injects"])}
+        for key, plan in plans.items()
+    ]
+
+
 def get_drill(actor: Actor, pk: int) -> Drill:
     """Raises NotFound, also where the actor may not see it."""
     drill = drill_records(actor).filter(pk=pk).first()
@@ -59,6 +70,39 @@ def get_drill(actor: Actor, pk: int) -> Drill:
 def may_page(incident: Incident) -> bool:
     """Whether the messages of a drill may use people's telephones: only where it was planned so."""
     return Drill.objects.filter(incident=incident, page_people=True).exists()
+
+
+def real_incident_on(drill: Drill) -> Incident | None:
+    """A real incident that is open on the drill's service."""
+    return Incident.objects.open().filter(drill=False, services=drill.service_id).order_by("pk").first()
+
+
+def told_name(incident: Incident) -> str:
+    """What a real incident is called where it is not known who reads."""
+    return incident.code_name if incident.restricted else incident.ref
+
+
+def why_not_now(drill: Drill) -> str:
+    """Why a planned drill may not begin now, or empty (two queries)."""
+    if drill.state != DrillState.PLANNED:
+        return f"The drill is {drill.get_state_display().lower()}."
+    if why := why_no_procedure(drill.service, drill.plan["procedure"]):
+        return why
+    if (real := real_incident_on(drill)) is not None:
+        return f"{told_name(real)} is open on {drill.service.name}: a real incident goes before a drill."
+    if Drill.objects.filter(service=drill.service_id, state=DrillState.RUNNING).exists():
+        return f"Another drill runs on {drill.service.name}."
+    return ""
+
+
+def why_no_procedure(service: Service, named: str) -> str:
+    """Why nothing can be rehearsed on the service, or empty; `named` is the scenario's procedure or empty."""
+    key = named or service.procedure
+    if not key:
+        return f"{service.slug} has no procedure, and the scenario names none."
+    if key not in get_playbook()["procedures"]:
+        return f"The playbook has no procedure {key}: there is nothing to rehearse on {service.slug}."
+    return ""
 
 
 def is_still_true(event: Event) -> bool:
@@ -287,7 +331,8 @@ def get_drill_page(actor: Actor, pk: int, *, now: dt.datetime) -> DrillPage:
     card = scorecard_of(drill, now=now)
     commands, responds = may(actor, "command"), may(actor, "respond")
     planned, running = drill.state == DrillState.PLANNED, drill.state == DrillState.RUNNING
-    injects = _injects(drill)
+    why_not = (why_not_allowed(actor, "command") or why_not_now(drill)) if planned else ""
+    injects = list_injects(drill)
 
     def to(name: str, *, when: bool) -> str | None:
         return reverse(f"rollbacks:{name}", args=[drill.pk]) if when else None
@@ -310,11 +355,11 @@ def get_drill_page(actor: Actor, pk: int, *, now: dt.datetime) -> DrillPage:
         former=tuple(map(drill_line, former)),
         debrief=tuple(drill.plan["debrief"]) if drill.is_told else (),
         notes=drill.notes,
-        start_url=to("start_drill", when=planned and commands),
+        start_url=to("start_drill", when=planned and not why_not),
         cancel_url=to("cancel_drill", when=(planned or running) and commands),
         finish_url=to("finish_drill", when=running and responds),
         debrief_url=to("debrief_drill", when=drill.state == DrillState.FINISHED and responds),
-        why_not=why_not_allowed(actor, "command") if planned else "",
+        why_not=why_not,
     )
 
 
@@ -331,7 +376,7 @@ def _former(actor: Actor, drill: Drill) -> list[Drill]:
     return list(rows.order_by("-pk")[:FORMER])
 
 
-def _injects(drill: Drill) -> tuple[InjectLine, ...]:
+def list_injects(drill: Drill) -> tuple[InjectLine, ...]:
     """What the scenario has let happen (one query)."""
     if drill.incident is None:
         return ()

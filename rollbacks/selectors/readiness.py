@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Case, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from core.actors import SYSTEM, Actor
@@ -16,7 +17,7 @@ from rollbacks import policy
 from rollbacks.models import Rollback, RollbackStep, Runner
 from rollbacks.selectors.rollback_page import rollback_url
 from rollbacks.selectors.targets import targets_of_each
-from rollbacks.states import UNSETTLED_STEPS, Phase, RollbackState
+from rollbacks.states import UNSETTLED_STEPS, LastRehearsal, Phase, RollbackState
 
 PAGE = 50
 
@@ -103,56 +104,114 @@ class Readiness:
 
 
 @dataclass(frozen=True)
+class BoardAsk:
+    """What of the board is asked for: how the last rehearsal went, whether one is overdue, one service."""
+
+    last: LastRehearsal | None = None
+    overdue: bool | None = None
+    service: str = ""
+
+
+EVERYTHING = BoardAsk()
+
+
+@dataclass(frozen=True)
 class Board:
-    """A page of the readiness board, and how many services are overdue of how many."""
+    """A page of the readiness board; of all services, `total` and how many of them stand how.
+
+    `found` is how many were asked for.
+    """
 
     lines: tuple[Readiness, ...]
     number: int
+    found: int
     total: int
     overdue: int
+    last: Mapping[LastRehearsal, int]
+    size: int = PAGE
 
     @property
     def has_more(self) -> bool:
-        return self.number * PAGE < self.total
+        return self.number * self.size < self.found
 
 
-def readiness_board(actor: Actor, *, now: dt.datetime, number: int = 1) -> Board:
+def readiness_board(
+    actor: Actor, *, now: dt.datetime, ask: BoardAsk = EVERYTHING, number: int = 1, size: int = PAGE
+) -> Board:
     """Services with a procedure, the worst first: never rehearsed, then failed, then the longest ago.
 
     A constant number of queries, however many services there are.
     """
-    rows = rehearsed_services(actor)
-    services = list(rows[(number - 1) * PAGE : number * PAGE])
+    limit = _limit(now)
+    every = standings(actor)
+    found = [one for one in every if _is_asked(one, ask, limit)]
+    shown = [one.pk for one in found[(number - 1) * size : number * size]]
+    services = Service.objects.in_bulk(shown)
     return Board(
-        lines=tuple(readiness_of(actor, services, now=now)),
+        lines=tuple(readiness_of(actor, [services[pk] for pk in shown if pk in services], now=now)),
         number=number,
-        total=rows.count(),
-        overdue=rows.filter(_lapsed(now)).count(),
+        found=len(found),
+        total=len(every),
+        overdue=sum(one.is_overdue(limit) for one in every),
+        last={last: sum(one.last is last for one in every) for last in LastRehearsal},
+        size=size,
     )
 
 
-def rehearsed_services(actor: Actor) -> QuerySet[Service]:
-    """Services with a procedure, the worst first, each with `last_at` and `last_state` of its rehearsals."""
+@dataclass(frozen=True)
+class Standing:
+    """How long ago a service was rehearsed, and how that went: what the board is ordered by."""
+
+    pk: int
+    slug: str
+    name: str
+    created_at: dt.datetime
+    last: LastRehearsal
+    last_at: dt.datetime | None
+
+    def is_overdue(self, limit: dt.datetime) -> bool:
+        return (self.last_at or self.created_at) < limit  # a new one has as long for its first
+
+
+def standings(actor: Actor) -> list[Standing]:
+    """Services with a procedure, the worst first (two queries).
+
+    Put together here: as a subquery for each service the database takes a hundred times as long.
+    """
     drills = (
         Rollback.objects.visible_to(actor)
-        .filter(service=OuterRef("pk"), drill=True, state__in=_SHOWS_SOMETHING)
+        .filter(drill=True, state__in=_SHOWS_SOMETHING)
         .exclude(started_at=None)
-        .order_by("-completed_at")
+        .order_by("service_id", "-completed_at")
+        .distinct("service_id")
     )
-    rank = Case(
-        When(last_at=None, then=Value(0)),
-        When(last_state=RollbackState.FAILED, then=Value(1)),
-        default=Value(2),
-        output_field=IntegerField(),
-    )
+    ended = {pk: (at, state) for pk, at, state in drills.values_list("service_id", "completed_at", "state")}
+
+    def standing(pk: int, slug: str, name: str, created_at: dt.datetime) -> Standing:
+        at, state = ended.get(pk, (None, ""))
+        went_well = state == RollbackState.SUCCEEDED
+        last = LastRehearsal.SUCCEEDED if went_well else LastRehearsal.FAILED
+        return Standing(pk, slug, name, created_at, last if at else LastRehearsal.NEVER, at)
+
+    rows = Service.objects.exclude(procedure="").values_list("pk", "slug", "name", "created_at")
+    return sorted(itertools.starmap(standing, rows.order_by()), key=_worst_first)
+
+
+def _worst_first(one: Standing) -> tuple[int, dt.datetime, str]:
+    return list(LastRehearsal).index(one.last), one.last_at or one.created_at, one.slug
+
+
+def _is_asked(one: Standing, ask: BoardAsk, limit: dt.datetime) -> bool:
     return (
-        Service.objects.exclude(procedure="")
-        .annotate(
-            last_at=Subquery(drills.values("completed_at")[:1]),
-            last_state=Subquery(drills.values("state")[:1]),
-        )
-        .order_by(rank, F("last_at").asc(nulls_first=True), "slug")
+        ask.last in (None, one.last)
+        and ask.overdue in (None, one.is_overdue(limit))
+        and ask.service in ("", one.slug)
     )
+
+
+def _limit(now: dt.datetime) -> dt.datetime:
+    """What was rehearsed before this is overdue."""
+    return now - dt.timedelta(seconds=policy.drills().rehearse_within)
 
 
 def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime) -> list[Readiness]:
@@ -166,7 +225,7 @@ def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime)
     known = get_playbook()["procedures"]
     used = {one.procedure for one in services if one.procedure in known}
     served = {key for key in used if _is_served(key, known[key].queue, runners)}
-    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
+    limit = _limit(now)
 
     def line(service: Service) -> Readiness:
         declared = known.get(service.procedure)
@@ -189,26 +248,29 @@ def readiness_of(actor: Actor, services: Sequence[Service], *, now: dt.datetime)
     return [line(service) for service in services]
 
 
-def list_overdue(*, now: dt.datetime) -> list[Service]:
+def list_overdue(*, now: dt.datetime) -> list[Standing]:
     """Every service that was not rehearsed for longer than the playbook allows, the worst first."""
-    return list(rehearsed_services(SYSTEM).filter(_lapsed(now)))
+    return [one for one in standings(SYSTEM) if one.is_overdue(_limit(now))]
 
 
-def next_to_rehearse(slugs: Sequence[str], *, without: Iterable[int] = ()) -> Service | None:
-    """Whose turn it is: of `slugs`, or of all with a procedure, the one rehearsed longest ago."""
-    rows = rehearsed_services(SYSTEM).order_by(F("last_at").asc(nulls_first=True), "slug")
-    return (rows.filter(slug__in=slugs) if slugs else rows).exclude(pk__in=list(without)).first()
+def next_to_rehearse(slugs: Sequence[str], *, without: Iterable[int] = ()) -> str | None:
+    """Whose turn it is: of `slugs`, or of all whose procedure exists, the one rehearsed longest ago."""
+    having = set(_in_turn(slugs).exclude(pk__in=list(without)).values_list("slug", flat=True))
+    in_turn = sorted(
+        (one for one in standings(SYSTEM) if one.slug in having),
+        key=lambda one: (one.last_at is not None, one.last_at or one.created_at, one.slug),
+    )
+    return in_turn[0].slug if in_turn else None
 
 
 def count_rehearsed(slugs: Sequence[str]) -> int:
     """How many services take turns in the calendar."""
-    rows = Service.objects.exclude(procedure="")
-    return (rows.filter(slug__in=slugs) if slugs else rows).count()
+    return _in_turn(slugs).count()
 
 
-def _lapsed(now: dt.datetime) -> Q:
-    limit = now - dt.timedelta(seconds=policy.drills().rehearse_within)
-    return Q(last_at__lt=limit) | Q(last_at=None, created_at__lt=limit)  # a new one has as long for its first
+def _in_turn(slugs: Sequence[str]) -> QuerySet[Service]:
+    known = Service.objects.filter(procedure__in=list(get_playbook()["procedures"])).order_by()
+    return known.filter(slug__in=slugs) if slugs else known
 
 
 def _is_served(procedure: str, queue: str, runners: Sequence[Runner]) -> bool:

@@ -19,16 +19,23 @@ from rollbacks import policy
 from rollbacks.drill_playbook import DrillCalendar
 from rollbacks.models import Drill, RehearsalLapse
 from rollbacks.rules.drills import occasions, services_each_time, weeks_later
-from rollbacks.selectors.drills import drill_url
+from rollbacks.selectors.drills import drill_url, why_no_procedure, why_not_now
 from rollbacks.selectors.readiness import count_rehearsed, list_overdue, next_to_rehearse
 from rollbacks.states import DrillState
 from rollbacks.transitions import move_drill
 
 MOST_PARTICIPANTS = 50
 FARTHEST = dt.timedelta(days=366)
+LATEST = dt.timedelta(hours=1)  # after its time a planned drill still begins
 NAMED = 10  # of the overdue services, in the text
 AGAIN = "+"  # in the name of a slot, before how often it was planned again
 logger = logging.getLogger(__name__)
+
+
+class DrillNotNow(Conflict):
+    """A real incident is open on the service, another drill runs there, or there is nothing to rehearse."""
+
+    code = "drill_not_now"
 
 
 @transaction.atomic
@@ -47,20 +54,23 @@ def plan_drill(
 
     `participants` are account names; without any, those are invited who may hold the calendar's roles, or
     the incident commander's and the technical lead's. With `page_people` it uses their telephones as an
-    emergency would. Raises Invalid naming the field, and Conflict when the calendar's day has its drill.
+    emergency would. Raises Invalid naming the field, DrillNotNow where it should begin at once
+    and cannot, and Conflict when the calendar's day has its drill.
     """
     require(actor, "command")
     found = Service.objects.filter(slug=service).first()
     if found is None:
         raise Invalid({"service": "No such service."})
     plan = policy.drill_plan(scenario)
-    if not (plan["procedure"] or found.procedure):
-        raise Invalid({"service": f"{found.slug} has no procedure, and the scenario names none."})
+    if why := why_no_procedure(found, plan["procedure"]):
+        raise Invalid({"service": why})
     begins = starts_at or now
     if begins < now - dt.timedelta(minutes=5):
         raise Invalid({"starts_at": "This time is over."})
     if begins > now + FARTHEST:
         raise Invalid({"starts_at": "Plan it within the next year."})
+    if starts_at is None and (why := why_not_now(Drill(service=found, plan=plan))):
+        raise DrillNotNow(why)  # nobody is invited to what the next sweep would have to cancel
     invited = _accounts(participants) if participants else _usual_participants(actor)
     remind_at = begins - dt.timedelta(seconds=policy.drills().remind_before)
     reminded = now if remind_at <= now else None  # who plans for the next hours says so with the plan itself
@@ -135,7 +145,7 @@ def plan_by_calendar(*, now: dt.datetime) -> bool:
     in_turn = keys[of_calendar.exclude(slot__contains=AGAIN).count() % len(keys)]
     try:
         plan_drill(
-            service=service.slug,
+            service=service,
             scenario=in_turn,
             starts_at=begins + number * _longest(),
             participants=sorted(user.get_username() for user in _grantees(calendar.invite)),
@@ -144,6 +154,9 @@ def plan_by_calendar(*, now: dt.datetime) -> bool:
             slot=_slot(day, number),
         )
     except Conflict:  # another process was as fast
+        return False
+    except Invalid:  # such as a procedure that the playbook has no more: the drills that are planned go on
+        logger.exception("the drill of %s cannot be planned", day)
         return False
     return True
 
@@ -218,10 +231,9 @@ def tell_of_lapses(*, now: dt.datetime) -> bool:
     if RehearsalLapse.objects.filter(week=week).exists():
         return False
     overdue = list_overdue(now=now)
-    lapse = RehearsalLapse(week=week, said_at=now, services=len(overdue))
-    if not RehearsalLapse.objects.bulk_create([lapse], ignore_conflicts=True):
-        return False
-    if not overdue or RehearsalLapse.objects.get(week=week).said_at != now:
+    said = {"said_at": now, "services": len(overdue)}
+    _lapse, first = RehearsalLapse.objects.get_or_create(week=week, defaults=said)
+    if not overdue or not first:  # of two processes the one whose row it is
         return False
     names = ", ".join(service.name for service in overdue[:NAMED])
     short = _shortfall(now)
@@ -280,6 +292,20 @@ def lock_drill(drill_id: int, actor: Actor) -> Drill:
         raise NotFound("No such drill.")
     locked = Drill.objects.select_for_update(of=("self",), no_key=True)
     return locked.select_related("service").get(pk=drill_id)
+
+
+@transaction.atomic
+def lapse_drill(*, drill_id: int, now: dt.datetime) -> bool:
+    """It could not begin at its time, such as while Firebreak was down: nobody waits for it any more.
+
+    Begun hours later it would ring people's telephones at a time that nobody chose.
+    """
+    drill = lock_drill(drill_id, SYSTEM)
+    if drill.state != DrillState.PLANNED or drill.starts_at + LATEST >= now:
+        return False
+    reason = f"it could not begin at its time, {_time(drill.starts_at)}"
+    give_way(drill_id=drill_id, reason=reason, now=now)
+    return True
 
 
 @transaction.atomic

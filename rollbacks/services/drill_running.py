@@ -8,29 +8,32 @@ from dataclasses import replace
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
+from core import live
 from core.access import require
 from core.actors import SYSTEM, Actor
-from core.errors import Conflict, Invalid
+from core.errors import Conflict, IllegalMove, Invalid
 from core.models import Event
 from incidents.models import Incident
-from incidents.services.incidents import declare_incident, resolve_incident
+from incidents.services.incidents import declare_incident, lock_incident, resolve_incident
 from incidents.services.people import bring_along
 from incidents.timeline import record_on_incident
 from rollbacks.models import Drill, Rollback
 from rollbacks.rules.drills import score
-from rollbacks.selectors.drills import drill_targets, drill_url, run_of, scorecard_json
-from rollbacks.services.drill_planning import cancel_planned, lock_drill, plan_again
+from rollbacks.selectors.drills import (
+    drill_targets,
+    drill_url,
+    real_incident_on,
+    run_of,
+    scorecard_json,
+    told_name,
+    why_not_now,
+)
+from rollbacks.services.drill_planning import DrillNotNow, cancel_planned, lock_drill, plan_again
 from rollbacks.services.drills import stop_rehearsal
 from rollbacks.states import DrillState
 from rollbacks.transitions import move_drill
 
 NOTES_LENGTH = 20_000
-
-
-class DrillNotNow(Conflict):
-    """A real incident is open on the service, or another drill runs there."""
-
-    code = "drill_not_now"
 
 
 @transaction.atomic
@@ -145,7 +148,10 @@ def finish_drill(
     )
     _end_incident(drill, f"The drill is over: {why}", actor=actor, now=now)
     said = f"Drill over ({why})" if not (card and card["passed"]) else f"Drill passed ({why})"
-    _record(drill, "drill.finished", said, actor, now, passed=bool(card and card["passed"]))
+    names = sorted(drill.participants.values_list("username", flat=True))  # courses count it for them
+    _record(
+        drill, "drill.finished", said, actor, now, passed=bool(card and card["passed"]), participants=names
+    )
     return drill
 
 
@@ -162,31 +168,22 @@ def cancel_drill(*, drill_id: int, reason: str, actor: Actor, now: dt.datetime) 
 
 
 def preempt_drills(*, event: Event, now: dt.datetime) -> int:
-    """A real incident was declared: the drills that run on its services are broken off; returns how many.
+    """A real incident was declared or reopened, or is about other services now: the drills that run on them
+    are broken off; returns how many.
 
     Of two that began at the same moment neither could see the other: a drill looks again when its own
-    incident's declaration is committed.
+    incident's declaration is committed. What is over by the time it is looked at concerns no drill.
     """
-    incident = Incident.objects.filter(stream_id=event.stream_id).first()
+    incident = Incident.objects.open().filter(stream_id=event.stream_id).first()
     if incident is None:
         return 0
     running = Drill.objects.filter(state=DrillState.RUNNING)
     if incident.drill:
         found = running.filter(incident=incident).select_related("service").first()
         real = real_incident_on(found) if found else None
-        return int(_preempt(found.pk, _told(real), now)) if found and real else 0
+        return int(_preempt(found.pk, told_name(real), now)) if found and real else 0
     of_it = running.filter(service__in=incident.services.all()).order_by("pk").values_list("pk", flat=True)
-    return sum(_preempt(pk, _told(incident), now) for pk in list(of_it))
-
-
-def real_incident_on(drill: Drill) -> Incident | None:
-    """A real incident that is open on the drill's service."""
-    return Incident.objects.open().filter(drill=False, services=drill.service_id).first()
-
-
-def _told(incident: Incident) -> str:
-    """What it is called where it is not known who reads."""
-    return incident.code_name if incident.restricted else incident.ref
+    return sum(_preempt(pk, told_name(incident), now) for pk in list(of_it))
 
 
 @transaction.atomic
@@ -206,7 +203,11 @@ def finish_with_incident(*, event: Event, now: dt.datetime) -> bool:
     if found is None or found.started_at is None:
         return False
     at = max(event.occurred_at, found.started_at)
-    finish_drill(drill_id=found.pk, actor=SYSTEM, now=now, outcome="its incident was resolved", ended_at=at)
+    outcome = "its incident was resolved"
+    try:
+        finish_drill(drill_id=found.pk, actor=SYSTEM, now=now, outcome=outcome, ended_at=at)
+    except IllegalMove:  # somebody ended it at the same moment
+        return False
     return True
 
 
@@ -227,17 +228,6 @@ def write_debrief(*, drill_id: int, notes: str, actor: Actor, now: dt.datetime) 
     return drill
 
 
-def why_not_now(drill: Drill) -> str:
-    """Why a planned drill may not begin now, or empty."""
-    if drill.state != DrillState.PLANNED:
-        return f"The drill is {drill.get_state_display().lower()}."
-    if (real := real_incident_on(drill)) is not None:
-        return f"{_told(real)} is open on {drill.service.name}: a real incident goes before a drill."
-    if Drill.objects.filter(service=drill.service, state=DrillState.RUNNING).exists():
-        return f"Another drill runs on {drill.service.name}."
-    return ""
-
-
 def _break_off(drill: Drill, reason: str, actor: Actor, now: dt.datetime) -> Drill:
     move_drill(drill, DrillState.CANCELLED, ended_at=now, due_at=None, outcome=reason[:500])
     _end_incident(drill, f"The drill was broken off: {reason}", actor=actor, now=now)
@@ -252,12 +242,16 @@ def _break_off(drill: Drill, reason: str, actor: Actor, now: dt.datetime) -> Dri
 def _end_incident(drill: Drill, resolution: str, *, actor: Actor, now: dt.datetime) -> None:
     """Nobody is left with an open incident of a drill that is over, nor with its rollback."""
     assert drill.incident_id is not None
+    incident = lock_incident(
+        drill.incident_id, SYSTEM
+    )  # who resolves it right now is first, or finds it done
     for pk in (
         Rollback.objects.live().filter(incident_id=drill.incident_id, drill=True).values_list("pk", flat=True)
     ):
         stop_rehearsal(pk, "the drill is over", actor=actor, now=now, by=actor.label)
-    if Incident.objects.open().filter(pk=drill.incident_id).exists():
-        resolve_incident(incident_id=drill.incident_id, resolution=resolution, actor=SYSTEM, now=now)
+    incident.refresh_from_db()
+    if incident.is_open:
+        resolve_incident(incident_id=incident.pk, resolution=resolution, actor=SYSTEM, now=now)
 
 
 def _next_look(drill: Drill, began: dt.datetime, deadline: dt.datetime, *, sent: int) -> dt.datetime:
@@ -286,6 +280,7 @@ def _record(
     """On the timeline of its incident; the pages of drills that are open are told too."""
     assert drill.incident_id is not None
     incident = Incident.objects.get(pk=drill.incident_id)
+    live.poke("drills", f"drill:{drill.pk}")
     return record_on_incident(
         incident, kind, summary, actor=actor, now=now, source=source, data={"drill": drill.pk, **data}
     )

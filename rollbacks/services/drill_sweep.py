@@ -6,15 +6,17 @@ import datetime as dt
 import logging
 
 from core.actors import SYSTEM
-from core.errors import Conflict, FirebreakError
+from core.errors import Conflict
 from rollbacks.models import Drill
 from rollbacks.services.drill_planning import (
+    DrillNotNow,
     give_way,
+    lapse_drill,
     plan_by_calendar,
     remind_of_drill,
     tell_of_lapses,
 )
-from rollbacks.services.drill_running import DrillNotNow, finish_drill, send_inject, start_drill
+from rollbacks.services.drill_running import finish_drill, send_inject, start_drill
 from rollbacks.states import DrillState
 
 AT_ONCE = 50
@@ -27,7 +29,7 @@ def look_after_drills(*, now: dt.datetime) -> int:
     for pk in list(Drill.objects.due(now).order_by("due_at").values_list("pk", flat=True)[:AT_ONCE]):
         try:
             done += _look_after(pk, now)
-        except FirebreakError:  # one that cannot go on keeps no other from it
+        except Exception:  # whatever it is, one that cannot go on keeps no other from it
             logger.exception("drill %s could not go on", pk)
     return done
 
@@ -37,7 +39,7 @@ def _look_after(drill_id: int, now: dt.datetime) -> int:
     if drill.state == DrillState.PLANNED:
         if drill.starts_at > now:
             return int(remind_of_drill(drill_id=drill_id, now=now))
-        return _begin(drill_id, now)
+        return int(lapse_drill(drill_id=drill_id, now=now)) or _begin(drill_id, now)
     done = 0
     while send_inject(drill_id=drill_id, now=now):
         done += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -18,28 +19,54 @@ from rollbacks import policy
 from rollbacks.drill_forms import DebriefForm, NotesForm, PlanDrillForm
 from rollbacks.models import Drill
 from rollbacks.selectors.drills import drill_url, get_drill, get_drill_page, list_coming, list_past
-from rollbacks.selectors.readiness import readiness_board
+from rollbacks.selectors.readiness import EVERYTHING, BoardAsk, readiness_board
 from rollbacks.services import drill_planning, drill_running
+from rollbacks.states import LastRehearsal
 
-MOST_PAGES = 10_000
+OVERDUE = "overdue"
+SHOWN = {
+    "": EVERYTHING,
+    OVERDUE: BoardAsk(overdue=True),
+    **{last.value: BoardAsk(last=last) for last in (LastRehearsal.NEVER, LastRehearsal.FAILED)},
+}
+CHOICES = (
+    ("", "All"),
+    (OVERDUE, "Overdue"),
+    (LastRehearsal.NEVER.value, "Never rehearsed"),
+    (LastRehearsal.FAILED.value, "Failed"),
+)
 
 
 @reading
 def drills(request: HttpRequest, actor: Actor) -> HttpResponse:
     """How ready each service is, what is planned, and how former drills went."""
-    asked = page_query(request).get("page", "")
-    number = min(int(asked), MOST_PAGES) if asked.isascii() and asked.isdigit() and int(asked) else 1
-    board = readiness_board(actor, now=utcnow(), number=number)
-    address = reverse("rollbacks:drills")
+    query = page_query(request)
+    shown, asked = query.get("show", ""), query.get("page", "")
+    shown = shown if shown in SHOWN else ""
+    number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 5 else 1
+    number = max(1, number)
+    board = readiness_board(actor, now=utcnow(), ask=SHOWN[shown], number=number)
+
+    def address(show: str, page: int = 1) -> str:
+        query = {"show": show} if show else {}
+        query |= {"page": str(page)} if page > 1 else {}
+        return reverse("rollbacks:drills") + (f"?{urlencode(query)}" if query else "")
+
+    counts = {"": board.total, OVERDUE: board.overdue}
+    counts |= {last.value: count for last, count in board.last.items()}
     context = {
-        "live": Live(address if number == 1 else f"{address}?page={number}", "drills"),
+        "live": Live(address(shown, number), "drills"),
         "board": board,
+        "choices": [
+            {"label": label, "count": counts[key], "url": address(key), "current": key == shown}
+            for key, label in CHOICES
+        ],
         "coming": list_coming(actor),
         "past": list_past(actor),
         "why_not": why_not_allowed(actor, "command"),
         "limit_days": round(policy.drills().rehearse_within / 86_400),
-        "previous_url": f"{address}?page={number - 1}" if number > 1 else None,
-        "next_url": f"{address}?page={number + 1}" if board.has_more else None,
+        "previous_url": address(shown, number - 1) if number > 1 else None,
+        "next_url": address(shown, number + 1) if board.has_more else None,
     }
     return render_page(request, "rollbacks/drills.html", context)
 
