@@ -123,14 +123,16 @@ def test_nonsense_is_refused_beside_its_field(
 def test_nonsense_about_a_drill_changes_nothing(ada: Client, shop: Service) -> None:
     made = post(ada, DRILLS, {"service": "shop", "scenario": "bad_release"}, 201)
     one = f"{DRILLS}{made['id']}/"
-    for verb, body in [
+    wrong: list[tuple[str, dict[str, Any]]] = [
         ("start", {"now": True}), ("cancel", {}), ("cancel", {"reason": " "}), ("cancel", {"reason": LONG}),
         ("cancel", {"reason": ["x"]}), ("finish", {"notes": LONG}), ("finish", {"notes": 1}), ("debrief", {}),
         ("debrief", {"notes": ""}), ("debrief", {"notes": "a\0b"}),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for verb, body in wrong:
         problem = post(ada, f"{one}{verb}/", body, 400)
         assert problem["errors"], (verb, body)
-    for verb, body in [("finish", {}), ("debrief", {"notes": "early"})]:
+    early: list[tuple[str, dict[str, Any]]] = [("finish", {}), ("debrief", {"notes": "early"})]
+    for verb, body in early:
         assert post(ada, f"{one}{verb}/", body, 409)["state"] == "planned"
     assert ada.get(one).json() == made
     for nowhere in ("0", "99999999999999999999", "9" * 400):

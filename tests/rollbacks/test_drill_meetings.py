@@ -28,7 +28,8 @@ from incidents.services.incidents import (
 )
 from rollbacks.drill_playbook import DrillCalendar
 from rollbacks.models import Drill, RehearsalLapse
-from rollbacks.selectors.drills import get_drill_page
+from rollbacks.selectors.drills import get_drill_page, why_not_now
+from rollbacks.selectors.readiness import list_overdue
 from rollbacks.services import drill_planning, drill_running
 from rollbacks.services.drill_planning import DrillNotNow, plan_by_calendar, tell_of_lapses
 from rollbacks.services.drill_running import finish_drill, start_drill
@@ -116,7 +117,7 @@ def test_of_two_drills_of_a_service_that_begin_at_once_one_runs(
     shop: Service, commander: Actor, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both, together = [plan(commander, now) for _ in range(2)], Together()
-    real, meeting = drill_running.why_not_now, threading.Barrier(2)
+    real, meeting = why_not_now, threading.Barrier(2)
 
     def look_and_meet(drill: Drill) -> str:
         said = real(drill)
@@ -168,7 +169,7 @@ def test_a_real_incident_that_comes_while_a_drill_begins_breaks_it_off(
 ) -> None:
     """It is declared and looked after between the drill's question and its commit: neither sees the other."""
     drill, together = plan(commander, now), Together()
-    real, asked, go = drill_running.why_not_now, threading.Event(), threading.Event()
+    real, asked, go = why_not_now, threading.Event(), threading.Event()
 
     def look_and_wait(found: Drill) -> str:
         said = real(found)
@@ -286,7 +287,7 @@ def test_an_incident_that_is_resolved_while_its_drill_is_ended_is_resolved_once(
     """The other way round: who ends the drill is at its incident when somebody else resolves that."""
     drill, incident = started(commander, now)
     deliver_pending(now=now)
-    together, real = Together(), drill_running.resolve_incident
+    together, real = Together(), resolve_incident
 
     def resolve(actor: Actor) -> None:
         resolve_incident(incident_id=incident.pk, resolution="done", actor=actor, now=now)
@@ -366,7 +367,7 @@ def test_two_sweeps_of_the_same_moment_tell_once_what_is_overdue(
     shop: Service, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Service.objects.update(created_at=now - dt.timedelta(days=91))
-    real, meeting, together = drill_planning.list_overdue, threading.Barrier(2), Together()
+    real, meeting, together = list_overdue, threading.Barrier(2), Together()
 
     def list_and_meet(*, now: dt.datetime) -> Any:
         found = real(now=now)

@@ -416,7 +416,7 @@ def test_the_board_has_the_worst_first_and_costs_the_same_for_a_thousand(
     rehearsed(incident, by_name["fine"], now - dt.timedelta(days=10), "succeeded", 1)
     rehearsed(incident, by_name["failed"], now - dt.timedelta(days=3), "failed", 2)
     rehearsed(incident, by_name["old"], now - dt.timedelta(days=94), "succeeded", 3)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         board = readiness_board(commander, now=now)
     assert [line.slug for line in board.lines] == ["never", "failed", "old", "fine"]
     assert [line.overdue for line in board.lines] == [True, False, True, False]
@@ -436,5 +436,5 @@ def test_the_board_has_the_worst_first_and_costs_the_same_for_a_thousand(
     for number in range(60):
         make_service(f"more-{number}", now)
     Service.objects.update(procedure="storefront_rollback")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(readiness_board(commander, now=now, number=2).lines) == 14
