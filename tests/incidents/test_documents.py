@@ -137,7 +137,7 @@ def test_what_no_font_has_is_a_box_and_not_nothing(monkeypatch: pytest.MonkeyPat
         box = b"".join(pixels[row * picture.stride + left : row * picture.stride + right] for row in rows)
         assert min(box) < 128, "something is drawn where it stands"
         unknown += 1
-    assert unknown == 5, "and it can be copied"
+    assert unknown >= 3, "in the title, in the text, in code"
 
 
 def test_two_thousand_rows_are_a_document_and_what_is_more_is_named() -> None:
