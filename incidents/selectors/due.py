@@ -27,7 +27,8 @@ _REPORTS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM incidents_report r
  WHERE r.state <> 'published' AND r.overdue_at IS NULL AND r.due_at <= clock_timestamp()
    AND EXISTS (SELECT FROM incidents_incident i
-                WHERE i.id = r.incident_id AND i.status = 'resolved' AND NOT i.drill)
+                WHERE i.id = r.incident_id AND NOT i.drill
+                  AND (i.status = 'resolved' OR (i.status = 'closed' AND r.published_at >= i.resolved_at)))
 """
 _REVIEWS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due))::float FROM (
