@@ -139,7 +139,8 @@ class Revision:
 
 @dataclass(frozen=True)
 class ReportView:
-    """The page of one report being written. `begun` is false while there is none, and `why_none` says why.
+    """The page of one report being written. `begun` is false while there is none; `why_none` says why where
+    the incident is over.
 
     `no_prevention` is the section that says why there is no prevention measure; None where there is one.
     """
@@ -375,7 +376,7 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         restricted=incident.restricted,
         drill=incident.drill,
         begun=report is not None,
-        why_none=why_no_report(incident) if report is None else "",
+        why_none=why_no_report(incident) if report is None and not incident.is_open else "",
         state=report.state if report else "",
         state_label=str(ReportState(report.state).label) if report else "Not begun",
         revision=report.revision if report else 1,

@@ -355,7 +355,7 @@ def test_a_guess_is_marked_and_counts_when_somebody_has_looked_at_it(
     by: dict[str, Any] = {"incident_id": over.pk, "actor": commander, "now": now + 2 * HOUR}
     assert ReportText.objects.get(section="functionality_affected").text == "Proposed: Shop"
     assert not ReportText.objects.filter(section="sla_breach").exists()  # never acknowledged, never due
-    Incident.objects.filter(pk=over.pk).update(acknowledged_at=now, acknowledged_by="ida")
+    Incident.objects.filter(pk=over.pk).update(acknowledged_at=now)
     over.refresh_from_db()
     assert drafted_texts(over)[ReportSection.SLA_BREACH] == "Proposed: no, acknowledged in time"
     Incident.objects.filter(pk=over.pk).update(response_breached_at=now)
