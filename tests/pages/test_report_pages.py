@@ -365,6 +365,8 @@ def test_its_panels_come_one_by_one(ida: Client, over: Incident) -> None:
     for key in ("state", "sections", "follow_up", "rows", "rollbacks", "revisions"):
         answer = ida.get(address(over, f"?panel={key}"))
         assert f'id="panel-{key}"' in answer.content.decode(), key
+    # A second id hides the first: an open page would ask for a panel that is not there, and get none at all.
+    assert not re.search(r'<[^>]* id="[^"]*"[^>]* id="', page(ida, over))
     assert 'id="panel-text"' in ida.get(address(over, "read/?panel=text")).content.decode()
 
 
