@@ -55,6 +55,7 @@ def _findings(export: dict[str, Any], head: str | None) -> Iterator[str]:
     timeline, incident = export["timeline"], export["incident"]
     previous = GENESIS
     attached: dict[Any, str] = {}
+    published: dict[Any, str] = {}
     for number, event in enumerate(timeline["events"], 1):
         what = f"event {event['seq']}"
         if event["seq"] != number:
@@ -71,6 +72,8 @@ def _findings(export: dict[str, Any], head: str | None) -> Iterator[str]:
             yield what + " is of another incident"
         if event["kind"] == "evidence.attached":
             attached[event["data"]["evidence"]] = event["data"]["sha256"]
+        if event["kind"] == "report.published":
+            published[event["data"]["revision"]] = event["data"]["sha256"]
         previous = event["hash"]
     if timeline["head_seq"] != len(timeline["events"]) or timeline["head_hash"] != previous:
         yield "the timeline does not end where its head says"
@@ -83,6 +86,14 @@ def _findings(export: dict[str, Any], head: str | None) -> Iterator[str]:
             yield f"evidence {item['id']}: no event vouches for this SHA-256"
     for missing in attached:
         yield f"evidence {missing} is vouched for and is not listed"
+    for row in (export["report"] or {"published": []})["published"]:
+        what = f"revision {row['revision']} of the report"
+        if row["sha256"] != hashlib.sha256(row["markdown"].encode()).hexdigest():
+            yield what + ": its SHA-256 is not that of its Markdown"
+        if published.pop(row["revision"], None) != row["sha256"]:
+            yield what + ": no event vouches for this SHA-256"
+    for missing in published:
+        yield f"revision {missing} of the report is vouched for and is not listed"
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from incidents.rules import matchers
 from incidents.states import (
     INCIDENT_ROLES,
     Cadence,
+    FollowUpPart,
     IncidentKind,
     Metric,
     MonitorLevel,
@@ -461,11 +462,13 @@ class Reports(Section):
     remind_before: PositiveSeconds = Field(
         description="How long before that its owner is reminded; after it they are told that it is overdue."
     )
-    required: Mapping[Severity, tuple[ReportSection, ...]] = Field(
-        description="Which sections must say something before the report is published."
+    required: Mapping[Severity, tuple[ReportSection | FollowUpPart, ...]] = Field(
+        description="Which sections must say something before the report is published. `action_items` and"
+        " `prevention` ask for at least one, or for the reason why there is no prevention measure."
     )
     second_person: tuple[Severity, ...] = Field(
-        default=(), description="Of which severities another person publishes it than who handed it in."
+        default=(),
+        description="Of which severities another person publishes it than who wrote in it or handed it in.",
     )
     may_be_skipped: tuple[Severity, ...] = Field(
         default=(), description="Which incidents may be closed without a published report, with a reason."

@@ -138,6 +138,18 @@ class ReportSection(models.TextChoices):
     CUSTOMER_COMPLAINTS = "customer_complaints", "Customer complaints"
     WENT_WELL = "went_well", "What went well"
     COULD_BE_IMPROVED = "could_be_improved", "What could be improved"
+    NO_PREVENTION = "no_prevention", "Why no prevention measure"
+
+
+# Those that the template has a place for; the other is asked for only where a list of it would be empty.
+TEMPLATE_SECTIONS = tuple(section for section in ReportSection if section != ReportSection.NO_PREVENTION)
+
+
+class FollowUpPart(models.TextChoices):
+    """What of a report is made of action items; a report may have to have it. Source: seed, its template."""
+
+    ACTION_ITEMS = "action_items", "Action items"
+    PREVENTION = "prevention", "Prevention measures"
 
 
 class ActionItemKind(models.TextChoices):

@@ -74,6 +74,11 @@ urlpatterns = [
     path("incidents/<slug:ref>/report/timeline/", reports.timeline, name="report_timeline"),
     path("incidents/<slug:ref>/report/timeline/<int:seq>/", reports.EditRow.as_view(), name="report_row"),
     path(
+        "incidents/<slug:ref>/report/timeline/<int:seq>/history/",
+        reports.row_changes,
+        name="report_row_history",
+    ),
+    path(
         "incidents/<slug:ref>/report/sections/<slug:section>/",
         reports.EditSection.as_view(),
         name="report_section",
@@ -82,6 +87,16 @@ urlpatterns = [
         "incidents/<slug:ref>/report/sections/<slug:section>/history/", reports.history, name="report_history"
     ),
     path("incidents/<slug:ref>/report/revisions/<int:number>/", reports.revision, name="report_revision"),
+    path(
+        "incidents/<slug:ref>/report/revisions/<int:number>/report.md",
+        documents.revision_markdown,
+        name="report_revision_markdown",
+    ),
+    path(
+        "incidents/<slug:ref>/report/revisions/<int:number>/report.pdf",
+        documents.revision_pdf,
+        name="report_revision_pdf",
+    ),
     path("incidents/<slug:ref>/report/submit/", reports.Submit.as_view(), name="report_submit"),
     path("incidents/<slug:ref>/report/return/", reports.Return.as_view(), name="report_return"),
     path("incidents/<slug:ref>/report/publish/", reports.Publish.as_view(), name="report_publish"),

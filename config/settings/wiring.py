@@ -230,6 +230,7 @@ SWEEPS = (
     ("incidents.sweep_tasks", "incidents.services.tasks.mark_overdue_tasks", 5.0),
     ("incidents.sweep_search", "incidents.services.searching.keep_documents", 5.0),
     ("incidents.sweep_reports", "incidents.services.reports.remind_of_reports", 60.0),
+    ("incidents.sweep_report_drafts", "incidents.services.reports.draft_missing_reports", 60.0),
     ("incidents.sweep_phases", "incidents.services.checklists.remind_of_phases", 30.0),
     ("incidents.sweep_action_items", "incidents.services.action_items.remind_of_action_items", 60.0),
     ("incidents.sweep_reviews", "incidents.services.reviews.look_after_reviews", 60.0),

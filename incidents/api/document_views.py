@@ -18,7 +18,8 @@ from incidents.api.document_serializers import IncidentExportSerializer, Similar
 from incidents.models import Incident
 from incidents.selectors.export import export_incident
 from incidents.selectors.records import get_incident
-from incidents.selectors.report_files import markdown_of, pdf_of
+from incidents.selectors.report_files import markdown_of, pdf_of, pdf_of_revision
+from incidents.selectors.report_pages import get_revision
 from incidents.selectors.similar import similar_incidents
 
 
@@ -48,10 +49,17 @@ class ReportMarkdownViewSet(_FileViewSet):
 
     @extend_schema(responses={(200, "text/markdown"): OpenApiTypes.STR}, operation_id="report_markdown")
     def retrieve(self, request: Request, ref: str) -> HttpResponseBase:
-        """The report as it stands, in the structure of the policy's template."""
+        """The report in the structure of the policy's template, as published or as the draft stands."""
         incident = get_incident(ref, self.actor)
-        text = HttpResponse(markdown_of(incident))
-        return own_file(text, name=f"{incident.ref}.md", content_type="text/markdown; charset=utf-8")
+        return _markdown(markdown_of(incident), incident.ref)
+
+    @extend_schema(
+        responses={(200, "text/markdown"): OpenApiTypes.STR}, operation_id="report_revision_markdown"
+    )
+    def revision(self, request: Request, ref: str, number: int) -> HttpResponseBase:
+        """A published revision, the bytes whose SHA-256 stands on the timeline."""
+        incident = get_incident(ref, self.actor)
+        return _markdown(get_revision(incident, number).markdown, f"{incident.ref}-revision-{number}")
 
 
 class ReportPdfViewSet(_FileViewSet):
@@ -59,11 +67,26 @@ class ReportPdfViewSet(_FileViewSet):
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY}, operation_id="report_pdf")
     def retrieve(self, request: Request, ref: str) -> HttpResponseBase:
-        """The report as it stands, as a document to hand on."""
+        """The report as it was published, or as the draft stands, as a document to hand on."""
         incident = get_incident(ref, self.actor)
-        return own_file(
-            HttpResponse(pdf_of(incident)), name=f"{incident.ref}.pdf", content_type="application/pdf"
-        )
+        return _pdf(pdf_of(incident), incident.ref)
+
+    @extend_schema(
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY}, operation_id="report_revision_pdf"
+    )
+    def revision(self, request: Request, ref: str, number: int) -> HttpResponseBase:
+        """A published revision as a document to hand on."""
+        incident = get_incident(ref, self.actor)
+        row = get_revision(incident, number)
+        return _pdf(pdf_of_revision(incident, row), f"{incident.ref}-revision-{number}")
+
+
+def _markdown(text: str, name: str) -> HttpResponseBase:
+    return own_file(HttpResponse(text), name=f"{name}.md", content_type="text/markdown; charset=utf-8")
+
+
+def _pdf(file: bytes, name: str) -> HttpResponseBase:
+    return own_file(HttpResponse(file), name=f"{name}.pdf", content_type="application/pdf")
 
 
 class SimilarViewSet(ApiViewSet):

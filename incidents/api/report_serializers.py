@@ -12,9 +12,10 @@ from core.api.fields import Line, Text
 from core.api.serializers import StrictSerializer
 from core.clock import utcnow
 from incidents.models import Report
+from incidents.rules.reports import gaps
 from incidents.selectors.reports import report_url
 from incidents.services.reports import ROW_LENGTH, TEXT_LENGTH
-from incidents.states import ReportSection, ReportState, Severity
+from incidents.states import TEMPLATE_SECTIONS, ReportSection, ReportState, Severity
 
 LONGEST_NAME = 150  # of an account
 
@@ -43,7 +44,9 @@ class PublishedReportSerializer(serializers.Serializer[Any]):
 
 
 class ReportSummarySerializer(serializers.ModelSerializer[Report]):
-    """A report in a list; `missing` are the sections that must still be written at its severity."""
+    """A report in a list; `missing` are the parts that must still be written at its severity: sections, and
+    `action_items` and `prevention`, which are added as action items.
+    """
 
     incident = serializers.CharField(source="incident.ref")
     title = serializers.CharField(source="incident.title")
@@ -77,12 +80,12 @@ class ReportSummarySerializer(serializers.ModelSerializer[Report]):
         return report.published_by or None
 
     def get_filled(self, report: Report) -> int:
-        return len(self.context["written"][report.pk])
+        return len(self.context["written"][report.pk].intersection(TEMPLATE_SECTIONS))
 
     def get_missing(self, report: Report) -> list[str]:
         written = self.context["written"][report.pk]
-        required = self.context["required"][report.incident.severity]
-        return [str(section) for section in ReportSection if section in required and section not in written]
+        required = self.context["required"][Severity(report.incident.severity)]
+        return [str(gap.section) for gap in gaps(written, required)]
 
     def get_url(self, report: Report) -> str:
         return f"{settings.PUBLIC_URL}{report_url(report.incident.ref)}"
@@ -111,7 +114,7 @@ class ReportSerializer(ReportSummarySerializer):
 
     @extend_schema_field(PublishedReportSerializer(many=True))
     def get_published(self, report: Report) -> Any:
-        rows = report.published.defer("markdown") if report.pk else []
+        rows = report.published.defer("markdown")
         return PublishedReportSerializer(rows, many=True).data
 
 
@@ -130,6 +133,7 @@ class SectionsSerializer(StrictSerializer):
     customer_complaints = Text(max_length=TEXT_LENGTH, required=False, allow_blank=True)
     went_well = Text(max_length=TEXT_LENGTH, required=False, allow_blank=True)
     could_be_improved = Text(max_length=TEXT_LENGTH, required=False, allow_blank=True)
+    no_prevention = Text(max_length=TEXT_LENGTH, required=False, allow_blank=True)
 
 
 class EditReportSerializer(StrictSerializer):

@@ -11,15 +11,13 @@ from rest_framework.response import Response
 
 from core.api.serializers import EmptySerializer, ReasonSerializer
 from core.api.views import ApiViewSet, command
-from core.clock import utcnow
-from core.errors import NotFound
 from incidents import policy
 from incidents.api import report_serializers as shapes
 from incidents.api.filters import ReportFilters
 from incidents.models import Incident, Report
 from incidents.selectors.records import get_incident
-from incidents.selectors.report_pages import report_of_incident, reports_of, standing
-from incidents.selectors.reports import report_lines, written_everywhere
+from incidents.selectors.report_pages import get_report, reports_of
+from incidents.selectors.reports import report_lines, texts_and_versions, written_everywhere
 from incidents.services import reports
 
 
@@ -96,21 +94,19 @@ class ReportViewSet(ApiViewSet):
 
     def _do(self, service: Callable[..., Any], ref: str, **what: Any) -> Response:
         incident = get_incident(ref, self.actor)
-        report = _report(incident)
+        report = get_report(incident)
         with self.unchanged(report, after=[Incident.objects.filter(pk=incident.pk)]):
             service(incident_id=incident.pk, **what, **self.by())
         return self._show(incident)
 
     def _show(self, incident: Incident) -> Response:
-        report = _report(incident)
-        stored = report if report.pk else None
-        texts, versions = standing(incident, stored)
+        report = get_report(incident)
+        texts, versions = texts_and_versions(report)
         context = {
-            "written": {report.pk: {key for key, text in texts.items() if text}},
-            "required": policy.reports().required,
+            **_context([report]),
             "texts": texts,
             "versions": versions,
-            "lines": report_lines(incident, stored),
+            "lines": report_lines(incident, report),
         }
 
         def shape(row: Report) -> shapes.ReportSerializer:
@@ -120,13 +116,6 @@ class ReportViewSet(ApiViewSet):
 
 
 _CELLS = {"event_text": "event", "action_text": "action", "owner": "owner"}
-
-
-def _report(incident: Incident) -> Report:
-    report = report_of_incident(incident, now=utcnow())
-    if report is None:
-        raise NotFound(f"{incident.ref} is open: its report begins with its resolution.")
-    return report
 
 
 def _context(found: Sequence[Report]) -> dict[str, Any]:

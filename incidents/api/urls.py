@@ -97,6 +97,16 @@ urlpatterns = [
         name="incident-report-pdf",
     ),
     path(
+        f"{REPORT}/revisions/<int:number>/report.md",
+        on_documents.ReportMarkdownViewSet.as_view({"get": "revision"}),
+        name="incident-report-revision-markdown",
+    ),
+    path(
+        f"{REPORT}/revisions/<int:number>/report.pdf",
+        on_documents.ReportPdfViewSet.as_view({"get": "revision"}),
+        name="incident-report-revision-pdf",
+    ),
+    path(
         "incidents/<str:ref>/checklists/",
         on_guidance.ChecklistViewSet.as_view({"get": "list"}),
         name="incident-checklists",

@@ -10,7 +10,14 @@ from incidents.models.monitors import Monitor, Sample
 from incidents.models.outages import MonitoringOutage
 from incidents.models.presence import Presence
 from incidents.models.quiet import MaintenanceWindow, Silence
-from incidents.models.reports import PublishedReport, Report, ReportChange, ReportRow, ReportText
+from incidents.models.reports import (
+    PublishedReport,
+    Report,
+    ReportChange,
+    ReportRow,
+    ReportRowChange,
+    ReportText,
+)
 from incidents.models.reviews import Document, Review, ReviewSchedule
 from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.search_documents import SearchDocument, SearchMark
@@ -38,6 +45,7 @@ __all__ = [
     "Report",
     "ReportChange",
     "ReportRow",
+    "ReportRowChange",
     "ReportText",
     "Responder",
     "Review",

@@ -7,18 +7,39 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from core.models import Event
 from incidents.models.incidents import Incident
-from incidents.states import ReportSection, ReportState
+from incidents.states import IncidentStatus, ReportSection, ReportState
+
+
+class ReportQuerySet(models.QuerySet["Report"]):
+    """Verbs of reading reports."""
+
+    def awaited(self) -> ReportQuerySet:
+        """Not published, and somebody waits for it: of an incident that is resolved, or of one that was
+        closed with its report and opened again. Drills have a scorecard instead.
+        """
+        revised = Q(incident__status=IncidentStatus.CLOSED) & _TELLS_THE_END
+        waits = Q(incident__status=IncidentStatus.RESOLVED) | revised
+        return self.exclude(state=ReportState.PUBLISHED).filter(waits, incident__drill=False)
+
+    def skipped(self) -> ReportQuerySet:
+        """Closed without a report of how it ended: somebody gave a reason, and nobody waits for one."""
+        closed = self.exclude(state=ReportState.PUBLISHED).filter(incident__status=IncidentStatus.CLOSED)
+        return closed.exclude(_TELLS_THE_END)
+
+
+# Published since the incident was resolved last. Written so that a missing time is false, not unknown.
+_TELLS_THE_END = Q(published_at__isnull=False) & Q(published_at__gte=F("incident__resolved_at"))
 
 
 class Report(models.Model):
     """The report of one incident. `incidents.services.reports` alone writes it.
 
     `revision` counts what was published: 1 until the first publishing, one more when a published report is
-    opened again. Who wrote and who asked for its review may not be who publishes it (the playbook says when).
+    opened again. Who wrote in a revision or handed it in may not publish it (the playbook says when).
     """
 
     incident = models.OneToOneField(Incident, on_delete=models.CASCADE, related_name="report")
@@ -37,6 +58,8 @@ class Report(models.Model):
     published_by = models.CharField(max_length=200, blank=True)
     reminded_at = models.DateTimeField(null=True, help_text="When it was said that this due time comes near.")
     overdue_at = models.DateTimeField(null=True, help_text="When it was said that this due time had passed.")
+
+    objects = ReportQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-pk"]
@@ -133,8 +156,37 @@ class ReportChange(models.Model):
         return f"{self.report_id}: {self.section} {self.version}"
 
 
+class ReportRowChange(models.Model):
+    """A row of the timeline as somebody wanted it, by whom and when: the history of a row."""
+
+    append_only: ClassVar = True
+
+    report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="row_changes")
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+")
+    version = models.PositiveIntegerField()
+    revision = models.PositiveIntegerField()
+    included = models.BooleanField()
+    event_text = models.CharField(max_length=500, blank=True)
+    action_text = models.CharField(max_length=500, blank=True)
+    owner = models.CharField(max_length=200, blank=True)
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+    changed_by_account = models.BigIntegerField(null=True, help_text="No foreign key: accounts may go.")
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["report", "event", "version"], name="one_change_per_version_of_a_row"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.report_id}: event {self.event_id}, {self.version}"
+
+
 class PublishedReport(models.Model):
-    """A report as it was published, whole and for ever."""
+    """A report as it was published, whole and for ever, with what its files say at their head."""
 
     append_only: ClassVar = True
 
@@ -144,6 +196,9 @@ class PublishedReport(models.Model):
     sha256 = models.CharField(max_length=64)
     published_at = models.DateTimeField()
     published_by = models.CharField(max_length=200)
+    title = models.CharField(max_length=200, blank=True, db_default="")
+    severity = models.CharField(max_length=2, blank=True, db_default="")
+    severity_name = models.CharField(max_length=200, blank=True, db_default="")
 
     class Meta:
         ordering: ClassVar = ["-revision"]

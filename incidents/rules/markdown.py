@@ -90,10 +90,23 @@ def _lines(facts: ReportFacts) -> Iterator[str]:
     yield ""
     yield "## Prevention Measures"
     yield "### Immediate Actions"
-    yield from _entries(facts.immediate_actions)
+    yield from _measures(facts, facts.immediate_actions, why=facts.no_prevention)
     yield ""
     yield "### Long-term Improvements"
-    yield from _entries(facts.long_term_improvements)
+    yield from _measures(facts, facts.long_term_improvements)
+
+
+def _measures(facts: ReportFacts, texts: Sequence[str], *, why: str = "") -> list[str]:
+    """A list of prevention measures; an empty one says why where there is none at all, and "Not known yet"
+    only while nobody has said anything of prevention.
+    """
+    if texts:
+        return _entries(texts)
+    if facts.immediate_actions or facts.long_term_improvements:
+        return [f"- {NONE}"]
+    if not facts.no_prevention.strip():
+        return [f"- {UNKNOWN}"]
+    return [f"- {NONE}: {_inline(why)}" if why else f"- {NONE}"]
 
 
 def _rollbacks(parts: Sequence[RollbackPart]) -> Iterator[str]:

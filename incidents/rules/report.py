@@ -73,5 +73,4 @@ class ReportFacts:
     action_items: tuple[ActionRow, ...]
     immediate_actions: tuple[str, ...]
     long_term_improvements: tuple[str, ...]
-    published_at: dt.datetime | None
-    published_by: str
+    no_prevention: str  # why there is no prevention measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from incidents.states import ReportSection
+from incidents.states import ActionItemKind, FollowUpPart, ReportSection
 
 EVENT, ACTION = "event", "action"
 # By kind: what happened, or what somebody did about it. What is not here is left out until a person wants it.
@@ -47,13 +47,13 @@ def column(kind: str) -> str:
 
 @dataclass(frozen=True)
 class Gap:
-    """A section that must say something and does not, and what to write there."""
+    """A part that must say something and does not, and what belongs there."""
 
-    section: ReportSection
+    section: ReportSection | FollowUpPart
     prompt: str
 
 
-PROMPTS: Mapping[ReportSection, str] = {
+PROMPTS: Mapping[ReportSection | FollowUpPart, str] = {
     ReportSection.IMPACT: "What users and systems felt of it, in one line",
     ReportSection.PRIMARY_CAUSE: "Detailed explanation of the root cause",
     ReportSection.CONTRIBUTING_FACTORS: "What made it possible or worse, one a line",
@@ -66,7 +66,13 @@ PROMPTS: Mapping[ReportSection, str] = {
     ReportSection.CUSTOMER_COMPLAINTS: "Number",
     ReportSection.WENT_WELL: "What should be done the same way again, one a line",
     ReportSection.COULD_BE_IMPROVED: "What should go better next time, one a line",
+    ReportSection.NO_PREVENTION: "Why nothing is to be done so that it does not happen again",
+    FollowUpPart.ACTION_ITEMS: "What is to be done, by whom, until which day",
+    FollowUpPart.PREVENTION: "What is done at once, and in the long run, so that it does not happen again",
 }
+# What Firebreak says there is a guess, marked as one: somebody has to look at it before it counts.
+PROPOSALS = frozenset({ReportSection.FUNCTIONALITY_AFFECTED, ReportSection.SLA_BREACH})
+PROPOSED = "Proposed"  # a text of the machine begins with it there
 # These are lists: one entry a line.
 LISTS = frozenset(
     {
@@ -85,14 +91,23 @@ def entries(text: str) -> tuple[str, ...]:
     return tuple(line for line in bare if line)
 
 
-def gaps(texts: Mapping[str, str], required: Iterable[ReportSection]) -> tuple[Gap, ...]:
-    """The required sections without a text, in the template's order."""
-    asked = set(required)
-    return tuple(
-        Gap(section, PROMPTS[section])
-        for section in ReportSection
-        if section in asked and not texts.get(section, "").strip()
-    )
+def parts_said(sections: Iterable[str], items: Collection[str]) -> set[str]:
+    """Which parts of a report say something: `sections` that do, and by the kinds of its action items what
+    is made of those. A reason why there is no prevention measure stands for both.
+    """
+    said = {str(section) for section in sections}
+    excused = ReportSection.NO_PREVENTION in said
+    if items or excused:
+        said.add(str(FollowUpPart.ACTION_ITEMS))
+    if excused or {ActionItemKind.IMMEDIATE, ActionItemKind.LONG_TERM} & set(items):
+        said.add(str(FollowUpPart.PREVENTION))
+    return said
+
+
+def gaps(said: Collection[str], required: Collection[ReportSection | FollowUpPart]) -> tuple[Gap, ...]:
+    """The required parts that say nothing, in the template's order."""
+    order: tuple[ReportSection | FollowUpPart, ...] = (*ReportSection, *FollowUpPart)
+    return tuple(Gap(part, PROMPTS[part]) for part in order if part in required and part not in said)
 
 
 def why_not_published(
@@ -100,11 +115,14 @@ def why_not_published(
     state: str,
     missing: Collection[Gap],
     second_person: bool,
-    submitted_by_user: int | None,
+    writers: Collection[int],
     publisher: int | None,
     is_person: bool,
 ) -> str:
-    """Why somebody may not publish a report, or empty. A program never does: it vouches for nothing."""
+    """Why somebody may not publish a report, or empty. A program never does: it vouches for nothing.
+
+    `writers` are the accounts that wrote in this revision or handed it in.
+    """
     if not is_person:
         return "A person publishes a report."
     if state == "published":
@@ -113,6 +131,6 @@ def why_not_published(
         return f"Still to be written: {', '.join(str(gap.section.label) for gap in missing)}."
     if second_person and state != "in_review":
         return "Ask for its review first: at this severity a second person publishes it."
-    if second_person and publisher == submitted_by_user:
-        return "Another person than who handed it in publishes it at this severity."
+    if second_person and publisher in writers:
+        return "Another person than who wrote it or handed it in publishes it at this severity."
     return ""

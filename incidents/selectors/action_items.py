@@ -201,28 +201,34 @@ def owners_with_items(actor: Actor) -> tuple[str, ...]:
     )
 
 
-def follow_up_of(actor: Actor, incident: Incident, *, now: dt.datetime) -> FollowUp:
-    """The action items of an incident: unfinished ones by their day, then the finished ones.
+def follow_up_of(actor: Actor, incident: Incident, *, now: dt.datetime, back: str = "incident") -> FollowUp:
+    """The action items of an incident: unfinished ones by their day, then the finished ones. `back` is where
+    their commands lead back to, "incident" or "report".
 
     One query, and on a resolved incident another: whether tasks are left.
     """
     rows = incident.action_items.select_related("owner")
     finished = Case(When(state__in=UNFINISHED, then=Value(0)), default=Value(1))
     found = rows.order_by(finished, F("due_on").asc(nulls_last=True), "pk")[:OF_INCIDENT]
-    lines = tuple(show_action_item(actor, row, now=now, incident=incident, back="incident") for row in found)
+    lines = tuple(show_action_item(actor, row, now=now, incident=incident, back=back) for row in found)
     able = may(actor, "respond")
     resolved = incident.status == IncidentStatus.RESOLVED
     return FollowUp(
         lines=lines,
         open=sum(not line.finished for line in lines),
         overdue=sum(line.overdue for line in lines),
-        add_url=reverse("incidents:action_item_of", args=[incident.ref]) if able else None,
+        add_url=_add_url(incident, back) if able else None,
         take_over_url=reverse("incidents:take_over_tasks", args=[incident.ref])
         if able and resolved and incident.tasks.open().exists()
         else None,
         why_not=why_not_allowed(actor, "respond"),
         shown=bool(lines) or not incident.is_open,
     )
+
+
+def _add_url(incident: Incident, back: str) -> str:
+    address = reverse("incidents:action_item_of", args=[incident.ref])
+    return address if back == "incident" else f"{address}?back={back}"
 
 
 def show_action_item(

@@ -18,7 +18,7 @@ from incidents.models import ActionItem, ChecklistItem, Incident, Report, Task
 from incidents.selectors.documents import STATES as DOCUMENT_STATES
 from incidents.selectors.documents import document_state, list_documents
 from incidents.selectors.training import training_matrix
-from incidents.states import IncidentStatus, ReportState, TaskState, audience_label
+from incidents.states import IncidentStatus, TaskState, audience_label
 from incidents.values import duration_text
 
 MOST_LINES = 200  # of a section: more are behind the figures
@@ -101,10 +101,8 @@ def undone_checklists(period: ReviewPeriod) -> AgendaSection:
 
 
 def unpublished_reports(period: ReviewPeriod) -> AgendaSection:
-    """Reports of incidents that are over which nobody has published, the longest due first (two queries)."""
-    rows = Report.objects.exclude(state=ReportState.PUBLISHED).filter(
-        incident__status=IncidentStatus.RESOLVED, incident__drill=False
-    )
+    """Reports that somebody waits for, the longest due first (two queries)."""
+    rows = Report.objects.awaited()
     lines = [
         AgendaLine(
             text=f"{row.incident.ref} {row.incident.title}",

@@ -61,7 +61,8 @@ def due_reports() -> DueWork:
     """Reports whose due time has passed and of which nobody has said so yet."""
     return DueWork("""
         SELECT r.due_at FROM incidents_report r
-          JOIN incidents_incident i ON i.id = r.incident_id AND i.status = 'resolved' AND NOT i.drill
+          JOIN incidents_incident i ON i.id = r.incident_id AND NOT i.drill
+           AND (i.status = 'resolved' OR (i.status = 'closed' AND r.published_at >= i.resolved_at))
          WHERE r.state <> 'published' AND r.overdue_at IS NULL AND r.due_at <= statement_timestamp()""")
 
 

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
@@ -16,26 +16,42 @@ from core.errors import NotFound
 from core.models import Event
 from incidents import policy
 from incidents.documents.html import as_html
-from incidents.models import Incident, PublishedReport, Report, ReportChange, ReportRow, ReportText
+from incidents.models import (
+    Incident,
+    PublishedReport,
+    Report,
+    ReportChange,
+    ReportRow,
+    ReportRowChange,
+    ReportText,
+)
+from incidents.models.reports import ReportQuerySet
 from incidents.rules.markdown import block, listed
-from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, Gap, entries, gaps
+from incidents.rules.report import RollbackPart
+from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, PROPOSALS, Gap, entries, gaps
+from incidents.selectors.action_items import FollowUp, follow_up_of
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.selectors.reports import (
     ReportLine,
-    drafted_texts,
-    due_of,
     gaps_of,
     line_of,
     report_lines,
     report_url,
     required_of,
-    texts_and_versions,
-    texts_of,
+    rollback_parts,
+    why_no_report,
     why_not_publish,
     written_everywhere,
 )
-from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Severity
+from incidents.states import (
+    OPEN_STATUSES,
+    TEMPLATE_SECTIONS,
+    FollowUpPart,
+    ReportSection,
+    ReportState,
+    Severity,
+)
 
 LENGTH = 50  # of a page of reports
 SHOWN_ROWS = 100  # of the timeline on the report's own page
@@ -51,10 +67,11 @@ STATES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class ReportCard:
-    """A report in the list; `filled` of `total` sections say something, `lacks` required ones do not."""
+    """A report in the list; `filled` of `total` sections say something, `lacks` required parts do not."""
 
     ref: str
     url: str
+    read_url: str
     title: str
     severity: str
     severity_name: str
@@ -93,6 +110,7 @@ class SectionView:
     filled: bool
     required: bool
     by_machine: bool
+    proposed: bool
     changed_by: str
     changed_at: dt.datetime | None
     edit_url: str | None
@@ -122,6 +140,8 @@ class Revision:
 
     number: int
     url: str
+    markdown_url: str
+    pdf_url: str
     published_at: dt.datetime
     published_by: str
     sha256: str
@@ -129,7 +149,11 @@ class Revision:
 
 @dataclass(frozen=True)
 class ReportView:
-    """The page of one report being written. `begun` is false while the incident is open."""
+    """The page of one report being written. `begun` is false while there is none; `why_none` says why where
+    the incident is over.
+
+    `no_prevention` is the section that says why there is no prevention measure; None where there is one.
+    """
 
     ref: str
     title: str
@@ -141,6 +165,7 @@ class ReportView:
     restricted: bool
     drill: bool
     begun: bool
+    why_none: str
     state: str
     state_label: str
     revision: int
@@ -161,6 +186,11 @@ class ReportView:
     rows: tuple[RowView, ...]
     more_rows: int
     rows_url: str | None
+    rollbacks: tuple[RollbackPart, ...]
+    follow_up: FollowUp
+    lacks_action_items: bool
+    lacks_prevention: bool
+    no_prevention: SectionView | None
     revisions: tuple[Revision, ...]
 
 
@@ -170,6 +200,7 @@ class RowView:
 
     line: ReportLine
     edit_url: str | None
+    history_url: str | None
 
 
 @dataclass(frozen=True)
@@ -230,7 +261,7 @@ _CHAPTERS: tuple[tuple[str, tuple[ReportSection, ...]], ...] = (
 )
 
 
-def reports_of(actor: Actor) -> QuerySet[Report]:
+def reports_of(actor: Actor) -> ReportQuerySet:
     """The reports that the actor may see, of incidents that are over; drills have a scorecard instead."""
     visible = Incident.objects.visible_to(actor).exclude(status__in=OPEN_STATUSES)
     return Report.objects.filter(incident__in=visible, incident__drill=False).select_related(
@@ -275,25 +306,23 @@ def list_owners(actor: Actor) -> list[str]:
     return list(names.order_by("owner__username").values_list("owner__username", flat=True).distinct())
 
 
-def _of_state(rows: QuerySet[Report], state: str) -> QuerySet[Report]:
-    # Closed, and never published: somebody gave a reason, and nobody waits for it.
-    skipped = Q(incident__status=IncidentStatus.CLOSED, published_at__isnull=True)
+def _of_state(rows: ReportQuerySet, state: str) -> ReportQuerySet:
     match state:
         case "published":
             return rows.filter(state=ReportState.PUBLISHED)
         case "skipped":
-            return rows.exclude(state=ReportState.PUBLISHED).filter(skipped)
+            return rows.skipped()
         case "in_review":
-            return rows.filter(state=ReportState.IN_REVIEW).exclude(skipped)
-    return rows.exclude(state=ReportState.PUBLISHED).exclude(skipped)
+            return rows.awaited().filter(state=ReportState.IN_REVIEW)
+    return rows.awaited()
 
 
 def _card(actor: Actor | None, report: Report, written: set[str], now: dt.datetime) -> ReportCard:
     incident = report.incident
-    required = set(required_of(incident))
     return ReportCard(
         ref=incident.ref,
         url=report_url(incident.ref),
+        read_url=read_url(incident.ref),
         title=incident.title,
         severity=incident.severity,
         severity_name=policy.severity_level(incident.severity).name,
@@ -308,43 +337,56 @@ def _card(actor: Actor | None, report: Report, written: set[str], now: dt.dateti
         overdue=report.is_overdue(now),
         published_at=report.published_at,
         published_by=report.published_by,
-        filled=len(written),
-        total=len(ReportSection),
-        lacks=len(required - written),
+        filled=len(written.intersection(TEMPLATE_SECTIONS)),
+        total=len(TEMPLATE_SECTIONS),
+        lacks=len(set(required_of(incident)) - written),
     )
 
 
-def report_of_incident(incident: Incident, *, now: dt.datetime) -> Report | None:
-    """Its report; one that was never begun as it would begin (version 0, not stored); None of an open one."""
-    report = Report.objects.filter(incident=incident).select_related("owner").first()
-    if report is not None:
-        return report
-    if incident.status in OPEN_STATUSES:
-        return None
-    return Report(incident=incident, drafted_at=now, due_at=due_of(incident), version=0)
+def read_url(ref: str) -> str:
+    """Where its readers read it."""
+    return reverse("incidents:report_read", args=[ref])
+
+
+def report_of_incident(incident: Incident) -> Report | None:
+    """Its report, which begins with the resolution."""
+    return Report.objects.filter(incident=incident).select_related("owner").first()
+
+
+def get_report(incident: Incident) -> Report:
+    """Raises NotFound with the reason why there is none."""
+    report = report_of_incident(incident)
+    if report is None:
+        raise NotFound(why_no_report(incident))
+    return report
 
 
 def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> ReportView:
     """The page of a report (a constant number of queries)."""
-    report = report_of_incident(incident, now=now)
-    stored = report if report is not None and report.pk else None
-    texts = _texts(incident, stored)
+    report = report_of_incident(incident)
+    texts = {row.section: row for row in report.texts.all()} if report is not None else {}
+    written = written_everywhere([report])[report.pk] if report is not None else set()
     required = required_of(incident)
-    said = {key: row.text for key, row in texts.items() if row.text.strip()}
-    missing = gaps(said, required)
+    missing = gaps(written, required)
     why_not = _why_not_edit(actor, report)
-    lines = [line for line in report_lines(incident, stored) if line.included] if report is not None else []
+    lines = [line for line in report_lines(incident, report) if line.included] if report is not None else []
+
+    def section(key: ReportSection) -> SectionView:
+        return _section(incident, key, texts.get(key), key in required, not why_not)
+
+    prevented = FollowUpPart.PREVENTION in written and ReportSection.NO_PREVENTION not in written
     return ReportView(
         ref=incident.ref,
         title=incident.title,
         incident_url=incident_url(incident.ref),
         url=report_url(incident.ref),
-        read_url=reverse("incidents:report_read", args=[incident.ref]),
+        read_url=read_url(incident.ref),
         severity=incident.severity,
         severity_name=policy.severity_level(incident.severity).name,
         restricted=incident.restricted,
         drill=incident.drill,
         begun=report is not None,
+        why_none=why_no_report(incident) if report is None and not incident.is_open else "",
         state=report.state if report else "",
         state_label=str(ReportState(report.state).label) if report else "Not begun",
         revision=report.revision if report else 1,
@@ -356,61 +398,49 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         submitted_by=report.submitted_by if report else "",
         published_at=report.published_at if report else None,
         published_by=report.published_by if report else "",
-        filled=len(said),
-        total=len(ReportSection),
+        filled=len(written.intersection(TEMPLATE_SECTIONS)),
+        total=len(TEMPLATE_SECTIONS),
         missing=_missing(incident, missing, editable=not why_not),
         why_not=why_not,
-        actions=_actions(actor, incident, report, why_missing=tuple(str(g.section.label) for g in missing)),
-        chapters=tuple(
-            Chapter(
-                title,
-                tuple(
-                    _section(incident, section, texts.get(section), section in required, not why_not)
-                    for section in sections
-                ),
-            )
-            for title, sections in _CHAPTERS
-        ),
-        rows=tuple(RowView(line, _row_url(incident, line.seq, not why_not)) for line in lines[:SHOWN_ROWS]),
+        actions=_actions(actor, incident, report, missing=missing),
+        chapters=tuple(Chapter(title, tuple(map(section, sections))) for title, sections in _CHAPTERS),
+        rows=tuple(_row(incident, line, not why_not) for line in lines[:SHOWN_ROWS]),
         more_rows=max(len(lines) - SHOWN_ROWS, 0),
         rows_url=reverse("incidents:report_timeline", args=[incident.ref]) if report is not None else None,
-        revisions=_revisions(incident, stored),
+        rollbacks=rollback_parts(incident) if report is not None else (),
+        follow_up=follow_up_of(actor, incident, now=now, back="report"),
+        lacks_action_items=any(gap.section == FollowUpPart.ACTION_ITEMS for gap in missing),
+        lacks_prevention=any(gap.section == FollowUpPart.PREVENTION for gap in missing),
+        no_prevention=None if prevented else section(ReportSection.NO_PREVENTION),
+        revisions=_revisions(incident, report),
     )
 
 
-def missing_of(actor: Actor, incident: Incident, *, now: dt.datetime) -> tuple[Missing, ...]:
+def missing_of(actor: Actor, incident: Incident) -> tuple[Missing, ...]:
     """What must be written before the report is handed in or published (three queries)."""
-    report = report_of_incident(incident, now=now)
+    report = report_of_incident(incident)
     if report is None:
         return ()
     return _missing(incident, gaps_of(incident, report), editable=not _why_not_edit(actor, report))
 
 
 def _missing(incident: Incident, missing: Sequence[Gap], *, editable: bool) -> tuple[Missing, ...]:
-    return tuple(
-        Missing(
-            str(gap.section.label),
-            reverse("incidents:report_section", args=[incident.ref, gap.section.value])
-            if editable
-            else f"{report_url(incident.ref)}#section-{gap.section.value}",
-            editable,
-        )
-        for gap in missing
-    )
+    def way(part: ReportSection | FollowUpPart) -> str:
+        there = report_url(incident.ref)
+        if isinstance(part, FollowUpPart):
+            add = reverse("incidents:action_item_of", args=[incident.ref])
+            return f"{add}?back=report" if editable else f"{there}#panel-follow_up"
+        write = reverse("incidents:report_section", args=[incident.ref, part.value])
+        return write if editable else f"{there}#section-{part.value}"
 
-
-def _texts(incident: Incident, stored: Report | None) -> Mapping[str, ReportText]:
-    if stored is not None:
-        return {row.section: row for row in stored.texts.all()}
-    drafts = {} if incident.status in OPEN_STATUSES else drafted_texts(incident)
-    return {key: ReportText(section=key, text=text, by_machine=True) for key, text in drafts.items() if text}
+    return tuple(Missing(str(gap.section.label), way(gap.section), editable) for gap in missing)
 
 
 def _why_not_edit(actor: Actor, report: Report | None) -> str:
     if why := why_not_allowed(actor, "respond"):
         return why
     if report is None:
-        return "It begins with the resolution of the incident."
+        return "There is no report yet."
     return "It is published: revise it first." if report.state == ReportState.PUBLISHED else ""
 
 
@@ -427,6 +457,7 @@ def _section(
         filled=bool(text.strip()),
         required=required,
         by_machine=row is not None and row.by_machine,
+        proposed=row is not None and row.by_machine and section in PROPOSALS,
         changed_by=row.changed_by if row is not None else "",
         changed_at=row.changed_at if row is not None else None,
         edit_url=reverse("incidents:report_section", kwargs=where) if editable else None,
@@ -446,30 +477,42 @@ def _row_url(incident: Incident, seq: int, editable: bool) -> str | None:
     return reverse("incidents:report_row", args=[incident.ref, seq]) if editable else None
 
 
-def _revisions(incident: Incident, stored: Report | None) -> tuple[Revision, ...]:
-    if stored is None:
+def _row(incident: Incident, line: ReportLine, editable: bool) -> RowView:
+    there = [incident.ref, line.seq]
+    history = reverse("incidents:report_row_history", args=there) if line.version else None
+    return RowView(line, _row_url(incident, line.seq, editable), history)
+
+
+def _revisions(incident: Incident, report: Report | None) -> tuple[Revision, ...]:
+    if report is None:
         return ()
-    rows = stored.published.defer("markdown").order_by("-revision")
-    return tuple(
-        Revision(
-            row.revision,
-            reverse("incidents:report_revision", args=[incident.ref, row.revision]),
-            row.published_at,
-            row.published_by,
-            row.sha256,
-        )
-        for row in rows
+    rows = report.published.defer("markdown").order_by("-revision")
+    return tuple(revision_of(incident, row) for row in rows)
+
+
+def revision_of(incident: Incident, row: PublishedReport) -> Revision:
+    """A published revision with where it is read and saved."""
+    there = [incident.ref, row.revision]
+    return Revision(
+        number=row.revision,
+        url=reverse("incidents:report_revision", args=there),
+        markdown_url=reverse("incidents:report_revision_markdown", args=there),
+        pdf_url=reverse("incidents:report_revision_pdf", args=there),
+        published_at=row.published_at,
+        published_by=row.published_by,
+        sha256=row.sha256,
     )
 
 
 def _actions(
-    actor: Actor, incident: Incident, report: Report | None, *, why_missing: tuple[str, ...]
+    actor: Actor, incident: Incident, report: Report | None, *, missing: Sequence[Gap]
 ) -> tuple[Action, ...]:
     """The buttons that its state has; one that cannot be used says why."""
     if report is None:
         return ()
     level = why_not_allowed(actor, "respond")
-    lacks = f"Still to be written: {', '.join(why_missing)}." if why_missing else ""
+    names = ", ".join(str(gap.section.label) for gap in missing)
+    lacks = f"Still to be written: {names}." if missing else ""
 
     def action(key: str, label: str, icon: str, why_not: str = "", *, primary: bool = False) -> Action:
         url = reverse(f"incidents:report_{key}", args=[incident.ref])
@@ -477,9 +520,8 @@ def _actions(
         return Action(f"report-{key}", label, icon, url, enabled=not why, why_not=why, primary=primary)
 
     found: list[Action] = []
-    publish = action(
-        "publish", "Publish…", "check-badge", level or why_not_publish(incident, report, actor), primary=True
-    )
+    why_not = level or why_not_publish(incident, report, actor, missing=missing)
+    publish = action("publish", "Publish…", "check-badge", why_not, primary=True)
     if report.state == ReportState.DRAFT:
         found.append(action("submit", "Hand in…", "paper-airplane", lacks, primary=not publish.enabled))
         found.append(publish)
@@ -496,38 +538,31 @@ def get_section(incident: Incident, key: str) -> SectionText:
     """Raises NotFound for a name that is no section's."""
     if key not in ReportSection.values:
         raise NotFound("A report has no such section.")
-    report = Report.objects.filter(incident=incident).first()
-    row = report.texts.filter(section=key).first() if report is not None else None
-    if row is not None:
-        return SectionText(ReportSection(key), row.text, row.version, row.changed_by)
-    texts, versions = standing(incident, report)
-    return SectionText(ReportSection(key), texts.get(key, ""), versions.get(key, 0), "")
-
-
-def standing(incident: Incident, stored: Report | None) -> tuple[dict[str, str], dict[str, int]]:
-    """What the sections say and at which version each is; without a report, what its beginning will store."""
-    if stored is not None:
-        return texts_and_versions(stored)
-    texts = {str(key): text for key, text in drafted_texts(incident).items() if text}
-    return texts, dict.fromkeys(texts, 1)
+    row = ReportText.objects.filter(report__incident=incident, section=key).first()
+    if row is None:
+        return SectionText(ReportSection(key), "", 0, "")
+    return SectionText(ReportSection(key), row.text, row.version, row.changed_by)
 
 
 def get_row(incident: Incident, seq: int) -> ReportLine:
     """How an event stands in the report's timeline; raises NotFound."""
-    event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
-    if event is None:
-        raise NotFound("No such event on the timeline.")
+    event = _event(incident, seq)
     wish = ReportRow.objects.filter(report__incident=incident, event=event).first()
     return line_of(event, wish)
 
 
-def list_choices(
-    actor: Actor, incident: Incident, *, now: dt.datetime, after: str = ""
-) -> tuple[tuple[EventChoice, ...], str]:
+def _event(incident: Incident, seq: int) -> Event:
+    event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
+    if event is None:
+        raise NotFound("No such event on the timeline.")
+    return event
+
+
+def list_choices(actor: Actor, incident: Incident, *, after: str = "") -> tuple[tuple[EventChoice, ...], str]:
     """A page of the incident's events, the oldest first, with which of them stand in the report (two queries
     more than its report), and after which one the next page begins.
     """
-    report = report_of_incident(incident, now=now)
+    report = report_of_incident(incident)
     editable = not _why_not_edit(actor, report)
     events = Event.objects.filter(stream_id=incident.stream_id).defer("canonical", "data").order_by("seq")
     if after.isdecimal() and len(after) < 16:
@@ -559,15 +594,39 @@ def section_history(incident: Incident, section: ReportSection) -> tuple[ChangeV
     SHOWN_CHANGES.
     """
     rows = ReportChange.objects.filter(report__incident=incident, section=section).order_by("-version")
-    found = list(rows[: SHOWN_CHANGES + 1])
+    return _changes([(row, row.text) for row in rows[: SHOWN_CHANGES + 1]])
+
+
+def row_history(incident: Incident, seq: int) -> tuple[ChangeView, ...]:
+    """How a row of the timeline came to say what it says, as `section_history` (two queries).
+
+    The first one shows what it changed of how the event stood there by itself.
+    """
+    event = _event(incident, seq)
+    rows = ReportRowChange.objects.filter(report__incident=incident, event=event).order_by("-version")
+    begun = line_of(event, None)
+
+    first = _row_text(begun.included, begun.event, begun.action, begun.owner)
+    said = [
+        (row, _row_text(row.included, row.event_text, row.action_text, row.owner or event.actor))
+        for row in rows[: SHOWN_CHANGES + 1]
+    ]
+    return _changes(said, first=first)
+
+
+def _row_text(included: bool, event: str, action: str, owner: str) -> str:
+    cells = (("Event", event), ("Action taken", action), ("Owner", owner))
+    return "\n".join(f"{name}: {text}" for name, text in cells if text) if included else "Left out"
+
+
+def _changes(
+    newest_first: Sequence[tuple[ReportChange | ReportRowChange, str]], *, first: str = ""
+) -> tuple[ChangeView, ...]:
     views = []
-    for place, row in enumerate(found[:SHOWN_CHANGES]):
-        before = found[place + 1].text if place + 1 < len(found) else ""
-        views.append(
-            ChangeView(
-                row.version, row.revision, row.changed_at, row.changed_by, difference(before, row.text)
-            )
-        )
+    for place, (row, text) in enumerate(newest_first[:SHOWN_CHANGES]):
+        before = newest_first[place + 1][1] if place + 1 < len(newest_first) else first
+        lines = difference(before, text)
+        views.append(ChangeView(row.version, row.revision, row.changed_at, row.changed_by, lines))
     return tuple(views)
 
 
@@ -593,11 +652,11 @@ def get_revision(incident: Incident, number: int) -> PublishedReport:
 
 
 def report_line(incident: Incident, *, now: dt.datetime) -> ReportCard | None:
-    """Its report in one line, for the incident's own page (two queries); None while there is none."""
+    """Its report in one line, for the incident's own page (three queries); None while there is none."""
     if incident.status in OPEN_STATUSES or incident.drill:
         return None
-    report = report_of_incident(incident, now=now)
+    report = report_of_incident(incident)
     if report is None:
         return None
-    texts = texts_of(report) if report.pk else drafted_texts(incident)
-    return _card(None, report, {section for section, text in texts.items() if text.strip()}, now)
+    report.incident = incident
+    return _card(None, report, written_everywhere([report])[report.pk], now)

@@ -13,14 +13,41 @@ from core.actors import Actor, ActorKind
 from core.events import rfc3339
 from core.models import Event
 from incidents import policy
-from incidents.models import Incident, Report, ReportRow, ReportText
+from incidents.models import (
+    ActionItem,
+    Incident,
+    Report,
+    ReportChange,
+    ReportRow,
+    ReportRowChange,
+    ReportText,
+)
 from incidents.rules.report import ReportFacts, RollbackPart, TimelineRow
-from incidents.rules.reports import CHOSEN_KINDS, EVENT, Gap, column, entries, gaps, why_not_published
+from incidents.rules.reports import (
+    CHOSEN_KINDS,
+    EVENT,
+    PROPOSALS,
+    PROPOSED,
+    Gap,
+    column,
+    entries,
+    gaps,
+    parts_said,
+    why_not_published,
+)
 from incidents.selectors.action_items import report_items
-from incidents.states import ReportSection, ReportState, Severity
+from incidents.states import (
+    OPEN_STATUSES,
+    ActionItemState,
+    FollowUpPart,
+    ReportSection,
+    ReportState,
+    Severity,
+)
 from incidents.values import duration_text
 
 MOST_ROWS = 2_000  # of a report's timeline: a storm of events is read in the export
+MOST_ACTIONS = 200  # that are drafted as actions taken
 _ROLLBACK_KINDS = (
     "rollback.requested", "rollback.started", "rollback.succeeded", "rollback.failed", "rollback.cancelled",
     "rollback.rejected", "rollback.expired", "rollback.handed_over", "rollback.resolved_by_hand",
@@ -53,27 +80,47 @@ def due_of(incident: Incident) -> dt.datetime:
     return began + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
 
 
-def required_of(incident: Incident) -> tuple[ReportSection, ...]:
-    """The sections that must say something before its report is handed in or published."""
-    return tuple(policy.reports().required[Severity(incident.severity)])
+def why_no_report(incident: Incident) -> str:
+    """Why an incident has no report."""
+    if incident.drill:
+        return f"{incident.ref} is a drill: it has a scorecard instead of a report."
+    if incident.status in OPEN_STATUSES:
+        return f"{incident.ref} is open: its report begins with its resolution."
+    return f"The report of {incident.ref} is drafted within a minute."
+
+
+def required_of(incident: Incident) -> tuple[ReportSection | FollowUpPart, ...]:
+    """The parts that must say something before its report is handed in or published."""
+    return policy.reports().required[Severity(incident.severity)]
 
 
 def gaps_of(incident: Incident, report: Report) -> tuple[Gap, ...]:
-    """What is still to be written before that (one query)."""
-    return gaps(texts_of(report) if report.pk else drafted_texts(incident), required_of(incident))
+    """What is still missing before that (two queries)."""
+    return gaps(written_everywhere([report])[report.pk], required_of(incident))
 
 
-def why_not_publish(incident: Incident, report: Report, actor: Actor) -> str:
-    """Why the actor may not publish it now, or empty."""
+def why_not_publish(
+    incident: Incident, report: Report, actor: Actor, *, missing: Sequence[Gap] | None = None
+) -> str:
+    """Why the actor may not publish it now, or empty (four queries; two where `missing` is at hand)."""
     asked = policy.reports()
     return why_not_published(
         state=report.state,
-        missing=gaps_of(incident, report),
+        missing=gaps_of(incident, report) if missing is None else missing,
         second_person=incident.severity in asked.second_person,
-        submitted_by_user=report.submitted_by_user_id,
+        writers=writers_of(report),
         publisher=actor.user_id,
         is_person=actor.kind is ActorKind.USER,
     )
+
+
+def writers_of(report: Report) -> set[int]:
+    """The accounts that wrote in this revision, a section or a row, or handed it in (two queries)."""
+    written: set[int | None] = {report.submitted_by_user_id}
+    for changes in (ReportChange.objects, ReportRowChange.objects):
+        rows = changes.filter(report=report, revision=report.revision).order_by()
+        written.update(rows.values_list("changed_by_account", flat=True).distinct())
+    return {account for account in written if account is not None}
 
 
 def texts_of(report: Report | None) -> dict[str, str]:
@@ -127,8 +174,7 @@ def report_facts(incident: Incident) -> ReportFacts:
         action_items=actions,
         immediate_actions=immediate,
         long_term_improvements=long_term,
-        published_at=report.published_at if report else None,
-        published_by=report.published_by if report else "",
+        no_prevention=said(ReportSection.NO_PREVENTION),
     )
 
 
@@ -196,21 +242,42 @@ def _add(part: dict[str, Any], event: Event) -> None:
 
 
 def drafted_texts(incident: Incident) -> Mapping[str, str]:
-    """What can be said from what is known, for people to go on with."""
+    """What can be said from what is known, for people to go on with; a guess begins with PROPOSED."""
     return {
         ReportSection.IMPACT: incident.impact,
         ReportSection.PRIMARY_CAUSE: incident.root_cause,
         ReportSection.ACTIONS_TAKEN: "\n".join(_actions(incident)),
         ReportSection.IMPACT_DURATION: _duration(incident),
+        ReportSection.FUNCTIONALITY_AFFECTED: _functionality(incident),
+        ReportSection.SLA_BREACH: _breach(incident),
     }
 
 
 def _actions(incident: Incident) -> Iterator[str]:
-    kinds = ("action.taken", "rollback.succeeded", "rollback.resolved_by_hand")
-    events = Event.objects.filter(stream_id=incident.stream_id, kind__in=kinds).order_by("occurred_at", "seq")
-    yield from events.values_list("summary", flat=True)[:50]
+    """Actions of people and the finished steps of rollbacks. Source: rulings, Templates."""
+    events = Event.objects.filter(stream_id=incident.stream_id)
+    ends = ("action.taken", "rollback.succeeded", "rollback.resolved_by_hand")
+    chosen = events.filter(kind__in=ends) | events.filter(
+        kind="rollback.step_succeeded", data__phase="execute"
+    )
+    found = list(chosen.order_by("occurred_at", "seq").values_list("summary", flat=True)[: MOST_ACTIONS + 1])
+    yield from found[:MOST_ACTIONS]
+    if len(found) > MOST_ACTIONS:
+        yield "More stands on the timeline."
     if incident.resolution:
         yield " ".join(incident.resolution.split())
+
+
+def _functionality(incident: Incident) -> str:
+    names = list(incident.services.order_by("name").values_list("name", flat=True)[:50])
+    return f"{PROPOSED}: {', '.join(names)}" if names else ""
+
+
+def _breach(incident: Incident) -> str:
+    """By the response clock, the one promise that Firebreak knows of."""
+    if incident.response_breached_at is not None:
+        return f"{PROPOSED}: yes, nobody had acknowledged when the response was due"
+    return f"{PROPOSED}: no, acknowledged in time" if incident.acknowledged_at is not None else ""
 
 
 def _duration(incident: Incident) -> str:
@@ -249,9 +316,13 @@ def report_of(_actor: Actor, incident: Incident) -> dict[str, Any] | None:
 
 
 def written_everywhere(reports: Sequence[Report]) -> dict[int, set[str]]:
-    """Which sections of each report say something (one query)."""
-    found: dict[int, set[str]] = {report.pk: set() for report in reports}
-    rows = ReportText.objects.filter(report__in=list(found)).exclude(text="")
-    for pk, section in rows.values_list("report", "section"):
-        found[pk].add(section)
-    return found
+    """Which parts of each report say something (two queries). A guess that nobody has looked at does not."""
+    sections: dict[int, set[str]] = {report.pk: set() for report in reports}
+    rows = ReportText.objects.filter(report__in=list(sections)).exclude(text="")
+    for pk, section in rows.exclude(section__in=PROPOSALS, by_machine=True).values_list("report", "section"):
+        sections[pk].add(section)
+    kinds: dict[int, set[str]] = {report.incident_id: set() for report in reports}
+    items = ActionItem.objects.filter(incident__in=list(kinds)).exclude(state=ActionItemState.DROPPED)
+    for incident, kind in items.order_by().values_list("incident", "kind").distinct():
+        kinds[incident].add(kind)
+    return {report.pk: parts_said(sections[report.pk], kinds[report.incident_id]) for report in reports}

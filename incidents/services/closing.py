@@ -15,10 +15,11 @@ class NotReported(Conflict):
 
 
 def must_be_reported(incident: Incident, reason: str) -> None:
-    """Raise NotReported unless a locked incident may be closed: with its report published, or with a reason
-    where the playbook says that this will do. A drill has its scorecard instead.
+    """Raise NotReported unless a locked incident may be closed: with its report published since it was
+    resolved, or with a reason where the playbook says that this will do. A drill has its scorecard instead.
     """
-    if incident.drill or Report.objects.filter(incident=incident, published_at__isnull=False).exists():
+    told = Report.objects.filter(incident=incident, published_at__gte=incident.resolved_at)
+    if incident.drill or told.exists():
         return
     if incident.severity not in policy.reports().may_be_skipped:
         said = f"{incident.ref} is closed when its report is published: {report_url(incident.ref)}"

@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from core import events, live
 from core.access import require
@@ -21,6 +21,7 @@ from incidents.models import (
     Report,
     ReportChange,
     ReportRow,
+    ReportRowChange,
     ReportText,
     Responder,
 )
@@ -31,10 +32,11 @@ from incidents.selectors.reports import (
     gaps_of,
     report_facts,
     report_url,
+    why_no_report,
     why_not_publish,
 )
 from incidents.services.incidents import lock_incident
-from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role
+from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role, Severity
 from incidents.timeline import record_on_incident
 
 TEXT_LENGTH = 20_000  # of a section: a report is read
@@ -78,14 +80,32 @@ def draft_report(*, event: Event, now: dt.datetime) -> Report | None:
     if incident is None or incident.resolved_at is None or incident.drill:  # a drill has its scorecard
         return None
     report, made = _begin(incident, now)
-    if not made and report.state != ReportState.PUBLISHED:
-        due = due_of(incident)
-        if due != report.due_at:
-            _save(report, due_at=due, reminded_at=None, overdue_at=None)
+    if not made:
+        _end_anew(incident, report, now)
     if _write_drafts(report, incident, now) and not made:
         _save(report)
     live.poke(f"incident:{incident.ref}", "now")
     return report
+
+
+def draft_missing_reports(*, now: dt.datetime) -> int:
+    """Begin the reports of incidents that were resolved before there were reports; returns how many."""
+    lacking = Incident.objects.filter(status=IncidentStatus.RESOLVED, drill=False, report__isnull=True)
+    begun = 0
+    for pk in lacking.order_by("pk").values_list("pk", flat=True)[:100]:
+        begun += _draft_missing(pk, now)
+    return begun
+
+
+@transaction.atomic
+def _draft_missing(incident_id: int, now: dt.datetime) -> bool:
+    incident = Incident.objects.select_for_update(no_key=True).get(pk=incident_id)
+    if incident.status != IncidentStatus.RESOLVED:
+        return False
+    report, made = _begin(incident, now)
+    if made:
+        _write_drafts(report, incident, now)
+    return made
 
 
 @transaction.atomic
@@ -102,7 +122,7 @@ def edit_report(
     Raises ReportChanged when one was written since, NotReady on a report that is published. A text that is
     the same is no change.
     """
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     _must_be_open(report)
     for section, text in texts.items():
         _write(incident, report, ReportSection(section), text, (seen or {}).get(section), actor, now)
@@ -136,10 +156,15 @@ def _write(
     if row is None:
         row = ReportText(report=report, section=section, version=0)
     _store(row, report, text, actor, now)
-    _save(report)
-    _record(
-        incident, report, "report.edited", f"Report: {section.label} written", actor, now, section=section
-    )
+    said = f"Report: {section.label} written{_back_to_draft(report)}"
+    _record(incident, report, "report.edited", said, actor, now, section=section)
+
+
+def _back_to_draft(report: Report) -> str:
+    """Count the change. What was handed in is not what stands there any more: nobody publishes it unread."""
+    handed_in = report.state == ReportState.IN_REVIEW
+    _save(report, **({"state": ReportState.DRAFT} if handed_in else {}))
+    return ", it is a draft again" if handed_in else ""
 
 
 def _store(row: ReportText, report: Report, text: str, actor: Actor, now: dt.datetime) -> None:
@@ -176,7 +201,7 @@ def edit_row(
     `seen` is the version of the row that the writer had before them, 0 where nobody had touched it. Raises
     RowChanged where somebody has since, NotFound for an event of another timeline.
     """
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     _must_be_open(report)
     event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
     if event is None:
@@ -187,14 +212,36 @@ def edit_row(
     row = row or ReportRow(report=report, event=event, version=0)
     if seen is not None and seen != row.version:
         raise RowChanged("Somebody changed this row meanwhile.", version=row.version)
-    row.included, row.version = included, row.version + 1
-    row.event_text, row.action_text = event_text.strip()[:ROW_LENGTH], action_text.strip()[:ROW_LENGTH]
-    row.owner = owner.strip()[:200]
-    row.save()
-    _save(report)
+    cells = {
+        "included": included,
+        "event_text": event_text.strip()[:ROW_LENGTH],
+        "action_text": action_text.strip()[:ROW_LENGTH],
+        "owner": owner.strip()[:200],
+    }
+    if row.version and all(getattr(row, name) == value for name, value in cells.items()):
+        return row
+    _store_row(row, cells, actor, now)
     said = f"Report: event {seq} {'stands in' if included else 'is left out of'} the timeline"
+    said += _back_to_draft(report)
     _record(incident, report, "report.row_edited", said, actor, now, seq=seq, included=included)
     return row
+
+
+def _store_row(row: ReportRow, cells: dict[str, Any], actor: Actor, now: dt.datetime) -> None:
+    for name, value in cells.items():
+        setattr(row, name, value)
+    row.version += 1
+    row.save()
+    ReportRowChange.objects.create(
+        report=row.report,
+        event=row.event,
+        version=row.version,
+        revision=row.report.revision,
+        changed_at=now,
+        changed_by=actor.label[:200],
+        changed_by_account=actor.user_id,
+        **cells,
+    )
 
 
 @transaction.atomic
@@ -203,7 +250,7 @@ def give_report(*, incident_id: int, owner: str | None, actor: Actor, now: dt.da
 
     Raises Invalid for an unknown account, and for one that may not see the incident.
     """
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     user = User.objects.filter(username__iexact=owner, is_active=True).first() if owner else None
     if owner and user is None:
         raise Invalid({"owner": "No such account."})
@@ -220,7 +267,7 @@ def give_report(*, incident_id: int, owner: str | None, actor: Actor, now: dt.da
 @transaction.atomic
 def submit_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report:
     """Hand it in for review; what the severity asks for must be written."""
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     if report.state != ReportState.DRAFT:
         raise NotReady(f"The report is {_state(report)}.", state=report.state)
     if missing := gaps_of(incident, report):
@@ -240,7 +287,7 @@ def submit_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report
 @transaction.atomic
 def return_report(*, incident_id: int, reason: str, actor: Actor, now: dt.datetime) -> Report:
     """It needs another round: back to its writers, with what is to be changed."""
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     if report.state != ReportState.IN_REVIEW:
         raise NotReady(f"The report is {_state(report)}.", state=report.state)
     if not reason.strip():
@@ -253,7 +300,7 @@ def return_report(*, incident_id: int, reason: str, actor: Actor, now: dt.dateti
 @transaction.atomic
 def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report:
     """It says what there is to say: kept as it is, for ever. Raises NotReady with the reason."""
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     if incident.status in OPEN_STATUSES:
         raise NotReady(f"{incident.ref} is open: its report ends with its resolution.", state=report.state)
     if why := why_not_publish(incident, report, actor):
@@ -268,6 +315,9 @@ def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Repor
         sha256=digest,
         published_at=now,
         published_by=report.published_by,
+        title=incident.title,
+        severity=incident.severity,
+        severity_name=policy.severity_level(incident.severity).name[:200],
     )
     said = f"Report published, revision {report.revision}"
     _record(incident, report, "report.published", said, actor, now, revision=report.revision, sha256=digest)
@@ -277,40 +327,59 @@ def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Repor
 @transaction.atomic
 def revise_report(*, incident_id: int, reason: str, actor: Actor, now: dt.datetime) -> Report:
     """Open a published report again: the next revision begins, the published one stays as it is."""
-    incident, report = _lock(incident_id, actor, now)
+    incident, report = _lock(incident_id, actor)
     if report.state != ReportState.PUBLISHED:
         raise NotReady(
             f"The report is {_state(report)}: only a published one is revised.", state=report.state
         )
     if not reason.strip():
         raise Invalid({"reason": "Say why it is opened again."})
-    _save(report, state=ReportState.DRAFT, revision=report.revision + 1)
-    _record(incident, report, "report.revised", f"Report opened again: {reason}", actor, now, reason=reason)
+    due_at = now + dt.timedelta(seconds=policy.reports().due[Severity(incident.severity)])
+    _revise(incident, report, reason, due_at, actor, now)
     return report
+
+
+def _revise(
+    incident: Incident, report: Report, reason: str, due_at: dt.datetime, actor: Actor, now: dt.datetime
+) -> None:
+    again = {"state": ReportState.DRAFT, "revision": report.revision + 1}
+    _save(report, **again, due_at=due_at, reminded_at=None, overdue_at=None)
+    _record(incident, report, "report.revised", f"Report opened again: {reason}", actor, now, reason=reason)
+
+
+def _end_anew(incident: Incident, report: Report, now: dt.datetime) -> None:
+    """The incident was opened again and is over again: what was published or handed in does not tell that."""
+    assert incident.resolved_at is not None
+    due_at = due_of(incident)
+    reason = f"{incident.ref} was resolved anew"
+    if report.state == ReportState.PUBLISHED:
+        if report.published_at is None or report.published_at < incident.resolved_at:
+            _revise(incident, report, reason, due_at, SYSTEM, now)
+    elif due_at != report.due_at:
+        handed_in = report.state == ReportState.IN_REVIEW
+        _save(report, state=ReportState.DRAFT, due_at=due_at, reminded_at=None, overdue_at=None)
+        if handed_in:
+            said = f"Report returned: {reason}"
+            _record(incident, report, "report.returned", said, SYSTEM, now, reason=reason)
 
 
 def remind_of_reports(*, now: dt.datetime) -> int:
     """Tell owners of reports that come due, and of those that are overdue, once each; returns how many."""
     said = 0
     near = now + dt.timedelta(seconds=policy.reports().remind_before)
-    for report in _awaited().filter(due_at__lte=near, reminded_at__isnull=True).order_by("due_at")[:100]:
+    awaited = Report.objects.awaited().order_by("due_at")
+    for report in awaited.filter(due_at__lte=near, reminded_at__isnull=True)[:100]:
         said += _remind(report.pk, now)
-    for report in _awaited().filter(due_at__lte=now, overdue_at__isnull=True).order_by("due_at")[:100]:
+    for report in awaited.filter(due_at__lte=now, overdue_at__isnull=True)[:100]:
         said += _remind(report.pk, now)
     return said
-
-
-def _awaited() -> QuerySet[Report]:
-    """Not published, of incidents that are over and not closed without one; nobody is reminded in a drill."""
-    awaited = Report.objects.exclude(state=ReportState.PUBLISHED)
-    return awaited.filter(incident__status=IncidentStatus.RESOLVED, incident__drill=False)
 
 
 @transaction.atomic
 def _remind(report_id: int, now: dt.datetime) -> bool:
     incident_id = Report.objects.values_list("incident_id", flat=True).get(pk=report_id)
     incident = Incident.objects.select_for_update(no_key=True).get(pk=incident_id)
-    report = _awaited().select_related("owner").filter(pk=report_id).first()
+    report = Report.objects.awaited().select_related("owner").filter(pk=report_id).first()
     if report is None:
         return False
     overdue = report.due_at <= now
@@ -354,22 +423,15 @@ def _write_drafts(report: Report, incident: Incident, now: dt.datetime) -> int:
     return written
 
 
-def _lock(incident_id: int, actor: Actor, now: dt.datetime) -> tuple[Incident, Report]:
-    """Both; what changes a report holds its incident's lock. The report of an incident that was resolved
-    before there were reports is begun now.
-    """
+def _lock(incident_id: int, actor: Actor) -> tuple[Incident, Report]:
+    """Both; what changes a report holds its incident's lock. Raises NotReady where there is none yet."""
     require(actor, "respond")
     if not actor.is_machine and actor.kind is ActorKind.CONTACT:
         raise NotAllowed("A link acknowledges, and nothing else.")
     incident = lock_incident(incident_id, actor)
     report = Report.objects.select_related("owner").filter(incident=incident).first()
     if report is None:
-        if incident.status in OPEN_STATUSES:
-            raise NotReady(
-                f"{incident.ref} is open: its report begins with its resolution.", state=incident.status
-            )
-        report, _made = _begin(incident, now)
-        _write_drafts(report, incident, now)
+        raise NotReady(why_no_report(incident), state=incident.status)
     return incident, report
 
 

@@ -13,12 +13,14 @@ from core.actors import Actor
 from core.clock import utcnow
 from core.errors import NotFound
 from core.versions import at_version
+from core.views.commands import CommandView
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import action_item_forms, forms
 from incidents.models import ActionItem, Incident
 from incidents.selectors import action_items as selectors
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.cards import incident_url
+from incidents.selectors.reports import report_url
 from incidents.selectors.tasks import owner_choices
 from incidents.services import action_items as commands
 from incidents.states import ActionItemKind, ActionItemState
@@ -132,7 +134,18 @@ class NewActionItem(BackToIncident):
         return reverse("incidents:action_items")
 
 
-class NewActionItemOf(IncidentCommand):
+class FromReport(CommandView):
+    """A command that leads back to the incident's report where it was begun there, by `?back=report`."""
+
+    def comes_from_report(self) -> bool:
+        return self.request.GET.get("back") == "report"
+
+    def action_url(self) -> str:
+        address = super().action_url()
+        return f"{address}?back=report" if self.comes_from_report() else address
+
+
+class NewActionItemOf(FromReport, IncidentCommand):
     """One of the incident that the address names."""
 
     form_class = action_item_forms.ActionItemForm
@@ -145,6 +158,9 @@ class NewActionItemOf(IncidentCommand):
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         commands.create_action_item(incident_id=self.incident.pk, actor=self.actor, now=now, **data)
         return "The action item is added."
+
+    def back_url(self) -> str:
+        return report_url(self.incident.ref) if self.comes_from_report() else super().back_url()
 
 
 class TakeOverTasks(IncidentCommand):
@@ -160,7 +176,7 @@ class TakeOverTasks(IncidentCommand):
         return {"consequences": texts}
 
 
-class ItemCommand(BackToIncident):
+class ItemCommand(FromReport, BackToIncident):
     """A command on one action item."""
 
     item: ActionItem
@@ -169,8 +185,11 @@ class ItemCommand(BackToIncident):
         self.item = selectors.get_action_item(self.actor, kwargs["pk"])
 
     def back_url(self) -> str:
-        if self.comes_from_incident() and self.item.incident is not None:
-            return incident_url(self.item.incident.ref)
+        if self.item.incident is not None:
+            if self.comes_from_report():
+                return report_url(self.item.incident.ref)
+            if self.comes_from_incident():
+                return incident_url(self.item.incident.ref)
         return reverse("incidents:action_items")
 
     def address(self, now: dt.datetime) -> dict[str, Any]:

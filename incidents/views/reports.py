@@ -32,6 +32,8 @@ from incidents.selectors.report_pages import (
     list_reports,
     missing_of,
     report_of_incident,
+    revision_of,
+    row_history,
     section_history,
     view_report,
 )
@@ -109,7 +111,7 @@ def read(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
     context = {
         "live": Live(here, f"incident:{incident.ref}"),
         "incident": incident,
-        "report": report_of_incident(incident, now=utcnow()),
+        "report": report_of_incident(incident),
         "html": mark_safe(html_of(incident)),  # noqa: S308 - cleaned there
     }
     return render_page(request, "incidents/report_read.html", context)
@@ -122,7 +124,7 @@ def revision(request: HttpRequest, actor: Actor, ref: str, number: int) -> HttpR
     published = get_revision(incident, number)
     context = {
         "incident": incident,
-        "published": published,
+        "published": revision_of(incident, published),
         "html": mark_safe(as_html(published.markdown)),  # noqa: S308 - cleaned there
     }
     return render_page(request, "incidents/report_read.html", context)
@@ -145,11 +147,25 @@ def history(request: HttpRequest, actor: Actor, ref: str, section: str) -> HttpR
 
 
 @reading
+def row_changes(request: HttpRequest, actor: Actor, ref: str, seq: int) -> HttpResponse:
+    """How a row of the report's timeline came about."""
+    incident = get_incident(actor, ref)
+    here = reverse("incidents:report_row_history", args=[incident.ref, seq])
+    context = {
+        "incident": incident,
+        "section": f"Event {seq} in the timeline",
+        "changes": row_history(incident, seq),
+        "live": Live(here, f"incident:{incident.ref}"),
+    }
+    return render_page(request, "incidents/report_history.html", context)
+
+
+@reading
 def timeline(request: HttpRequest, actor: Actor, ref: str) -> HttpResponse:
     """All events of the incident, to take some into the report and leave others out."""
     incident = get_incident(actor, ref)
     after = page_query(request).get("after", "")
-    choices, next_after = list_choices(actor, incident, now=utcnow(), after=after)
+    choices, next_after = list_choices(actor, incident, after=after)
     here = reverse("incidents:report_timeline", args=[incident.ref])
     context = {
         "live": Live(here, f"incident:{incident.ref}"),
@@ -234,7 +250,7 @@ class ReportDecision(ReportCommand):
     template_name = "incidents/report_decision.html"
 
     def extra_context(self) -> dict[str, Any]:
-        return {"missing": missing_of(self.actor, self.incident, now=utcnow())}
+        return {"missing": missing_of(self.actor, self.incident)}
 
 
 class Submit(ReportDecision):
@@ -298,7 +314,7 @@ class Give(ReportCommand):
     submit_label = "Save"
 
     def form_arguments(self) -> dict[str, Any]:
-        found = report_of_incident(self.incident, now=utcnow())
+        found = report_of_incident(self.incident)
         owner = found.owner.get_username() if found is not None and found.owner else ""
         return {"owner": owner, "owners": owner_choices(self.incident)}
 

@@ -38,6 +38,7 @@ NEVER = {
     "incidents.evidence": "append-only: payloads are recorded, not written over",
     "incidents.evidencewithdrawal": "append-only: payloads are recorded, not written over",
     "incidents.reportchange": "append-only: payloads are recorded, not written over",
+    "incidents.reportrowchange": "append-only: payloads are recorded, not written over",
     "incidents.publishedreport": "append-only: payloads are recorded, not written over",
     "incidents.searchdocument": "made anew of rows that hold payloads",
     "incidents.service.slug": "a-z, 0-9 and hyphens: addresses are made of it",

@@ -51,6 +51,7 @@ from incidents.models import (
     Report,
     ReportChange,
     ReportRow,
+    ReportRowChange,
     ReportText,
     Review,
     Service,
@@ -89,7 +90,8 @@ pytestmark = [
 NO_TEXT = (
     "/api/", "/accounts/", "/admin/", "/status/", "/channels/connections/", "/system/banners/", "/search/services/",
     "/incidents/{ref}/export.json", "/incidents/{ref}/evidence/{pk}/",  # a file, saved and not shown: tests/incidents/test_evidence.py
-    "/incidents/{ref}/report.md", "/incidents/{ref}/report.pdf",  # files too: tests/incidents/test_markdown.py, test_documents.py
+    "/incidents/{ref}/report.md", "/incidents/{ref}/report.pdf",
+    "/incidents/{ref}/report/revisions/{number}/report.",  # files too: tests/incidents/test_markdown.py, test_documents.py
 )  # fmt: skip
 
 
@@ -278,13 +280,23 @@ def _report(incident: Incident, now: dt.datetime) -> None:
             report=report, event=event, included=True, event_text="x", action_text="x", owner="x"
         )
     report = incident.report
+    event = report.rows.get().event
     for number, payload in enumerate(PAYLOADS, 1):
         said: dict[str, Any] = {"report": report, "revision": number}
         ReportChange.objects.create(
             **said, section="impact", version=number, text=payload, changed_at=now, changed_by=payload[:200]
         )
+        ReportRowChange.objects.create(
+            **said, event=event, version=number, included=True, event_text=payload[:500], owner=payload[:200],
+            changed_at=now, changed_by=payload[:200],
+        )  # fmt: skip
         PublishedReport.objects.create(
-            **said, markdown=payload, sha256="0" * 64, published_at=now, published_by=payload[:200]
+            **said,
+            markdown=payload,
+            sha256="0" * 64,
+            published_at=now,
+            published_by=payload[:200],
+            title=payload[:200],
         )
 
 
@@ -473,7 +485,14 @@ def _pages(full: Afternoon) -> list[str]:
         "/reports/",
         *(
             f"{incident}report/{rest}"
-            for rest in ("", "read/", "timeline/", "sections/impact/history/", "revisions/1/")
+            for rest in (
+                "",
+                "read/",
+                "timeline/",
+                "timeline/1/history/",
+                "sections/impact/history/",
+                "revisions/1/",
+            )
         ),
         "/search/",
         "/search/?q=script",

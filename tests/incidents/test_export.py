@@ -36,6 +36,7 @@ from incidents.services.tasks import create_task
 from rollbacks.services.endings import end_rollback
 from rollbacks.services.requests import request_rollback
 from rollbacks.states import RollbackState
+from tests.reporting import publish_report_of
 from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +71,7 @@ def lived(incident: Incident, commander: Actor, now: dt.datetime) -> Incident:
     post_update(incident_id=incident.pk, message="It is over", **by)
     resolve_incident(incident_id=incident.pk, resolution="Provider switched", **by)
     deliver_pending(now=now)
+    publish_report_of(incident, now=now)
     incident.refresh_from_db()
     return incident
 
@@ -126,6 +128,12 @@ def resealed(found: dict[str, Any]) -> bytes:
     return as_bytes({**found, "digest": digest}) + b"\n"
 
 
+def republished(found: dict[str, Any], markdown: str) -> None:
+    """Another report, with the digest that belongs to it."""
+    said = {"markdown": markdown, "sha256": hashlib.sha256(markdown.encode()).hexdigest()}
+    found["report"]["published"][0].update(said)
+
+
 @pytest.mark.parametrize(
     ("forge", "seen"),
     [
@@ -136,6 +144,10 @@ def resealed(found: dict[str, Any]) -> bytes:
         (lambda f: f["timeline"]["events"][1].update(canonical="{}"), "its hash is not that of its bytes"),
         (lambda f: f["evidence"][0].update(sha256="0" * 64), "no event vouches for this SHA-256"),
         (lambda f: f["evidence"].pop(), "is vouched for and is not listed"),
+        (lambda f: f["report"]["published"][0].update(markdown="# Nothing happened\n"), "its SHA-256 is not that of its Markdown"),
+        (lambda f: republished(f, "# Nothing happened\n"), "revision 1 of the report: no event vouches for this SHA-256"),
+        (lambda f: f["report"]["published"].pop(), "revision 1 of the report is vouched for and is not listed"),
+        (lambda f: f.update(report=None), "revision 1 of the report is vouched for and is not listed"),
         (lambda f: f["incident"].update(ref="INC-2000-01-01-0001"), "of another incident"),
         (lambda f: f.pop("evidence"), "cannot be read"),
     ],

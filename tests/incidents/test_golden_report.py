@@ -23,6 +23,7 @@ from core.outbox import deliver_pending
 from incidents.facts import Reading
 from incidents.models import Incident, PublishedReport, Report
 from incidents.selectors.report_files import markdown_of, pdf_of
+from incidents.services.action_items import create_action_item
 from incidents.services.criteria import check_criteria
 from incidents.services.incidents import (
     acknowledge_incident,
@@ -106,6 +107,11 @@ def incident(make_actor: Callable[..., Actor]) -> Incident:
     )
     deliver_pending(now=BEGAN + 95 * MINUTE)
     edit_report(texts=WRITTEN, **by(lena, 300))
+    check = "Refuse a migration | while the version before runs"
+    create_action_item(
+        kind="immediate", title=check, owner="lena", due_on=dt.date(2025, 3, 7), **by(lena, 303)
+    )
+    create_action_item(kind="long_term", title="Expand, then contract: no column is renamed", **by(lena, 304))
     note = Event.objects.get(summary__startswith="Payment worker logs").seq
     edit_row(
         seq=note, included=True, event_text="The cause is seen in the logs", owner="lena", **by(lena, 301)
@@ -139,6 +145,18 @@ def _roll_back(incident: Incident, by: Callable[[Actor, int], dict[str, Any]], i
         rollback, "rollback.started", "4.2.0 → 4.1.9 of Shop started", actor=SYSTEM, now=at, data=begun
     )
     move_rollback(rollback, RollbackState.EXECUTING)
+    for minutes, phase, name in (
+        (16, "validate", "Look at the target"),
+        (19, "execute", "Switch the version"),
+    ):
+        record_on_rollback(
+            rollback,
+            "rollback.step_succeeded",
+            f"{name}: done",
+            actor=SYSTEM,
+            now=BEGAN + minutes * MINUTE,
+            data={"phase": phase},
+        )
     move_rollback(rollback, RollbackState.VERIFYING)
     said_at_the_end = "Shop is back on 4.1.9, verified, after 780 s"
     end_rollback(rollback, RollbackState.SUCCEEDED, said_at_the_end, actor=SYSTEM, now=BEGAN + 28 * MINUTE)

@@ -42,7 +42,7 @@ def report(text: str = "Said", line: str = "Done") -> ReportFacts:
         users_affected=line, impact_duration=line, functionality_affected=line, revenue_impact=line,
         sla_breach=line, customer_complaints=line, went_well=(line,), could_be_improved=(line,),
         action_items=(ActionRow(line, line, AT.date(), "open"),),
-        immediate_actions=(line,), long_term_improvements=(line,), published_at=None, published_by="",
+        immediate_actions=(line,), long_term_improvements=(line,), no_prevention="",
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +19,26 @@ from core.clock import utcnow
 from core.errors import Invalid, NotAllowed, NotFound
 from core.models import Event
 from core.outbox import deliver_pending
-from incidents.models import Incident, PublishedReport, Report, ReportChange, ReportText
-from incidents.rules.reports import CHOSEN_KINDS, entries
-from incidents.selectors.reports import is_report_due, report_facts, report_lines
+from incidents.models import (
+    Incident,
+    PublishedReport,
+    Report,
+    ReportChange,
+    ReportRowChange,
+    ReportText,
+)
+from incidents.rules.markdown import report_markdown
+from incidents.rules.reports import CHOSEN_KINDS, PROPOSALS, entries
+from incidents.selectors.report_files import markdown_of
+from incidents.selectors.reports import (
+    MOST_ACTIONS,
+    drafted_texts,
+    is_report_due,
+    report_facts,
+    report_lines,
+)
 from incidents.services import reports
+from incidents.services.action_items import complete_action_item, create_action_item, drop_action_item
 from incidents.services.closing import NotReported
 from incidents.services.incidents import close_incident, declare_incident, reopen_incident, resolve_incident
 from incidents.services.notes import add_note
@@ -30,7 +47,9 @@ from incidents.states import ReportSection
 from rollbacks.services.endings import end_rollback
 from rollbacks.services.requests import request_rollback
 from rollbacks.states import RollbackState
+from rollbacks.timeline import record_on_rollback
 from rollbacks.transitions import move_rollback
+from tests.due_work import due_of
 from tests.reporting import publish_report_of
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +173,225 @@ def test_a_published_report_is_revised_and_stays_readable(
     assert list(PublishedReport.objects.values_list("revision", flat=True)) == [2, 1]
 
 
+def test_a_relapse_after_publishing_is_the_next_revision(
+    over: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    """What was published says nothing of the second end: nobody closes on it."""
+    by: dict[str, Any] = {"incident_id": over.pk, "actor": commander}
+    publish_report_of(over, now=now + 2 * HOUR)
+    reopen_incident(reason="again", now=now + 3 * HOUR, **by)
+    resolve_incident(resolution="Really", now=now + 5 * HOUR, **by)
+    with pytest.raises(NotReported):  # also before the draft is made
+        close_incident(now=now + 5 * HOUR, **by)
+    deliver_pending(now=now + 5 * HOUR)
+    report = Report.objects.get()
+    assert (report.state, report.revision) == ("draft", 2)
+    assert report.due_at == now + 5 * HOUR + 3 * DAY
+    assert (report.reminded_at, report.overdue_at) == (None, None)
+    assert kinds(over)[-1] == "report.revised"
+    with pytest.raises(NotReported):
+        close_incident(now=now + 6 * HOUR, **by)
+    publish_report_of(over, now=now + 7 * HOUR)
+    first, second = PublishedReport.objects.order_by("revision").values_list("markdown", flat=True)
+    assert "**Duration**: 1 h\n" in first and "**Duration**: 5 h\n" in second
+    assert "Reopened: again" in second and "Reopened: again" not in first
+    assert close_incident(now=now + 8 * HOUR, **by).status == "closed"
+
+
+def test_the_same_resolution_told_twice_revises_nothing(over: Incident, now: dt.datetime) -> None:
+    publish_report_of(over, now=now + 2 * HOUR)
+    resolved = Event.objects.get(kind="incident.resolved")
+    reports.draft_report(event=resolved, now=now + 3 * HOUR)
+    report = Report.objects.get()
+    assert (report.state, report.revision) == ("published", 1)
+
+
+def test_a_relapse_during_the_review_gives_it_back(
+    over: Incident, commander: Actor, make_actor: MakeActor, now: dt.datetime
+) -> None:
+    by: dict[str, Any] = {"incident_id": over.pk, "actor": commander}
+    reports.edit_report(texts=everything(), now=now + 2 * HOUR, **by)
+    reports.submit_report(now=now + 2 * HOUR, **by)
+    reopen_incident(reason="again", now=now + 3 * HOUR, **by)
+    resolve_incident(resolution="Really", now=now + 5 * HOUR, **by)
+    deliver_pending(now=now + 5 * HOUR)
+    assert Report.objects.get().state == "draft"
+    returned = Event.objects.get(kind="report.returned")
+    assert (returned.actor, returned.data["state"]) == ("Firebreak", "draft")
+
+
+def test_who_wrote_is_not_the_second_person(
+    over: Incident, commander: Actor, make_actor: MakeActor, now: dt.datetime
+) -> None:
+    """Neither who wrote a section, nor who worded a row, nor who did so by a token, nor who handed it in."""
+    lena, rosa, rex, sam = (make_actor(name) for name in ("lena", "rosa", "rex", "sam"))
+    by: dict[str, Any] = {"incident_id": over.pk, "now": now + 2 * HOUR}
+    token = Actor(ActorKind.TOKEN, "rosa (token ci)", rosa.level, rosa.user_id, token_id="1")
+    reports.edit_report(texts={"impact": "All"}, actor=lena, **by)
+    reports.edit_row(seq=1, included=True, event_text="It broke", actor=token, **by)
+    rest = {key: text for key, text in everything().items() if key != "impact"}
+    reports.edit_report(texts=rest, actor=commander, **by)
+    reports.submit_report(actor=sam, **by)
+    for writer in (lena, rosa, commander, sam):
+        with pytest.raises(NotReady, match="Another person than who wrote it or handed it in"):
+            reports.publish_report(actor=writer, **by)
+    assert reports.publish_report(actor=rex, **by).published_by == "rex"
+    # What was read then is read: of the next revision only its own writers count.
+    reports.revise_report(reason="The vendor answered", actor=rex, **by)
+    reports.edit_report(texts={"impact": "More"}, actor=rex, **by)
+    reports.submit_report(actor=rex, **by)
+    assert reports.publish_report(actor=lena, **by).revision == 2
+
+
+def test_what_is_written_in_review_is_handed_in_again(
+    over: Incident, commander: Actor, make_actor: MakeActor, now: dt.datetime
+) -> None:
+    by: dict[str, Any] = {"incident_id": over.pk, "actor": commander, "now": now + 2 * HOUR}
+    rex = {**by, "actor": make_actor("rex")}
+    reports.edit_report(texts=everything(), **by)
+    reports.submit_report(**by)
+    reports.edit_report(texts={"impact": everything()["impact"]}, **by)  # the same is no change
+    assert Report.objects.get().state == "in_review"
+    for write in (
+        lambda: reports.edit_report(texts={"impact": "Less"}, **by),
+        lambda: reports.edit_row(seq=1, included=False, **by),
+    ):
+        write()
+        assert Report.objects.get().state == "draft"
+        last = Event.objects.filter(kind__startswith="report.").latest("pk")
+        assert last.data["state"] == "draft" and "it is a draft again" in last.summary
+        with pytest.raises(NotReady, match="Ask for its review first"):
+            reports.publish_report(**rex)
+        reports.submit_report(**by)
+    reports.edit_row(seq=1, included=False, **by)  # the same again
+    assert reports.publish_report(**rex).state == "published"
+
+
+def test_a_revision_begun_after_closing_is_waited_for(
+    over: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    by: dict[str, Any] = {"incident_id": over.pk, "actor": commander}
+    publish_report_of(over, now=now + 2 * HOUR)
+    close_incident(now=now + 3 * HOUR, **by)
+    report = reports.revise_report(reason="The vendor answered", now=now + 4 * HOUR, **by)
+    assert report.due_at == now + 4 * HOUR + 3 * DAY
+    assert list(Report.objects.awaited()) == [report] and not Report.objects.skipped()
+    assert [reports.remind_of_reports(now=report.due_at - HOUR) for _ in range(2)] == [1, 0]
+    assert due_of("reports").count == 1
+    assert [reports.remind_of_reports(now=report.due_at + HOUR) for _ in range(2)] == [1, 0]
+    assert due_of("reports").count == 0
+    publish_report_of(over, now=now + 5 * DAY)
+    assert not Report.objects.awaited()
+
+
+def test_what_was_closed_with_a_reason_is_waited_for_by_nobody(commander: Actor, now: dt.datetime) -> None:
+    """Also where an earlier revision was published before the relapse."""
+    incident = declare_incident(actor=commander, now=now, title="Typo", severity="P3")
+    by: dict[str, Any] = {"incident_id": incident.pk, "actor": commander}
+    resolve_incident(resolution="Fixed", now=now, **by)
+    publish_report_of(incident, now=now + HOUR)
+    reopen_incident(reason="again", now=now + 2 * HOUR, **by)
+    resolve_incident(resolution="Fixed", now=now + 3 * HOUR, **by)
+    deliver_pending(now=now + 3 * HOUR)
+    close_incident(reason="The same as before", now=now + 4 * HOUR, **by)
+    assert Report.objects.skipped().count() == 1 and not Report.objects.awaited()
+    assert reports.remind_of_reports(now=now + 90 * DAY) == 0
+    assert due_of("reports").count == 0
+
+
+def test_a_published_report_stays_as_it_was_published(
+    over: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    """Whatever is done, renamed or decided later; its digest is that of the file."""
+    by: dict[str, Any] = {"actor": commander, "now": now + 4 * HOUR}
+    item = create_action_item(incident_id=over.pk, title="Renew keys", **by)
+    publish_report_of(over, now=now + 5 * HOUR)
+    said = markdown_of(over)
+    complete_action_item(item_id=item.pk, **by)
+    Incident.objects.filter(pk=over.pk).update(title="Another", severity="P2", impact="None")
+    over.refresh_from_db()
+    assert markdown_of(over) == said
+    digest = Event.objects.get(kind="report.published").data["sha256"]
+    assert hashlib.sha256(markdown_of(over).encode()).hexdigest() == digest
+    kept = PublishedReport.objects.get()
+    assert (kept.title, kept.severity, kept.severity_name) == ("Checkout fails", "P0", "Critical")
+    reports.revise_report(incident_id=over.pk, reason="The vendor answered", **by)
+    draft = markdown_of(over)
+    assert draft != said and "| Renew keys |  |  | Done |" in draft and "**Severity**: P2" in draft
+
+
+def test_action_items_and_prevention_are_asked_for(
+    over: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    by: dict[str, Any] = {"actor": commander, "now": now + 2 * HOUR}
+    at: dict[str, Any] = {"incident_id": over.pk, **by}
+    reports.edit_report(
+        texts={key: text for key, text in everything().items() if key != "no_prevention"}, **at
+    )
+    with pytest.raises(NotReady, match="Still to be written: Action items, Prevention measures"):
+        reports.submit_report(**at)
+    assert report_markdown(report_facts(over)).count("- Not known yet") == 2
+    item = create_action_item(incident_id=over.pk, title="Write it down", **by)
+    with pytest.raises(NotReady, match="Still to be written: Prevention measures"):
+        reports.submit_report(**at)
+    later = create_action_item(incident_id=over.pk, kind="long_term", title="Rotate keys", **by)
+    assert report_markdown(report_facts(over)).endswith(
+        "### Immediate Actions\n- None\n\n### Long-term Improvements\n- Rotate keys\n"
+    )
+    drop_action_item(item_id=later.pk, reason="Too dear", **by)
+    drop_action_item(item_id=item.pk, reason="Done by others", **by)
+    with pytest.raises(NotReady, match="Still to be written: Action items, Prevention measures"):
+        reports.submit_report(**at)
+    reports.edit_report(texts={"no_prevention": "The vendor *ended* it"}, **at)
+    assert report_markdown(report_facts(over)).endswith(
+        "### Immediate Actions\n- None: The vendor *ended* it\n\n### Long-term Improvements\n- None\n"
+    )
+    assert reports.submit_report(**at).state == "in_review"
+
+
+def test_a_guess_is_marked_and_counts_when_somebody_has_looked_at_it(
+    over: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    by: dict[str, Any] = {"incident_id": over.pk, "actor": commander, "now": now + 2 * HOUR}
+    assert ReportText.objects.get(section="functionality_affected").text == "Proposed: Shop"
+    assert not ReportText.objects.filter(section="sla_breach").exists()  # never acknowledged, never due
+    Incident.objects.filter(pk=over.pk).update(acknowledged_at=now)
+    over.refresh_from_db()
+    assert drafted_texts(over)[ReportSection.SLA_BREACH] == "Proposed: no, acknowledged in time"
+    Incident.objects.filter(pk=over.pk).update(response_breached_at=now)
+    reports.draft_report(event=Event.objects.get(kind="incident.resolved"), now=now + HOUR)
+    breach = ReportText.objects.get(section="sla_breach").text
+    assert breach == "Proposed: yes, nobody had acknowledged when the response was due"
+    rest = {key: text for key, text in everything().items() if key not in PROPOSALS}
+    reports.edit_report(texts=rest, **by)
+    with pytest.raises(NotReady, match="Still to be written: Functionality affected, SLA breach"):
+        reports.submit_report(**by)
+    reports.edit_report(texts={"functionality_affected": "Paying", "sla_breach": "Yes"}, **by)
+    assert reports.submit_report(**by).state == "in_review"
+
+
+def test_finished_steps_of_the_rollback_are_actions_taken(
+    incident: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    rollback = request_rollback(
+        incident_id=incident.pk, service="shop", reason="It is the release", actor=commander, now=now
+    )
+    for phase, name in (("validate", "Look"), ("execute", "Switch version"), ("verify", "Watch")):
+        data = {"phase": phase, "step": name.lower()}
+        record_on_rollback(
+            rollback, "rollback.step_succeeded", f"{name}: done", actor=SYSTEM, now=now, data=data
+        )
+    taken = drafted_texts(incident)[ReportSection.ACTIONS_TAKEN]
+    assert taken.splitlines() == [f"{rollback.ref}: Switch version: done"]
+    with transaction.atomic():
+        for number in range(MOST_ACTIONS):
+            events.record(
+                incident.stream_id, kind="action.taken", actor=SYSTEM, summary=f"Action {number}", now=now
+            )
+    lines = drafted_texts(incident)[ReportSection.ACTIONS_TAKEN].splitlines()
+    assert (len(lines), lines[-1]) == (MOST_ACTIONS + 1, "More stands on the timeline.")
+
+
 def test_two_who_write_one_section_at_once_do_not_overwrite_each_other(
     over: Incident, commander: Actor, make_actor: MakeActor, now: dt.datetime
 ) -> None:
@@ -174,7 +412,7 @@ def test_two_who_write_one_section_at_once_do_not_overwrite_each_other(
 
 def test_the_history_is_append_only(over: Incident, commander: Actor, now: dt.datetime) -> None:
     publish_report_of(over, now=now + 2 * HOUR)
-    for table in ("incidents_reportchange", "incidents_publishedreport"):
+    for table in ("incidents_reportchange", "incidents_reportrowchange", "incidents_publishedreport"):
         for statement in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}"):
             with pytest.raises(ProgrammingError), transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -231,8 +469,14 @@ def test_the_table_says_what_people_want_it_to_say(
     switched = Event.objects.get(summary="Switched the provider off")
     reports.edit_row(seq=coffee.seq, included=True, event_text="No coffee", owner="Everybody", **by)
     reports.edit_row(seq=switched.seq, included=False, **by)
+    reports.edit_row(seq=coffee.seq, included=True, event_text="No coffee", owner="Everyone", **by)
+    history = ReportRowChange.objects.filter(event=coffee).order_by("version")
+    assert list(history.values_list("version", "event_text", "owner", "changed_by")) == [
+        (1, "No coffee", "Everybody", "ida"),
+        (2, "No coffee", "Everyone", "ida"),
+    ]
     rows = [(row.event, row.action, row.owner) for row in report_facts(over).timeline]
-    assert ("No coffee", "", "Everybody") in rows
+    assert ("No coffee", "", "Everyone") in rows
     assert not [row for row in rows if "provider off" in row[1]]
     lines = report_lines(over, Report.objects.get())
     assert [(line.included, line.reworded) for line in lines if line.seq == switched.seq] == [(False, True)]
@@ -292,15 +536,27 @@ def test_whoever_may_not_may_not(over: Incident, make_actor: MakeActor, now: dt.
         reports.publish_report(actor=make_actor("eve", "commander"), **by)
 
 
-def test_an_old_incident_gets_its_report_when_somebody_writes_it(
+def test_an_old_incident_gets_its_report_by_the_sweep(
     incident: Incident, commander: Actor, now: dt.datetime
 ) -> None:
     by: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "now": now}
     with pytest.raises(NotReady, match="begins with its resolution"):
         reports.edit_report(texts={"impact": "Early"}, **by)
     Incident.objects.filter(pk=incident.pk).update(status="resolved", resolved_at=now, root_cause="Disk")
+    with pytest.raises(NotReady, match="drafted within a minute"):
+        reports.edit_report(texts={"impact": "Early"}, **by)
+    assert [reports.draft_missing_reports(now=now) for _ in range(2)] == [1, 0]
     reports.edit_report(texts={"impact": "Late"}, **by)
     assert dict(ReportText.objects.values_list("section", "text"))["primary_cause"] == "Disk"
+
+
+def test_a_drill_gets_no_report_by_the_sweep_either(commander: Actor, now: dt.datetime) -> None:
+    drill = declare_incident(actor=commander, now=now, title="Exercise", severity="P0", drill=True)
+    by: dict[str, Any] = {"incident_id": drill.pk, "actor": commander, "now": now}
+    resolve_incident(resolution="Learned", **by)
+    assert reports.draft_missing_reports(now=now) == 0
+    with pytest.raises(NotReady, match="scorecard"):
+        reports.edit_report(texts={"impact": "x"}, **by)
 
 
 def test_entries_are_lines_without_their_marks() -> None:

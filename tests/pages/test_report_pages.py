@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pypdfium2
 import pytest
 from django.test import Client
 
@@ -16,17 +17,23 @@ from core.models import Event
 from core.outbox import deliver_pending
 from incidents import policy
 from incidents.documents import pdf
-from incidents.models import Incident, Report, ReportRow, ReportText
+from incidents.models import Incident, PublishedReport, Report, ReportRow, ReportText
+from incidents.selectors.report_files import html_of
 from incidents.services.incidents import close_incident, declare_incident, resolve_incident
 from incidents.services.notes import add_note
 from incidents.services.reports import (
+    draft_missing_reports,
     draft_report,
     edit_report,
     give_report,
     publish_report,
+    revise_report,
     submit_report,
 )
 from incidents.states import ReportSection
+from rollbacks.services.endings import end_rollback
+from rollbacks.services.requests import request_rollback
+from rollbacks.states import RollbackState
 from tests.pages.conftest import HOSTILE, SignIn
 from tests.pages.test_reading import count_queries
 from tests.pages.test_two_people import opened
@@ -95,12 +102,14 @@ def test_it_is_written_reviewed_and_published_by_forms(
     assert ida.post(address(over, "submit/")).status_code == 302
     html = page(ida, over)
     assert "In review" in html
-    assert "Another person than who handed it in publishes it at this severity." in html
+    assert "Another person than who wrote it or handed it in publishes it at this severity." in html
     assert ida.post(address(over, "publish/")).status_code == 409
     lena = sign_in("lena")
     assert lena.post(address(over, "return/"), {"reason": "Say more"}).status_code == 302
     assert ida.post(address(over, "submit/")).status_code == 302
     assert lena.post(address(over, "publish/")).status_code == 302
+    shown = ida.get(f"/incidents/{over.ref}/?panel=report").content.decode()
+    assert f'id="open-report" href="{address(over, "read/")}"' in shown
     html = page(ida, over)
     assert "Revision 1" in html and "12 of 12 filled" in html
     assert 'href="' + address(over, "revisions/1/") in html
@@ -167,18 +176,103 @@ def test_what_publishing_asks_for_is_said_and_led_to(
     assert ida.post(address(over, "publish/")).status_code == 302
 
 
-def test_a_report_that_was_never_begun_begins_with_the_first_words(
-    ida: Client, incident: Incident, now: dt.datetime
-) -> None:
+def test_one_that_is_not_there_yet_says_when_it_is(ida: Client, incident: Incident, now: dt.datetime) -> None:
     Incident.objects.filter(pk=incident.pk).update(status="resolved", resolved_at=now, root_cause="Key")
+    assert "is drafted within a minute" in page(ida, incident)
+    assert "open-report" not in ida.get(f"/incidents/{incident.ref}/?panel=report").content.decode()
+    for rest in ("read/", "timeline/", "sections/impact/", "sections/impact/history/", "give/"):
+        assert ida.get(address(incident, rest)).status_code == 200, rest
+    assert ida.post(address(incident, "sections/impact/"), {"text": "x"}).status_code == 409
+    draft_missing_reports(now=now)
     assert "2 of 12 filled" in page(ida, incident)
-    assert not Report.objects.exists()
-    at = address(incident, "sections/primary_cause/")
-    form = opened(ida, at)
-    assert form["text"] == "Key"
-    answer = ida.post(at, form | {"text": "Sunday"})
-    assert answer.status_code == 302
-    assert ReportText.objects.get(section="primary_cause").text == "Sunday"
+
+
+def test_action_items_and_the_rollback_stand_on_its_page(
+    ida: Client, over: Incident, commander: Actor, now: dt.datetime
+) -> None:
+    incident = declare_incident(
+        actor=commander, now=now, title="Bad release", severity="P1", services=["shop"]
+    )
+    asked: dict[str, Any] = {"incident_id": incident.pk, "actor": commander, "now": now}
+    rollback = request_rollback(service="shop", reason="It is the release", **asked)
+    end_rollback(rollback, RollbackState.CANCELLED, "not needed", actor=commander, now=now)
+    resolve_incident(resolution="By itself", **asked)
+    deliver_pending(now=now)
+    html = page(ida, incident)
+    assert f'href="/rollbacks/{rollback.ref}/"' in html and "cancelled" in html
+    assert "Action items, Prevention measures." in html
+    add = re.search(r'id="add-action-item" href="([^"]*)"', html)
+    assert add and add[1] == f"/incidents/{incident.ref}/action-items/new/?back=report"
+    answer = ida.post(add[1], {"title": "Read the plan", "kind": "immediate"})
+    assert (answer.status_code, answer["Location"]) == (302, address(incident))
+    html = page(ida, incident)
+    assert "Read the plan" in html and "Action items" not in html.partition("Still to be written")[2][:200]
+    assert "edit-no_prevention" not in html
+    done = re.search(r'href="(/action-items/\d+/done/\?back=report)"', html)
+    assert done and ida.post(done[1], {"note": "Read"})["Location"] == address(incident)
+    # Where there is none, somebody says why.
+    html = page(ida, over)
+    assert 'href="/rollbacks/' not in html
+    assert 'id="edit-no_prevention"' in html
+    at = address(over, "sections/no_prevention/")
+    assert ida.post(at, opened(ida, at) | {"text": "The vendor ended it"}).status_code == 302
+    assert "The vendor ended it" in page(ida, over, "?panel=follow_up")
+    assert "3 of 12 filled" in page(ida, over)  # it is no section of the template
+
+
+def test_a_guess_is_shown_as_one(ida: Client, over: Incident) -> None:
+    html = page(ida, over, "?panel=sections")
+    assert "Proposed: Shop" in html and "to be confirmed or rewritten" in html
+    at = address(over, "sections/functionality_affected/")
+    assert ida.post(at, opened(ida, at) | {"text": "Paying"}).status_code == 302
+    assert "to be confirmed or rewritten" not in page(ida, over, "?panel=sections")
+    assert "4 of 12 filled" in page(ida, over)
+
+
+def test_a_row_of_the_timeline_says_how_it_came_about(ida: Client, over: Incident) -> None:
+    coffee = Event.objects.get(summary="Coffee is out")
+    at = address(over, f"timeline/{coffee.seq}/")
+    assert "Nothing written yet" in page(ida, over, f"timeline/{coffee.seq}/history/")
+    for text in ("No coffee", HOSTILE):
+        assert ida.post(at, opened(ida, at) | {"included": "on", "event_text": text}).status_code == 302
+    assert f'href="{at}history/"' in page(ida, over, "?panel=rows")
+    shown = page(ida, over, f"timeline/{coffee.seq}/history/")
+    assert "Version 2" in shown and "Version 1" in shown
+    assert "<bdi>Left out</bdi></del>" in shown and "<bdi>Event: No coffee</bdi></ins>" in shown
+    assert "&lt;img src=x" in shown and HOSTILE not in shown
+    assert ida.get(address(over, "timeline/999/history/")).status_code == 404
+
+
+def test_each_revision_is_saved_as_it_was_published(
+    ida: Client, over: Incident, by: By, now: dt.datetime
+) -> None:
+    """Page, Markdown and PDF of what was published: later changes are the next revision's."""
+    publish_report_of(over, now=now)
+    first = PublishedReport.objects.get().markdown
+    Incident.objects.filter(pk=over.pk).update(title="Renamed", severity="P1")
+    for ways in ("/incidents/", "/api/v1/incidents/"):
+        files = [
+            ida.get(f"{ways}{over.ref}/{name}").content
+            for name in ("report.md", "report/revisions/1/report.md")
+        ]
+        assert files == [first.encode()] * 2, ways
+    assert html_of(over) in page(ida, over, "read/")
+    revise_report(reason="The vendor answered", **by)
+    edit_report(texts={"primary_cause": "Their fault"}, **by)
+    assert "Their fault" in ida.get(f"/incidents/{over.ref}/report.md").content.decode()
+    answer = ida.get(address(over, "revisions/1/report.md"))
+    assert answer.content == first.encode()
+    assert f'filename="{over.ref}-revision-1.md"' in answer["Content-Disposition"]
+    html = page(ida, over)
+    for name in ("report.md", "report.pdf"):
+        assert f'href="{address(over, "revisions/1/" + name)}"' in html
+        assert f'href="{address(over, "revisions/1/" + name)}"' in page(ida, over, "revisions/1/")
+        assert ida.get(address(over, f"revisions/2/{name}")).status_code == 404
+        assert ida.get(f"/api/v1/incidents/{over.ref}/report/revisions/2/{name}").status_code == 404
+    document = pypdfium2.PdfDocument(ida.get(address(over, "revisions/1/report.pdf")).content)
+    text = " ".join(document[0].get_textpage().get_text_range().split())
+    assert "Checkout fails" in text and "P0 Critical" in text and "by rex" in text
+    assert "Renamed" not in text
 
 
 def test_the_timeline_is_chosen_and_reworded(ida: Client, over: Incident, by: By) -> None:
@@ -281,6 +375,7 @@ def test_others_of_a_restricted_incident_see_nothing_of_its_report(
         "read/",
         "timeline/",
         "timeline/1/",
+        "timeline/1/history/",
         "sections/impact/",
         "sections/impact/history/",
         "give/",
@@ -299,9 +394,11 @@ def test_it_stands_on_the_page_of_its_incident(ida: Client, over: Incident, by: 
 
 
 def test_its_panels_come_one_by_one(ida: Client, over: Incident) -> None:
-    for key in ("state", "sections", "rows", "revisions"):
+    for key in ("state", "sections", "follow_up", "rows", "rollbacks", "revisions"):
         answer = ida.get(address(over, f"?panel={key}"))
         assert f'id="panel-{key}"' in answer.content.decode(), key
+    # A second id hides the first: an open page would ask for a panel that is not there, and get none at all.
+    assert not re.search(r'<[^>]* id="[^"]*"[^>]* id="', page(ida, over))
     assert 'id="panel-text"' in ida.get(address(over, "read/?panel=text")).content.decode()
 
 

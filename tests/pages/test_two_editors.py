@@ -29,7 +29,6 @@ from incidents.models import Incident, Report, Review, RoleGrant, Service
 from incidents.services.action_items import create_action_item
 from incidents.services.checklists import answer_event
 from incidents.services.people import RoleHeld, assign_role, release_role
-from incidents.services.reports import edit_report
 from incidents.services.tasks import create_task
 from rollbacks.models import Drill, Rollback
 from rollbacks.policy import drill_plan
@@ -173,7 +172,7 @@ def reword(world: World) -> None:
 
 
 def write_more(world: World) -> None:
-    edit_report(incident_id=world.incident.pk, texts={"impact": "More than we knew"}, **world.by)
+    create_action_item(incident_id=world.incident.pk, title="More than we knew", **world.by)
 
 
 def connect(world: World) -> None:

@@ -415,7 +415,7 @@ def test_a_drill_outlives_its_scenario(shop: Service, commander: Actor, now: dt.
         begun = start_drill(drill_id=drill.pk, actor=commander, now=now)
         look_after_drills(now=now + dt.timedelta(minutes=2))
         page = get_drill_page(commander, drill.pk, now=now + dt.timedelta(minutes=2))
-        assert (page.line.name, len(page.injects)) == ("A bad release", 1)
+        assert (page.line.name, len(page.injects)) == (drill.plan["title"], 1)
         over = finish_drill(drill_id=begun.pk, actor=commander, now=now + dt.timedelta(minutes=3))
         assert len((over.scorecard or {})["lines"]) == 5
         with pytest.raises(Invalid, match="no scenario bad_release"):
