@@ -34,16 +34,19 @@ SELECT count(*), extract(epoch FROM clock_timestamp() - min(due))::float FROM (
     SELECT next_at AS due FROM incidents_reviewschedule WHERE next_at <= clock_timestamp()
     UNION ALL
     SELECT due_at FROM incidents_review
-     WHERE state = 'open' AND overdue_at IS NULL AND due_at <= clock_timestamp()) due
+     WHERE state IN ('open', 'held') AND overdue_at IS NULL AND due_at <= clock_timestamp()) due
 """
 _DOCUMENTS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
   FROM incidents_document WHERE active AND overdue_at IS NULL AND due_at <= clock_timestamp()
 """
 _TRAINING = """
-SELECT count(*), extract(epoch FROM clock_timestamp() - min(t.due_at))::float FROM incidents_trainingrecord t
-  JOIN core_user u ON u.id = t.user_id AND u.is_active
- WHERE t.current AND t.overdue_at IS NULL AND t.due_at <= clock_timestamp() AND t.course = ANY(%s)
+SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float FROM (
+    SELECT t.due_at FROM incidents_trainingrecord t JOIN core_user u ON u.id = t.user_id AND u.is_active
+     WHERE t.current AND t.overdue_at IS NULL AND t.due_at <= clock_timestamp() AND t.course = ANY(%s)
+    UNION ALL
+    SELECT due_at FROM incidents_awaitedtraining
+     WHERE overdue_at IS NULL AND due_at <= clock_timestamp()) due
 """
 _TASKS = """
 SELECT count(*), extract(epoch FROM clock_timestamp() - min(due_at))::float
@@ -119,7 +122,7 @@ def due_action_items() -> DueWork:
 
 
 def due_reviews() -> DueWork:
-    """Reviews that should have opened, and open ones past their time of which nobody has said so yet."""
+    """Reviews that should have opened, and those past their time of which nobody has said so yet."""
     return due_from(_REVIEWS)
 
 
@@ -129,5 +132,5 @@ def due_documents() -> DueWork:
 
 
 def due_training() -> DueWork:
-    """Training that has lapsed and of which nobody has said so yet."""
+    """Training that has lapsed or was never done in time, and of which nobody has said so yet."""
     return due_from(_TRAINING, [list(policy.training().courses)])
