@@ -276,7 +276,8 @@ def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Repor
         published_by=report.published_by,
     )
     said = f"Report published, revision {report.revision}"
-    _record(incident, report, "report.published", said, actor, now, revision=report.revision, sha256=digest)
+    more = {"revision": report.revision, "sha256": digest, "lessons": _tells_lessons(report)}
+    _record(incident, report, "report.published", said, actor, now, **more)
     return report
 
 
@@ -320,6 +321,11 @@ def _remind(report_id: int, now: dt.datetime) -> bool:
     due, to = events.rfc3339(report.due_at), addressed_to([report.owner], incident)
     _record(incident, report, f"report.{kind}", said, SYSTEM, now, to=to, due_at=due)
     return True
+
+
+def _tells_lessons(report: Report) -> bool:
+    """Whether it says what could be improved: else no machine says that lessons were learned."""
+    return bool(texts_of(report).get(ReportSection.COULD_BE_IMPROVED, "").strip())
 
 
 def _record_drafted(incident: Incident, report: Report, now: dt.datetime) -> None:

@@ -44,7 +44,7 @@ class ReviewNotOpen(Conflict):
 
 
 def look_after_reviews(*, now: dt.datetime) -> int:
-    """Open what the calendar asks for, remind of what is not held or signed off; returns how much was done."""
+    """Open what the calendar asks for, remind of what is not held or signed off; returns how much it did."""
     asked = policy.reviews()
     done = sum(open_due_review(kind=key, now=now) is not None for key in asked.reviews)
     ReviewSchedule.objects.exclude(kind__in=list(asked.reviews)).delete()
