@@ -462,6 +462,9 @@ class Reports(Section):
     remind_before: PositiveSeconds = Field(
         description="How long before that its owner is reminded; after it they are told that it is overdue."
     )
+    remind_every: PositiveSeconds = Field(
+        default=7 * 86400, description="How often that is said again until it is published."
+    )
     required: Mapping[Severity, tuple[ReportSection | FollowUpPart, ...]] = Field(
         description="Which sections must say something before the report is published. `action_items` and"
         " `prevention` ask for at least one, or for the reason why there is no prevention measure."
@@ -583,7 +586,8 @@ class Reviews(Section):
     time_zone: TimeZone = Field(default="UTC", description="In which the hours of all reviews are meant.")
     remind_before: PositiveSeconds = Field(description="How long before it is due people are reminded.")
     remind_every: PositiveSeconds = Field(
-        description="How often it is said again that a review, a document or a training is overdue."
+        description="How often it is said again that a review (to be held, then to be signed off), a document"
+        " or a training is overdue."
     )
     reviews: Mapping[Key, ReviewKind] = Field(description="The kinds of review by key.")
     procedures: Upkeep = Field(description="For each procedure of the playbook.")
@@ -612,7 +616,13 @@ class Training(Section):
     """training.yaml: what people learn, and when they are due again."""
 
     remind_before: PositiveSeconds = Field(
-        description="How long before it lapses a person is reminded; after it they are told that it has."
+        description="How long before it lapses a person is reminded; after it they are told that it has, and"
+        " again every `remind_every` of reviews.yaml."
+    )
+    first_within: PositiveSeconds = Field(
+        default=30 * 86400,
+        description="How long somebody who has never done a course of theirs has for it, from when it is"
+        " first asked of them; they are reminded likewise.",
     )
     courses: Mapping[Key, Course] = Field(min_length=1, description="The courses by key.")
 

@@ -24,7 +24,7 @@ from incidents.playbook import (
     Thresholds,
     Training,
 )
-from incidents.rules.follow_up import ReminderPlan
+from incidents.rules.follow_up import Plan
 from incidents.rules.response import response_seconds
 from incidents.rules.reviews import Calendar
 from incidents.states import Metric, Role, Severity
@@ -66,14 +66,30 @@ def follow_up() -> FollowUp:
     return cast(FollowUp, get_playbook()["follow_up"])
 
 
-def reminder_plan() -> ReminderPlan:
+def action_item_plan() -> Plan:
     """When people are reminded of action items."""
     asked = follow_up()
-    return ReminderPlan(
-        days_before=asked.remind_days_before,
-        at=dt.timedelta(seconds=asked.remind_at),
-        every=dt.timedelta(days=asked.overdue_every_days),
-    )
+    at, every = dt.timedelta(seconds=asked.remind_at), dt.timedelta(days=asked.overdue_every_days)
+    return Plan.by_days(asked.remind_days_before, at, every)
+
+
+def report_plan() -> Plan:
+    """When people are reminded of reports."""
+    return _plan(reports().remind_before, reports().remind_every)
+
+
+def review_plan() -> Plan:
+    """When people are reminded of reviews and of documents."""
+    return _plan(reviews().remind_before, reviews().remind_every)
+
+
+def training_plan() -> Plan:
+    """When people are reminded of training that lapses, or that they have never done."""
+    return _plan(training().remind_before, reviews().remind_every)
+
+
+def _plan(before: float, every: float) -> Plan:
+    return Plan((dt.timedelta(seconds=before),), dt.timedelta(seconds=every))
 
 
 def reviews() -> Reviews:

@@ -230,11 +230,11 @@ def _is_stale(message: Message) -> bool:
 
 def _is_still_due(event: Event) -> bool:
     """Whether what the event reminds of is still to be done, as the app says whose event it is."""
-    for prefix, path in settings.REMINDERS.items():
-        if event.kind.startswith(prefix):
-            still_due: Callable[[Event], bool] = import_string(path)
-            return still_due(event)
-    return True
+    path = settings.REMINDERS.get(event.kind)
+    if path is None:
+        return True
+    still_due: Callable[[Event], bool] = import_string(path)
+    return still_due(event)
 
 
 def _is_overdue(template: str, incident: Incident, event: Event) -> bool:

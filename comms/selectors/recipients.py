@@ -19,6 +19,7 @@ from incidents.selectors.people import people_on
 
 ROLE_HOLDERS = "role_holders"
 ROLE, TITLE, ACCOUNT = "role:", "title:", "account:"  # before a role's, a title's or an account's name
+PERSON = "person:"  # before an account's name: that person or nobody
 MAY_HOLD = "may_hold:"  # before the name of a role
 
 
@@ -28,6 +29,7 @@ def people_of(
     *,
     now: dt.datetime,
     only_participants: bool = False,
+    without: int | None = None,
 ) -> dict[str, Sequence[Person]]:
     """The active contacts of each audience, in the order of their names (two queries).
 
@@ -35,8 +37,8 @@ def people_of(
     an automatic incident has no commander yet (rulings, People and authority). `title:CTO` are the
     contacts of that title, `role:communications_lead` who holds the role, else its primary contacts,
     `may_hold:communications_lead` both the primary contacts and whose account has the grant (one query more);
-    `account:lena` that person, and the role holders where no contact is theirs.
-    With `only_participants`, nobody who is not on the incident.
+    `account:lena` that person, and the role holders where no contact is theirs; `person:lena` nobody else.
+    With `only_participants`, nobody who is not on the incident; `without` is an account that is left out.
     """
     rows = list(_active().filter(_of(audiences)).order_by("name", "pk"))
     roles: dict[int, set[str]] = {}
@@ -48,6 +50,8 @@ def people_of(
         chosen = _chosen(audience, rows, roles, grants)
         if only_participants:
             chosen = [row for row in chosen if row.user_id in roles]
+        if without is not None:
+            chosen = [row for row in chosen if row.user_id != without]
         found[audience] = [person_of(row, now=now) for row in chosen]
     return found
 
@@ -82,10 +86,10 @@ def _chosen(
     def held_by(row: Contact) -> set[str]:
         return roles.get(row.user_id, set()) if row.user_id is not None else set()
 
-    if audience.startswith(ACCOUNT):
-        name = audience.removeprefix(ACCOUNT)
+    if audience.startswith((ACCOUNT, PERSON)):
+        name = audience.partition(":")[2]
         own = [row for row in rows if row.user is not None and row.user.get_username() == name]
-        return own or _chosen(ROLE_HOLDERS, rows, roles, grants)
+        return own if own or audience.startswith(PERSON) else _chosen(ROLE_HOLDERS, rows, roles, grants)
     if audience == ROLE_HOLDERS:
         holding = [row for row in rows if held_by(row) - {""}]
         return holding or [row for row in rows if row.kind == ContactKind.PRIMARY]
@@ -130,7 +134,7 @@ def _of(audiences: Collection[str]) -> Q:
     if EVERYONE in audiences:
         return Q()
     wanted = Q(audiences__overlap=list(audiences))
-    if ROLE_HOLDERS in audiences or any(one.startswith(ACCOUNT) for one in audiences):
+    if ROLE_HOLDERS in audiences or any(one.startswith((ACCOUNT, PERSON)) for one in audiences):
         wanted |= Q(kind=ContactKind.PRIMARY) | Q(user__isnull=False)
     for audience in audiences:
         if audience.startswith(ROLE):

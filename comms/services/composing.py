@@ -167,7 +167,7 @@ def send_message(
         drafted_by=actor.label[:200],
         created_at=now,
     )
-    if not deliver(message, planned, incident, now):
+    if not deliver(message, recipients_for(planned, incident, now=now), incident, now):
         raise NobodyToTell("Nobody of these audiences can be reached by these channels.")
     hints.wake("comms.sweep_deliveries")
     return message

@@ -15,11 +15,12 @@ from comms.rules.reach import Recipient
 from comms.rules.routing import Planned, plan, recipients
 from comms.selectors.connections import list_ways
 from comms.selectors.content import MessageFacts, facts_for
-from comms.selectors.recipients import ACCOUNT, people_of
+from comms.selectors.recipients import ACCOUNT, PERSON, people_of
 from comms.services.external import draft_by_rule
-from comms.states import EXTERNAL_TEMPLATES, Means, MessageState
+from comms.states import EXTERNAL_TEMPLATES, Means, MessageState, Template
 from comms.wording import render
 from core import hints
+from core.actors import ActorKind
 from core.models import Event
 from core.playbook import get_playbook
 from incidents import policy
@@ -98,6 +99,10 @@ def _queue(
 ) -> Message | None:
     if Message.objects.filter(event=event, template=planned.template).exists():
         return None
+    doer = _doer(event) if planned.template is Template.REMINDER else None
+    chosen = recipients_for(planned, incident, now=now, without=doer)
+    if not chosen and _asks_nobody(planned, incident, doer, now):
+        return None
     wording = render(planned.template, facts)
     message = Message.objects.create(
         event=event,
@@ -111,16 +116,31 @@ def _queue(
         forms=wording.forms,
         created_at=now,
     )
-    if not deliver(message, planned, incident, now):
+    if not deliver(message, chosen, incident, now):
         message.state, message.finished_at = MessageState.FAILED, now
         message.save(update_fields=["state", "finished_at"])
     return message
 
 
-def deliver(message: Message, planned: Planned, incident: Incident | None, now: dt.datetime) -> bool:
-    """Store the deliveries of a message; returns whether it has any."""
+def _asks_nobody(planned: Planned, incident: Incident | None, doer: int | None, now: dt.datetime) -> bool:
+    """Whether it is as it should be that nobody gets the message: the event addresses nobody, somebody and
+    nobody else, or only who did it.
+    """
+    if all(audience.startswith(PERSON) for audience in planned.audiences):
+        return True
+    return doer is not None and bool(recipients_for(planned, incident, now=now))
+
+
+def _doer(event: Event) -> int | None:
+    """The account of the person who did it: nobody is asked for what they have just said themselves."""
+    return event.actor_user_id if event.actor_kind == ActorKind.USER else None
+
+
+def deliver(
+    message: Message, chosen: Mapping[Recipient, bool], incident: Incident | None, now: dt.datetime
+) -> bool:
+    """Store the deliveries of a message to whom `recipients_for` found; returns whether it has any."""
     held_back = incident is not None and not _is_pressing(incident)
-    chosen = recipients_for(planned, incident, now=now)
     deliveries = [
         delivery_to(recipient, message=message, urgent=urgent, held_back=held_back, now=now)
         for recipient, urgent in chosen.items()
@@ -129,8 +149,10 @@ def deliver(message: Message, planned: Planned, incident: Incident | None, now: 
     return bool(deliveries)
 
 
-def recipients_for(planned: Planned, incident: Incident | None, *, now: dt.datetime) -> dict[Recipient, bool]:
-    """Who would get it, and whether as a page.
+def recipients_for(
+    planned: Planned, incident: Incident | None, *, now: dt.datetime, without: int | None = None
+) -> dict[Recipient, bool]:
+    """Who would get it, and whether as a page; `without` is an account that is left out.
 
     Of a drill, only who takes part: by e-mail, and as in an emergency where the drill was planned so.
     """
@@ -144,7 +166,7 @@ def recipients_for(planned: Planned, incident: Incident | None, *, now: dt.datet
     return recipients(
         groups,
         places=[key for key, channel in channels.items() if channel.means is None],
-        people=people_of(planned.audiences, incident, now=now, only_participants=rehearsed),
+        people=people_of(planned.audiences, incident, now=now, only_participants=rehearsed, without=without),
         ways=ways,
         usual=routing.reach,
     )

@@ -35,6 +35,7 @@ EVENT_CONSUMERS = (
             "outbox.",
             "ingest.",
             "checklist.overdue",
+            "checklist.assigned",
             "role.paged",
             "task.overdue",
             "checklist.due_soon",
@@ -71,15 +72,34 @@ EVENT_CONSUMERS = (
     ("comms.webhooks", "comms.consumers.tell_webhooks", ("",)),  # every event
 )
 
-# What an event reminds of: beginning of its kind -> function(event) -> whether it is still to be done.
+# What an event asks of somebody: its kind -> function(event) -> whether that is still to be done. A message
+# about it that has not left yet is given up where it is not.
 REMINDERS = {
-    "report.": "incidents.selectors.reports.is_report_due",
-    "drill.": "rollbacks.selectors.drills.is_still_true",
-    "action_item.": "incidents.selectors.action_items.is_action_item_due",
+    "report.drafted": "incidents.selectors.reports.is_report_due",
+    "report.due_soon": "incidents.selectors.reports.is_report_due",
+    "report.overdue": "incidents.selectors.reports.is_report_due",
+    "report.given": "incidents.selectors.reports.is_report_waiting",
+    "report.submitted": "incidents.selectors.reports.is_report_waiting",
+    "report.returned": "incidents.selectors.reports.is_report_waiting",
+    "action_item.created": "incidents.selectors.action_items.is_action_item_given",
+    "action_item.changed": "incidents.selectors.action_items.is_action_item_given",
+    "action_item.due_soon": "incidents.selectors.action_items.is_action_item_due",
+    "action_item.overdue": "incidents.selectors.action_items.is_action_item_due",
+    "checklist.assigned": "incidents.selectors.checklists.is_item_given",
     "checklist.due_soon": "incidents.selectors.checklists.is_checklist_due",
-    "review.": "incidents.selectors.reviews.is_review_due",
-    "training.": "incidents.selectors.training.is_training_due",
-    "document.": "incidents.selectors.documents.is_document_due",
+    "review.opened": "incidents.selectors.reviews.is_review_due",
+    "review.due": "incidents.selectors.reviews.is_review_due",
+    "review.overdue": "incidents.selectors.reviews.is_review_due",
+    "review.held": "incidents.selectors.reviews.is_sign_off_due",
+    "training.due": "incidents.selectors.training.is_training_due",
+    "training.overdue": "incidents.selectors.training.is_training_due",
+    "document.due": "incidents.selectors.documents.is_document_due",
+    "document.overdue": "incidents.selectors.documents.is_document_due",
+    "drill.planned": "rollbacks.selectors.drills.is_still_true",
+    "drill.due": "rollbacks.selectors.drills.is_still_true",
+    "drill.cancelled": "rollbacks.selectors.drills.is_still_true",
+    "drill.inject": "rollbacks.selectors.drills.is_still_true",
+    "drill.overdue": "rollbacks.selectors.drills.is_still_true",
 }
 
 # Consumers whose rows wait until none of the others is due: programs are told after people.

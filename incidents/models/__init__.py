@@ -23,11 +23,12 @@ from incidents.models.rollups import Rollup, RollupMark
 from incidents.models.search_documents import SearchDocument, SearchMark
 from incidents.models.services import Release, Service
 from incidents.models.tasks import Task
-from incidents.models.training import TrainingRecord
+from incidents.models.training import AwaitedTraining, TrainingRecord
 
 __all__ = [
     "ActionItem",
     "Alert",
+    "AwaitedTraining",
     "ChecklistItem",
     "Document",
     "Evidence",

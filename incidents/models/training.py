@@ -42,3 +42,25 @@ class TrainingRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.course}"
+
+
+class AwaitedTraining(models.Model):
+    """A course that the playbook asks of somebody who has never done it; `services.training` alone writes it,
+    by what is asked of whom now.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    course = models.CharField(max_length=60)
+    due_at = models.DateTimeField(help_text="Until when it is to be done for the first time.")
+    reminded_at = models.DateTimeField(null=True)
+    overdue_at = models.DateTimeField(null=True, help_text="When it was said last that it is overdue.")
+
+    class Meta:
+        ordering: ClassVar = ["-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "course"], name="one_awaited_training_per_course"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["due_at"], name="awaited_training_by_due")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.course}"

@@ -1,4 +1,4 @@
-"""When somebody is reminded of what is due on a day of the calendar. Pure.
+"""When it is said that something is to be done: before it is due, when it is, and until it is done. Pure.
 
 A day is one of UTC: an item due on the 3rd is overdue from 4th 00:00 UTC on.
 """
@@ -14,12 +14,40 @@ DUE_SOON, OVERDUE = "due_soon", "overdue"
 
 
 @dataclass(frozen=True)
-class ReminderPlan:
-    """So many days before, at that time of the day; and every so many days from the end of the due day on."""
+class Plan:
+    """So long `before` something is due, when it is due, and every so long after that."""
 
-    days_before: Collection[int]
-    at: dt.timedelta
+    before: Collection[dt.timedelta]
     every: dt.timedelta
+
+    @classmethod
+    def by_days(cls, days_before: Collection[int], at: dt.timedelta, every: dt.timedelta) -> Plan:
+        """For what is due on a day: so many days before it, at that time of the day."""
+        return cls(tuple((days + 1) * DAY - at for days in days_before), every)
+
+
+def next_moment(due_at: dt.datetime, *, after: dt.datetime, plan: Plan) -> dt.datetime:
+    """The first moment later than `after` at which something is to be said; there always is one."""
+    overdue = due_at
+    if overdue <= after:
+        overdue += ((after - overdue) // plan.every + 1) * plan.every
+    before = (due_at - so_long for so_long in plan.before)
+    return min(moment for moment in (*before, overdue) if moment > after)
+
+
+def is_to_be_said(due_at: dt.datetime, *, said_at: dt.datetime | None, now: dt.datetime, plan: Plan) -> bool:
+    """Whether a moment has come since something was said last (None: nothing ever was). Of several that were
+    missed, one is said; the next ones come when they would have come.
+    """
+    first = min((due_at - so_long for so_long in plan.before), default=due_at)
+    if said_at is None:
+        return first <= now
+    return next_moment(due_at, after=said_at, plan=plan) <= now
+
+
+def kind_of_reminder(due_at: dt.datetime, now: dt.datetime) -> str:
+    """What is true when a reminder is said, however late that is."""
+    return OVERDUE if due_at <= now else DUE_SOON
 
 
 def is_past(due_on: dt.date, now: dt.datetime) -> bool:
@@ -29,21 +57,7 @@ def is_past(due_on: dt.date, now: dt.datetime) -> bool:
 
 def end_of(day: dt.date) -> dt.datetime:
     """The moment after its last one."""
-    return _midnight(day) + DAY
-
-
-def next_reminder(due_on: dt.date, *, after: dt.datetime, plan: ReminderPlan) -> dt.datetime:
-    """The first moment later than `after` at which a reminder is due; there always is one."""
-    before = (_midnight(due_on) - days * DAY + plan.at for days in plan.days_before)
-    overdue = end_of(due_on)
-    if overdue <= after:
-        overdue += ((after - overdue) // plan.every + 1) * plan.every
-    return min(moment for moment in (*before, overdue) if moment > after)
-
-
-def reminder_kind(due_on: dt.date, now: dt.datetime) -> str:
-    """What is true when a reminder is said, however late that is."""
-    return OVERDUE if is_past(due_on, now) else DUE_SOON
+    return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC) + DAY
 
 
 def reminder_before_end(
@@ -51,7 +65,3 @@ def reminder_before_end(
 ) -> dt.datetime | None:
     """When so much of a window is left; None where nobody is reminded (0)."""
     return ends_at - (ends_at - starts_at) * percent_left / 100 if percent_left else None
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)

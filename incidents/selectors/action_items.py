@@ -308,6 +308,12 @@ def is_action_item_due(event: Event) -> bool:
     return (item.due_on.isoformat(), owner) == (event.data.get("due_on"), event.data.get("owner"))
 
 
+def is_action_item_given(event: Event) -> bool:
+    """Whether what the event gave to somebody is still theirs, and to be done."""
+    rows = ActionItem.objects.filter(pk=event.data["action_item"], state__in=UNFINISHED)
+    return rows.filter(owner__isnull=False, owner__username=event.data["owner"]).exists()
+
+
 def action_items_of(_actor: Actor, incident: Incident) -> list[Mapping[str, Any]]:
     """What the export of the incident says of its action items: docs/export.md."""
     names = (

@@ -174,6 +174,13 @@ def is_checklist_due(event: Event) -> bool:
     return rows.filter(ticked_at__isnull=True, due_at=due_at).exists()
 
 
+def is_item_given(event: Event) -> bool:
+    """Whether the item that the event gave to somebody is still theirs, and to be done."""
+    rows = ChecklistItem.objects.filter(incident__stream_id=event.stream_id, ticked_at__isnull=True)
+    rows = rows.filter(checklist=event.data["checklist"], key=event.data["item"])
+    return rows.filter(owner__isnull=False, owner__username=event.data["owner"]).exists()
+
+
 def show_item(actor: Actor, incident: Incident, row: ChecklistItem, *, now: dt.datetime) -> ItemLine:
     """One item as the checklists show it."""
     asked_for = is_still_asked_for(policy.checklists().get(row.checklist), incident.status)

@@ -82,12 +82,12 @@ def due_action_items() -> DueWork:
 
 
 def due_reviews() -> DueWork:
-    """Reviews that should have opened, and open ones past their time of which nobody has said so yet."""
+    """Reviews that should have opened, and those past their time of which nobody has said so yet."""
     return DueWork("""
         SELECT next_at FROM incidents_reviewschedule WHERE next_at <= statement_timestamp()
         UNION ALL
         SELECT due_at FROM incidents_review
-         WHERE state = 'open' AND overdue_at IS NULL AND due_at <= statement_timestamp()""")
+         WHERE state IN ('open', 'held') AND overdue_at IS NULL AND due_at <= statement_timestamp()""")
 
 
 def due_documents() -> DueWork:
@@ -98,13 +98,16 @@ def due_documents() -> DueWork:
 
 
 def due_training() -> DueWork:
-    """Training that has lapsed and of which nobody has said so yet."""
+    """Training that has lapsed or was never done in time, and of which nobody has said so yet."""
     return DueWork(
         """
         SELECT t.due_at FROM incidents_trainingrecord t
           JOIN core_user u ON u.id = t.user_id AND u.is_active
          WHERE t.current AND t.overdue_at IS NULL AND t.due_at <= statement_timestamp()
-           AND t.course = ANY(%s)""",
+           AND t.course = ANY(%s)
+        UNION ALL
+        SELECT due_at FROM incidents_awaitedtraining
+         WHERE overdue_at IS NULL AND due_at <= statement_timestamp()""",
         (list(policy.training().courses),),
     )
 

@@ -296,6 +296,16 @@ def is_report_due(event: Event) -> bool:
     )
 
 
+def is_report_waiting(event: Event) -> bool:
+    """Whether the report is still as the event told somebody that it is: handed in, returned, theirs."""
+    report = Report.objects.filter(incident__ref=event.data["incident"]).select_related("owner").first()
+    if report is None or report.state == ReportState.PUBLISHED:
+        return False
+    if event.kind == "report.given":
+        return report.owner is not None and report.owner.get_username() == event.data["owner"]
+    return report.state == event.data["state"]
+
+
 def report_of(_actor: Actor, incident: Incident) -> dict[str, Any] | None:
     """What the export of the incident says of its report: docs/export.md."""
     report = Report.objects.filter(incident=incident).select_related("owner").first()

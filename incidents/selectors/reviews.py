@@ -210,10 +210,18 @@ def figure_text(value: float | None, unit: str) -> str:
 
 
 def is_review_due(event: Event) -> bool:
-    """Whether what the event reminds of is still to be done, and due when it said."""
+    """Whether what the event reminds of, holding it or signing it off, is still to be done, and due when it
+    said.
+    """
     review = Review.objects.filter(pk=event.data["review"]).only("state", "due_at").first()
     return (
         review is not None
-        and review.state == ReviewState.OPEN
+        and review.state in (ReviewState.OPEN, ReviewState.HELD)
+        and review.state == event.data["state"]
         and rfc3339(review.due_at) == event.data["due_at"]
     )
+
+
+def is_sign_off_due(event: Event) -> bool:
+    """Whether the review that was held still waits to be signed off."""
+    return Review.objects.filter(pk=event.data["review"], state=ReviewState.HELD).exists()

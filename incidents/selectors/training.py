@@ -11,7 +11,7 @@ from core.actors import Level
 from core.events import rfc3339
 from core.models import Event, User
 from incidents import policy
-from incidents.models import RoleGrant, TrainingRecord
+from incidents.models import AwaitedTraining, RoleGrant, TrainingRecord
 from incidents.playbook import Course
 
 STATES = {
@@ -82,6 +82,22 @@ def training_matrix(*, now: dt.datetime) -> Matrix:
     return Matrix(tuple(asked.courses.items()), tuple(rows))
 
 
+def asked_of_people() -> set[tuple[int, str]]:
+    """Account and course of everything that the playbook asks of somebody (three queries)."""
+    grants: dict[int, set[str]] = {}
+    for user_id, role in RoleGrant.objects.values_list("user_id", "role"):
+        grants.setdefault(user_id, set()).add(role)
+    users = User.objects.filter(is_active=True).prefetch_related("groups")
+    courses = policy.training().courses.items()
+    return {
+        (user.pk, key)
+        for user in users
+        if user.level >= Level.VIEWER
+        for key, course in courses
+        if _is_for(course, user, grants)
+    }
+
+
 def _is_for(course: Course, user: User, grants: dict[int, set[str]]) -> bool:
     if not course.roles and not course.levels:
         return True
@@ -111,5 +127,8 @@ def people_to_train() -> tuple[str, ...]:
 
 def is_training_due(event: Event) -> bool:
     """Whether what the event reminds of is still to be done."""
+    if "record" not in event.data:  # never done
+        rows = AwaitedTraining.objects.filter(user__username=event.data["person"])
+        return rows.filter(course__in=event.data["courses"]).exists()
     record = TrainingRecord.objects.filter(pk=event.data["record"], current=True).first()
     return record is not None and rfc3339(record.due_at) == event.data["due_at"]

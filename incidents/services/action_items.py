@@ -16,8 +16,9 @@ from core.errors import Conflict, Invalid, NotFound
 from core.models import Event, User
 from incidents import policy
 from incidents.models import ActionItem, Incident
-from incidents.rules.follow_up import OVERDUE, next_reminder, reminder_kind
+from incidents.rules.follow_up import OVERDUE, end_of, kind_of_reminder, next_moment
 from incidents.selectors.action_items import action_item_url
+from incidents.selectors.addressees import addressed_to
 from incidents.selectors.people import who_may_see
 from incidents.services.incidents import lock_incident
 from incidents.services.tasks import drop_task
@@ -72,7 +73,8 @@ def create_action_item(
         created_by=actor.label[:200],
         remind_at=_remind_at(day, now),
     )
-    _record(item, "created", f"Action item: {item.title}{_for_whom(item)}", actor, now)
+    said = f"Action item: {item.title}{_for_whom(item)}"
+    _record(item, "created", said, actor, now, to=_addressees(item) if item.owner else [])
     return item
 
 
@@ -120,7 +122,8 @@ def edit_action_item(
         item.remind_at = _remind_at(item.due_on, now)
     _save(item, *(name.removesuffix("_id") for name in changed), "remind_at")
     said = f"Action item “{before['title']}” {', '.join(_said(item, name) for name in changed)}"
-    _record(item, "changed", said, actor, now)
+    given = "owner_id" in changed and item.owner is not None
+    _record(item, "changed", said, actor, now, to=_addressees(item) if given else [])
     return item
 
 
@@ -208,22 +211,14 @@ def _remind(item_id: int, now: dt.datetime) -> bool:
     item.remind_at = _remind_at(item.due_on, now)
     # No new version: a reminder is nothing that somebody who edits the item must have read.
     item.save(update_fields=["remind_at"])
-    kind = reminder_kind(item.due_on, now)
+    kind = kind_of_reminder(end_of(item.due_on), now)
     said = f"Action item {'overdue since' if kind == OVERDUE else 'due'} {item.due_on:%Y-%m-%d}: {item.title}"
     _record(item, kind, said, SYSTEM, now, to=_addressees(item))
     return True
 
 
 def _addressees(item: ActionItem) -> list[str]:
-    """The owner, where they are still there and may see it."""
-    owner = item.owner
-    if (
-        owner is not None
-        and owner.is_active
-        and (item.incident is None or who_may_see(item.incident, [owner]))
-    ):
-        return [f"account:{owner.get_username()}"]
-    return [policy.follow_up().audience]
+    return addressed_to([item.owner], item.incident, otherwise=(policy.follow_up().audience,))
 
 
 def _finish(item_id: int, state: ActionItemState, note: str, actor: Actor, now: dt.datetime) -> ActionItem:
@@ -266,7 +261,9 @@ def _must_be_unfinished(item: ActionItem) -> None:
 
 
 def _remind_at(due_on: dt.date | None, now: dt.datetime) -> dt.datetime | None:
-    return next_reminder(due_on, after=now, plan=policy.reminder_plan()) if due_on is not None else None
+    if due_on is None:
+        return None
+    return next_moment(end_of(due_on), after=now, plan=policy.action_item_plan())
 
 
 def _title(title: str) -> str:

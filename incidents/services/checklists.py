@@ -28,6 +28,7 @@ from incidents.rules.checklists import (
     restarts_windows,
 )
 from incidents.rules.follow_up import reminder_before_end
+from incidents.selectors.addressees import addressed_to
 from incidents.selectors.cards import incident_url
 from incidents.selectors.checklists import get_item
 from incidents.selectors.people import who_may_see
@@ -109,7 +110,12 @@ def assign_item(
         f"“{row.name}” is given to {owner}" if owner else f"“{row.name}” is nobody's now",
         actor=actor,
         now=now,
-        data={**_facts(row), "owner": owner.get_username() if owner else None},
+        data={
+            **_facts(row),
+            "owner": owner.get_username() if owner else None,
+            "to": addressed_to([owner], incident) if owner else [],
+            "path": incident_url(incident.ref),
+        },
     )
     return row
 
@@ -207,7 +213,7 @@ def _mark_lapsed(found: ChecklistItem, now: dt.datetime) -> bool:
             "phase": found.phase,
             "items": [row.key for row in undone],
             "due_at": events.rfc3339(found.due_at),
-            "to": _addressees(incident, undone),
+            "to": addressed_to([row.owner for row in undone], incident),
         },
     )
     return True
@@ -243,20 +249,11 @@ def _remind(found: ChecklistItem, now: dt.datetime) -> bool:
             "phase": found.phase,
             "items": [row.key for row in rows],
             "due_at": events.rfc3339(rows[0].due_at),
-            "to": _addressees(incident, rows),
+            "to": addressed_to([row.owner for row in rows], incident),
             "path": incident_url(incident.ref),
         },
     )
     return True
-
-
-def _addressees(incident: Incident, rows: Sequence[ChecklistItem]) -> list[str]:
-    """The owners who may see the incident, and the role holders where one of the items has none such."""
-    owners = {row.owner.pk: row.owner for row in rows if row.owner is not None}
-    told = who_may_see(incident, owners.values())
-    named = [f"account:{user.get_username()}" for user in told]
-    alone = any(row.owner not in told for row in rows)
-    return sorted(named) + (["role_holders"] if alone else [])
 
 
 def _lock_changeable(incident_id: int, actor: Actor) -> Incident:

@@ -15,26 +15,20 @@ from core.actors import SYSTEM, Actor
 from core.errors import Invalid, NotFound
 from incidents import policy
 from incidents.models import Document
+from incidents.rules.follow_up import OVERDUE
 from incidents.selectors.documents import Wanted, wanted_documents
+from incidents.services.reminders import note_as_said, remind
 from incidents.states import DocumentOutcome
 from incidents.timeline import record_on_system
 
 NOTE_LENGTH = 5_000
-AT_ONCE = 100
 
 
 def look_after_documents(*, now: dt.datetime) -> int:
     """Follow the playbook, and remind of what is due; returns how much was done."""
     done = _follow_playbook(now)
-    asked = policy.reviews()
-    near = now + dt.timedelta(seconds=asked.remind_before)
-    again = now - dt.timedelta(seconds=asked.remind_every)
     kept = Document.objects.filter(active=True)
-    soon = kept.filter(due_at__lte=near, reminded_at__isnull=True)
-    late = kept.filter(due_at__lte=now).exclude(overdue_at__gt=again)
-    for pk in soon.union(late).values_list("pk", flat=True)[:AT_ONCE]:
-        done += _remind(pk, now)
-    return done
+    return done + remind(kept, plan=policy.review_plan(), now=now, say=lambda pk: _remind(pk, now))
 
 
 @transaction.atomic
@@ -101,22 +95,13 @@ def _said(one: Wanted) -> dict[str, Any]:
 
 @transaction.atomic
 def _remind(document_id: int, now: dt.datetime) -> bool:
-    asked = policy.reviews()
     document = Document.objects.select_for_update(no_key=True).get(pk=document_id)
-    late = document.due_at <= now
-    if late:
-        again = now - dt.timedelta(seconds=asked.remind_every)
-        is_said = document.overdue_at is not None and document.overdue_at > again
-    else:
-        is_said = document.reminded_at is not None
-    if not document.active or is_said:
+    kind = note_as_said(document, plan=policy.review_plan(), now=now) if document.active else ""
+    if not kind:
         return False
-    document.reminded_at = document.reminded_at or now
-    document.overdue_at = now if late else document.overdue_at
-    document.save(update_fields=["reminded_at", "overdue_at"])
+    late = kind == OVERDUE
     said = f"{document.name} {'was' if late else 'is'} to be looked over until {document.due_at:%Y-%m-%d}"
-    kind = "document.overdue" if late else "document.due"
-    _record(document, kind, said, SYSTEM, now, to=[document.owner])
+    _record(document, "document.overdue" if late else "document.due", said, SYSTEM, now, to=[document.owner])
     return True
 
 

@@ -25,17 +25,21 @@ from incidents.models import (
     ReportText,
     Responder,
 )
+from incidents.rules.follow_up import OVERDUE
 from incidents.rules.markdown import report_markdown
+from incidents.selectors.addressees import addressed_to, who_may_publish
 from incidents.selectors.reports import (
     drafted_texts,
     due_of,
     gaps_of,
     report_facts,
     report_url,
+    texts_of,
     why_no_report,
     why_not_publish,
 )
 from incidents.services.incidents import lock_incident
+from incidents.services.reminders import note_as_said, remind
 from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Role, Severity
 from incidents.timeline import record_on_incident
 
@@ -80,7 +84,9 @@ def draft_report(*, event: Event, now: dt.datetime) -> Report | None:
     if incident is None or incident.resolved_at is None or incident.drill:  # a drill has its scorecard
         return None
     report, made = _begin(incident, now)
-    if not made:
+    if made:
+        _record_drafted(incident, report, now)
+    else:
         _end_anew(incident, report, now)
     if _write_drafts(report, incident, now) and not made:
         _save(report)
@@ -104,6 +110,7 @@ def _draft_missing(incident_id: int, now: dt.datetime) -> bool:
         return False
     report, made = _begin(incident, now)
     if made:
+        _record_drafted(incident, report, now)
         _write_drafts(report, incident, now)
     return made
 
@@ -260,7 +267,8 @@ def give_report(*, incident_id: int, owner: str | None, actor: Actor, now: dt.da
         return report
     _save(report, owner=user, reminded_at=None, overdue_at=None)
     said = f"Report is {user}'s to write" if user else "Report is nobody's to write"
-    _record(incident, report, "report.given", said, actor, now, owner=user.get_username() if user else None)
+    name, to = (user.get_username(), addressed_to([user], incident)) if user else (None, [])
+    _record(incident, report, "report.given", said, actor, now, owner=name, to=to)
     return report
 
 
@@ -280,7 +288,8 @@ def submit_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Report
         submitted_by=actor.label[:200],
         submitted_by_user_id=actor.user_id,
     )
-    _record(incident, report, "report.submitted", "Report handed in for review", actor, now)
+    said, to = "Report handed in for review", who_may_publish(incident, report)
+    _record(incident, report, "report.submitted", said, actor, now, to=to)
     return report
 
 
@@ -293,7 +302,9 @@ def return_report(*, incident_id: int, reason: str, actor: Actor, now: dt.dateti
     if not reason.strip():
         raise Invalid({"reason": "Say what is to be changed."})
     _save(report, state=ReportState.DRAFT)
-    _record(incident, report, "report.returned", f"Report returned: {reason}", actor, now, reason=reason)
+    to = addressed_to({report.owner, report.submitted_by_user} - {None}, incident)
+    said = f"Report returned: {reason}"
+    _record(incident, report, "report.returned", said, actor, now, reason=reason, to=to)
     return report
 
 
@@ -320,7 +331,8 @@ def publish_report(*, incident_id: int, actor: Actor, now: dt.datetime) -> Repor
         severity_name=policy.severity_level(incident.severity).name[:200],
     )
     said = f"Report published, revision {report.revision}"
-    _record(incident, report, "report.published", said, actor, now, revision=report.revision, sha256=digest)
+    more = {"revision": report.revision, "sha256": digest, "lessons": _tells_lessons(report)}
+    _record(incident, report, "report.published", said, actor, now, **more)
     return report
 
 
@@ -359,20 +371,15 @@ def _end_anew(incident: Incident, report: Report, now: dt.datetime) -> None:
         handed_in = report.state == ReportState.IN_REVIEW
         _save(report, state=ReportState.DRAFT, due_at=due_at, reminded_at=None, overdue_at=None)
         if handed_in:
-            said = f"Report returned: {reason}"
-            _record(incident, report, "report.returned", said, SYSTEM, now, reason=reason)
+            said, to = f"Report returned: {reason}", addressed_to([report.owner], incident)
+            _record(incident, report, "report.returned", said, SYSTEM, now, reason=reason, to=to)
 
 
 def remind_of_reports(*, now: dt.datetime) -> int:
-    """Tell owners of reports that come due, and of those that are overdue, once each; returns how many."""
-    said = 0
-    near = now + dt.timedelta(seconds=policy.reports().remind_before)
-    awaited = Report.objects.awaited().order_by("due_at")
-    for report in awaited.filter(due_at__lte=near, reminded_at__isnull=True)[:100]:
-        said += _remind(report.pk, now)
-    for report in awaited.filter(due_at__lte=now, overdue_at__isnull=True)[:100]:
-        said += _remind(report.pk, now)
-    return said
+    """Tell owners of reports that come due, and of those that are overdue; returns how many."""
+    return remind(
+        Report.objects.awaited(), plan=policy.report_plan(), now=now, say=lambda pk: _remind(pk, now)
+    )
 
 
 @transaction.atomic
@@ -382,16 +389,26 @@ def _remind(report_id: int, now: dt.datetime) -> bool:
     report = Report.objects.awaited().select_related("owner").filter(pk=report_id).first()
     if report is None:
         return False
-    overdue = report.due_at <= now
-    if (report.overdue_at if overdue else report.reminded_at) is not None:
+    kind = note_as_said(report, plan=policy.report_plan(), now=now)
+    if not kind:
         return False
-    _save(report, reminded_at=report.reminded_at or now, overdue_at=now if overdue else None)
-    to = [f"account:{report.owner.get_username()}"] if report.owner else ["role_holders"]
-    kind = "report.overdue" if overdue else "report.due_soon"
-    when = f"{report.due_at:%Y-%m-%d %H:%M} UTC"
-    said = f"Report of {incident.ref} {'was due' if overdue else 'is due'} {when}"
-    _record(incident, report, kind, said, SYSTEM, now, to=to, due_at=events.rfc3339(report.due_at))
+    said = f"Report of {incident.ref} {'was' if kind == OVERDUE else 'is'} due {_when(report.due_at)}"
+    due, to = events.rfc3339(report.due_at), addressed_to([report.owner], incident)
+    _record(incident, report, f"report.{kind}", said, SYSTEM, now, to=to, due_at=due)
     return True
+
+
+def _tells_lessons(report: Report) -> bool:
+    """Whether it says what could be improved: else no machine says that lessons were learned."""
+    return bool(texts_of(report).get(ReportSection.COULD_BE_IMPROVED, "").strip())
+
+
+def _record_drafted(incident: Incident, report: Report, now: dt.datetime) -> None:
+    """Its owner hears of it at once, not a day before it is due."""
+    said = f"Report drafted, to be published until {_when(report.due_at)}"
+    due = events.rfc3339(report.due_at)
+    to = addressed_to([report.owner], incident)
+    _record(incident, report, "report.drafted", said, SYSTEM, now, due_at=due, to=to)
 
 
 def _begin(incident: Incident, now: dt.datetime) -> tuple[Report, bool]:
@@ -438,6 +455,10 @@ def _lock(incident_id: int, actor: Actor) -> tuple[Incident, Report]:
 def _must_be_open(report: Report) -> None:
     if report.state == ReportState.PUBLISHED:
         raise NotReady("The report is published: revise it first.", state=report.state)
+
+
+def _when(at: dt.datetime) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _state(report: Report) -> str:

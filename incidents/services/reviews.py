@@ -22,7 +22,10 @@ from incidents import policy
 from incidents.facts import ReviewPeriod
 from incidents.models import Review, ReviewSchedule, RoleGrant
 from incidents.playbook import ReviewKind
+from incidents.rules.follow_up import OVERDUE
 from incidents.rules.reviews import Slot, next_slot, slots_between
+from incidents.selectors.addressees import who_may_sign_off
+from incidents.services.reminders import keep_as_said, note_as_said, remind
 from incidents.states import ReviewState, Role
 from incidents.timeline import record_on_system
 
@@ -30,7 +33,7 @@ TEXT_LENGTH = 20_000
 MOST_ATTENDEES = 200
 MOST_MISSED = 60  # noted one by one; an outage of more than a year of weeks needs no more
 LONGEST = dt.timedelta(days=800)
-AT_ONCE = 100
+WAITING = (ReviewState.OPEN, ReviewState.HELD)  # to be held, to be signed off
 UNCHANGED: Any = object()
 
 
@@ -41,18 +44,12 @@ class ReviewNotOpen(Conflict):
 
 
 def look_after_reviews(*, now: dt.datetime) -> int:
-    """Open what the calendar asks for, and remind of what is not held; returns how much was done."""
+    """Open what the calendar asks for, remind of what is not held or signed off; returns how much it did."""
     asked = policy.reviews()
     done = sum(open_due_review(kind=key, now=now) is not None for key in asked.reviews)
     ReviewSchedule.objects.exclude(kind__in=list(asked.reviews)).delete()
-    near = now + dt.timedelta(seconds=asked.remind_before)
-    again = now - dt.timedelta(seconds=asked.remind_every)
-    waiting = Review.objects.filter(state=ReviewState.OPEN)
-    soon = waiting.filter(due_at__lte=near, reminded_at__isnull=True)
-    late = waiting.filter(due_at__lte=now).exclude(overdue_at__gt=again)
-    for pk in soon.union(late).values_list("pk", flat=True)[:AT_ONCE]:
-        done += _remind(pk, now)
-    return done
+    waiting = Review.objects.filter(state__in=WAITING)
+    return done + remind(waiting, plan=policy.review_plan(), now=now, say=lambda pk: _remind(pk, now))
 
 
 @transaction.atomic
@@ -223,8 +220,10 @@ def hold_review(
     review.state, review.held_at, review.held_by = ReviewState.HELD, now, actor.label[:200]
     review.held_by_user_id = actor.user_id
     _save(review, "state", "held_at", "held_by", "held_by_user", "notes", "decisions")
+    keep_as_said(review, now=now)  # who may sign it off hears of it now
     said = f"{review} held with {len(set(attendees))} people"
-    _record(review, "review.held", said, actor, now, attendees=sorted(set(attendees)))
+    to = who_may_sign_off(review)
+    _record(review, "review.held", said, actor, now, attendees=sorted(set(attendees)), to=to)
     return review
 
 
@@ -314,21 +313,16 @@ def _accounts(names: Sequence[str]) -> list[User]:
 
 @transaction.atomic
 def _remind(review_id: int, now: dt.datetime) -> bool:
-    asked = policy.reviews()
+    """Of a review that is open, who was asked to it; of one that was held, who may sign it off."""
     review = lock_review(review_id)
-    late = review.due_at <= now
-    if late:
-        again = now - dt.timedelta(seconds=asked.remind_every)
-        is_said = review.overdue_at is not None and review.overdue_at > again
-    else:
-        is_said = review.reminded_at is not None
-    if review.state != ReviewState.OPEN or is_said:
+    kind = note_as_said(review, plan=policy.review_plan(), now=now) if review.state in WAITING else ""
+    if not kind:
         return False
-    review.reminded_at = review.reminded_at or now
-    review.overdue_at = now if late else review.overdue_at
-    review.save(update_fields=["reminded_at", "overdue_at"])  # no new version: nobody's text changed
-    said = f"{review} {'was' if late else 'is'} to be held until {_when(review.due_at)}"
-    _record(review, "review.overdue" if late else "review.due", said, SYSTEM, now, to=review.asked)
+    late, held = kind == OVERDUE, review.state == ReviewState.HELD
+    to_do = "signed off" if held else "held"
+    said = f"{review} {'was' if late else 'is'} to be {to_do} until {_when(review.due_at)}"
+    to = who_may_sign_off(review) if held else review.asked
+    _record(review, "review.overdue" if late else "review.due", said, SYSTEM, now, to=to)
     return True
 
 

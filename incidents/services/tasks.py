@@ -14,6 +14,7 @@ from core.actors import SYSTEM, Actor, actor_for_user
 from core.errors import Conflict, Invalid, NotFound
 from core.models import Event, User
 from incidents.models import Incident, Task
+from incidents.selectors.addressees import addressed_to
 from incidents.services.incidents import EARLIEST, lock_incident
 from incidents.states import IncidentStatus, TaskState
 from incidents.timeline import record_on_incident
@@ -151,7 +152,7 @@ def _mark_overdue(found: Task, now: dt.datetime) -> bool:
         f"Task overdue: {task.title}{_for_whom(task)}",
         actor=SYSTEM,
         now=now,
-        to=[f"account:{task.owner.get_username()}"] if task.owner else ["role_holders"],
+        to=addressed_to([task.owner], incident),
     )
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -15,7 +15,10 @@ from core.actors import SYSTEM, Actor
 from core.errors import Invalid
 from core.models import Event, User
 from incidents import policy
-from incidents.models import TrainingRecord
+from incidents.models import AwaitedTraining, TrainingRecord
+from incidents.rules.follow_up import OVERDUE
+from incidents.selectors.training import asked_of_people
+from incidents.services.reminders import note_as_said, to_be_said
 from incidents.timeline import record_on_system
 
 MOST_PEOPLE = 200
@@ -101,6 +104,7 @@ def _record_one(
     there = TrainingRecord.objects.filter(user=user, course=course, done_at=done).first()
     if there is not None:
         return there
+    AwaitedTraining.objects.filter(user=user, course=course).delete()
     current = TrainingRecord.objects.filter(user=user, course=course, current=True).first()
     is_last = current is None or current.done_at < done
     if current is not None and is_last:
@@ -120,35 +124,77 @@ def _record_one(
 
 
 def remind_of_training(*, now: dt.datetime) -> int:
-    """Tell people whose training lapses soon, and those whose has, once each; returns how many."""
-    asked = policy.training()
-    near = now + dt.timedelta(seconds=asked.remind_before)
-    kept = TrainingRecord.objects.filter(current=True, course__in=list(asked.courses), user__is_active=True)
-    soon = kept.filter(due_at__lte=near, reminded_at__isnull=True)
-    late = kept.filter(due_at__lte=now, overdue_at__isnull=True)
-    return sum(_remind(pk, now) for pk in soon.union(late).values_list("pk", flat=True)[:AT_ONCE])
+    """Tell people whose training lapses or has, and those who have never done what is asked of them; again
+    and again until it is done. Of whom nothing is asked any more is left alone. Returns how many were told.
+    """
+    asked = asked_of_people()
+    _follow_people(asked, now)
+    plan = policy.training_plan()
+    kept = to_be_said(TrainingRecord.objects.filter(current=True), plan=plan, now=now)
+    found = kept.values_list("pk", "user_id", "course")
+    lapsing = [pk for pk, user, course in found if (user, course) in asked]
+    awaited = to_be_said(AwaitedTraining.objects.all(), plan=plan, now=now).values_list("user_id", flat=True)
+    told = sum(_remind(pk, now) for pk in lapsing[:AT_ONCE])
+    return told + sum(_remind_first(user, now) for user in list(dict.fromkeys(awaited))[:AT_ONCE])
+
+
+@transaction.atomic
+def _follow_people(asked: Collection[tuple[int, str]], now: dt.datetime) -> None:
+    """Keep a row for each course that somebody has never done, from when it is first asked of them."""
+    done = TrainingRecord.objects.filter(current=True).values_list("user_id", "course")
+    never = set(asked) - set(done)
+    there = {(row.user_id, row.course): row.pk for row in AwaitedTraining.objects.all()}
+    due = now + dt.timedelta(seconds=policy.training().first_within)
+    fresh = [AwaitedTraining(user_id=user, course=course, due_at=due) for user, course in never - set(there)]
+    AwaitedTraining.objects.bulk_create(fresh, ignore_conflicts=True)  # another process may be faster
+    if gone := [pk for about, pk in there.items() if about not in never]:
+        AwaitedTraining.objects.filter(pk__in=gone).delete()
 
 
 @transaction.atomic
 def _remind(record_id: int, now: dt.datetime) -> bool:
     rows = TrainingRecord.objects.select_for_update(of=("self",), no_key=True).select_related("user")
     record = rows.get(pk=record_id)
-    late = record.due_at <= now
-    if not record.current or (record.overdue_at if late else record.reminded_at) is not None:
+    kind = note_as_said(record, plan=policy.training_plan(), now=now) if record.current else ""
+    if not kind:
         return False
-    record.reminded_at = record.reminded_at or now
-    record.overdue_at = now if late else None
-    record.save(update_fields=["reminded_at", "overdue_at"])
+    late, who = kind == OVERDUE, record.user.get_username()
     name = policy.training().courses[record.course].name
-    who = record.user.get_username()
     said = f"Training {name} of {who} {'lapsed' if late else 'lapses'} on {record.due_at:%Y-%m-%d}"
-    kind = "training.overdue" if late else "training.due"
-    due = events.rfc3339(record.due_at)
-    _tell(kind, said, SYSTEM, now, record.course, record=record.pk, due_at=due, to=[f"account:{who}"])
+    about = {"record": record.pk, "due_at": events.rfc3339(record.due_at), "to": [f"account:{who}"]}
+    _tell("training.overdue" if late else "training.due", said, SYSTEM, now, record.course, **about)
     return True
 
 
-def _tell(kind: str, said: str, actor: Actor, now: dt.datetime, course: str, **data: Any) -> None:
-    about = {"course": course, "path": reverse("incidents:training")}
-    record_on_system(kind, said, actor=actor, now=now, data={**about, **data})
+@transaction.atomic
+def _remind_first(user_id: int, now: dt.datetime) -> bool:
+    """Of all courses that somebody has never done and that are to be said now, in one event for each day."""
+    rows = AwaitedTraining.objects.select_for_update(of=("self",), no_key=True).select_related("user")
+    asked, told = policy.training(), False
+    said: dict[tuple[str, dt.datetime], list[AwaitedTraining]] = {}
+    for row in rows.filter(user=user_id, course__in=list(asked.courses)).order_by("due_at", "course"):
+        if kind := note_as_said(row, plan=policy.training_plan(), now=now):
+            said.setdefault((kind, row.due_at), []).append(row)
+    for (kind, due_at), together in said.items():
+        late, who = kind == OVERDUE, together[0].user.get_username()
+        names = ", ".join(asked.courses[row.course].name for row in together)
+        text = (
+            f"Training that {who} has not done yet {'was' if late else 'is'} due {due_at:%Y-%m-%d}: {names}"
+        )
+        about = {
+            "person": who,
+            "courses": [row.course for row in together],
+            "due_at": events.rfc3339(due_at),
+            # To nobody else: an account that no person uses would have others reminded for ever.
+            "to": [f"person:{who}"],
+        }
+        _tell("training.overdue" if late else "training.due", text, SYSTEM, now, **about)
+        told = True
+    return told
+
+
+def _tell(kind: str, said: str, actor: Actor, now: dt.datetime, course: str = "", **data: Any) -> None:
+    about = {"course": course} if course else {}
+    data = {**about, "path": reverse("incidents:training"), **data}
+    record_on_system(kind, said, actor=actor, now=now, data=data)
     live.poke("training")

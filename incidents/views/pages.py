@@ -35,6 +35,7 @@ from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events
+from incidents.selectors.waiting import waits_for
 from incidents.states import Severity
 
 OFFERED = 10  # services in the list of a field
@@ -73,6 +74,7 @@ def now(request: HttpRequest, actor: Actor) -> HttpResponse:
         ),
         "others": Later(lambda: [(number, _OTHERS[state]) for state, number in found().others.items()]),
         "panels": Later(lambda: panels.now_panels(actor)),
+        "waits": Later(lambda: waits_for(actor, now=moment)),
     }
     return render_page(request, "incidents/now.html", context)
 

@@ -15,7 +15,7 @@ from core.actors import Actor
 from core.careful_forms import WholeForm
 from core.clock import utcnow
 from core.texts import made_harmless
-from core.views.reading import Live, page_query, reading, render_page
+from core.views.reading import Later, Live, page_query, reading, render_page
 from incidents import forms
 from incidents.documents.html import as_html
 from incidents.report_forms import GiveForm, RowForm, SectionForm, row_of
@@ -39,6 +39,7 @@ from incidents.selectors.report_pages import (
 )
 from incidents.selectors.reports import ReportLine, report_url, required_of
 from incidents.selectors.tasks import owner_choices
+from incidents.selectors.waiting import REPORTS, waits_for
 from incidents.services import reports as commands
 from incidents.states import Severity
 from incidents.views.incidents import IncidentCommand
@@ -64,6 +65,7 @@ def reports(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "live": Live(reverse("incidents:reports"), "now"),
         "reports": found.cards,
+        "waits": Later(lambda: waits_for(actor, now=utcnow(), only=REPORTS)),
         "state": state,
         "filtered": bool(state or severity or owner or after),
         "filters": [

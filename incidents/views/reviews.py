@@ -12,13 +12,14 @@ from core.actors import Actor
 from core.clock import utcnow
 from core.versions import at_version
 from core.views.commands import CommandView
-from core.views.reading import Live, page_query, reading, render_page
+from core.views.reading import Later, Live, page_query, reading, render_page
 from incidents import review_forms
 from incidents.models import Document, Review
 from incidents.selectors import documents as document_selectors
 from incidents.selectors import reviews as selectors
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.training import people_to_train
+from incidents.selectors.waiting import REVIEWS, waits_for
 from incidents.services import documents as document_commands
 from incidents.services import reviews as commands
 
@@ -32,6 +33,7 @@ def reviews(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "live": Live(url, "reviews"),
         "page": page,
+        "waits": Later(lambda: waits_for(actor, now=now, only=REVIEWS)),
         "upcoming": selectors.upcoming_reviews(now=now),
         "why_not": why_not_allowed(actor, "respond"),
         "previous_url": url if page.is_older else None,

@@ -98,17 +98,25 @@ CASES = [
     Case("task.overdue", "task_overdue", {ROOM}, {"first"}, data={"to": ["account:nobody"]}),
     Case("report.due_soon", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
     Case("report.overdue", "reminder", {ROOM}, {"first"}, data={"to": ["account:nobody"]}),
+    Case("report.drafted", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
+    Case("report.given", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
+    Case("report.submitted", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
+    Case("report.returned", "reminder", set(), {"first"}, data={"to": ["role_holders"]}),
     Case("drill.planned", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("drill.due", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("drill.cancelled", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("drill.inject", "reminder", {ROOM}, drill=True),
     Case("drill.overdue", "reminder", {DEV}, {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("checklist.due_soon", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
+    Case("checklist.assigned", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
+    Case("action_item.created", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
+    Case("action_item.changed", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}),
     Case("action_item.due_soon", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}),
     Case("action_item.overdue", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}),
     Case("review.opened", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("review.due", "reminder", set(), {"tech"}, data={"to": ["technical_team"]}, about="itself"),
     Case("review.overdue", "reminder", {ROOM}, {"tech"}, data={"to": ["technical_team"]}, about="itself"),
+    Case("review.held", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}, about="itself"),
     Case("document.due", "reminder", set(), {"boss"}, data={"to": ["management"]}, about="itself"),
     Case("document.overdue", "reminder", {ROOM}, {"boss"}, data={"to": ["management"]}, about="itself"),
     Case("training.due", "reminder", set(), {"first"}, data={"to": ["account:nobody"]}, about="itself"),
@@ -140,6 +148,9 @@ SILENT = [
     Case("monitor.level_changed", "", set(), data={"to": "high", "worse": True}, about="itself"),
     Case("monitor.level_changed", "", set(), data={"to": "critical", "worse": False}, about="itself"),
     Case("incident.edited", "", set()),
+    Case("action_item.changed", "", set(), data={"to": []}),  # another day, the same owner
+    Case("review.opened", "", set(), data={"to": []}, about="itself"),  # by hand, nobody asked
+    Case("training.overdue", "", set(), data={"to": ["person:nobody"]}, about="itself"),  # who has no contact
     Case("incident.response_breached", "", set()),  # the ladder's first rung follows: incident.paged
 ]
 

@@ -33,6 +33,7 @@ from incidents.services.checklists import (
     untick_item,
 )
 from incidents.services.people import assign_role
+from incidents.services.reports import edit_report, publish_report
 from incidents.states import IncidentStatus
 from incidents.timeline import record_on_incident
 from tests.reporting import publish_report_of
@@ -562,7 +563,7 @@ def test_owners_are_told_once_before_a_window_ends_and_after_it(
     due = Event.objects.get(kind="checklist.due_soon")
     assert is_checklist_due(due)
     deliver_pending(now=began + 91 * MINUTE)
-    assert Message.objects.get(template="reminder").audiences == to
+    assert Message.objects.get(event=due, template="reminder").audiences == to
     assert mark_lapsed_phases(now=began + 2 * HOUR) >= 1
     assert _reminders(analysed)[1] == ("checklist.overdue", left, to)
     for item in left:
@@ -625,3 +626,14 @@ def test_the_analysis_opens_for_every_severity_and_in_no_drill(
         commands.resolve_incident(incident_id=one.pk, resolution="fixed", **by)
         deliver_pending(now=began)
         assert len(_items(one, "analysis")) == (0 if drill else 12)
+
+
+def test_a_report_without_lessons_teaches_none(
+    analysed: Incident, commander: Actor, began: dt.datetime
+) -> None:
+    Incident.objects.filter(pk=analysed.pk).update(severity="P3")  # where nobody is asked for them
+    by: dict[str, Any] = {"incident_id": analysed.pk, "actor": commander, "now": began + HOUR}
+    edit_report(texts={"primary_cause": "Key", "actions_taken": "New key"}, **by)
+    publish_report(**by)
+    deliver_pending(now=began + HOUR)
+    assert _ticked(analysed, "analysis") == {"timeline_documentation"}

@@ -9,55 +9,73 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.actors import Actor
 from core.models import Event, User
-from incidents.models import ActionItem, Incident
-from incidents.rules.follow_up import ReminderPlan, next_reminder, reminder_before_end, reminder_kind
+from incidents.models import ActionItem, Document, Incident
+from incidents.rules.follow_up import (
+    Plan,
+    end_of,
+    is_to_be_said,
+    kind_of_reminder,
+    next_moment,
+    reminder_before_end,
+)
 from incidents.services import action_items as items
 from incidents.services.incidents import declare_incident
 from incidents.services.people import add_responder
+from incidents.services.reminders import note_as_said, to_be_said
 from incidents.states import UNFINISHED
 
 MakeActor = Callable[..., Actor]
 DAY, HOUR, MINUTE = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(minutes=1)
 BEGAN = dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
-SHIPPED = ReminderPlan(days_before=(3, 1), at=8 * HOUR, every=7 * DAY)
+SHIPPED: dict[str, Any] = {"days_before": (3, 1), "at": 8 * HOUR, "every": 7 * DAY}
 
 
-def every_moment(due_on: dt.date, plan: ReminderPlan) -> list[dt.datetime]:
+def every_moment(
+    due_on: dt.date, *, days_before: list[int], at: dt.timedelta, every: dt.timedelta
+) -> list[dt.datetime]:
     """All moments of a day's reminders for years, written down one by one."""
     midnight = dt.datetime(due_on.year, due_on.month, due_on.day, tzinfo=dt.UTC)
-    found = [midnight - days * DAY + plan.at for days in plan.days_before]
+    found = [midnight - days * DAY + at for days in days_before]
     moment = midnight + DAY
     while moment < midnight + 600 * DAY:
         found.append(moment)
-        moment += plan.every
+        moment += every
     return sorted(found)
 
 
-PLANS = st.builds(
-    ReminderPlan,
-    days_before=st.lists(st.integers(0, 30), max_size=4),
-    at=st.integers(0, 23).map(lambda hours: hours * HOUR),
-    every=st.integers(1, 30).map(lambda days: days * DAY),
+PLANS = st.fixed_dictionaries(
+    {
+        "days_before": st.lists(st.integers(0, 30), max_size=4),
+        "at": st.integers(0, 23).map(lambda hours: hours * HOUR),
+        "every": st.integers(1, 30).map(lambda days: days * DAY),
+    }
 )
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    plan=PLANS,
+    asked=PLANS,
     day=st.integers(-60, 60),
     minutes=st.integers(-60 * 24 * 60, 60 * 24 * 60),
+    later=st.integers(0, 60 * 24 * 60),
 )
 def test_the_next_reminder_is_the_first_of_all_that_is_later(
-    plan: ReminderPlan, day: int, minutes: int
+    asked: dict[str, Any], day: int, minutes: int, later: int
 ) -> None:
     after, due_on = BEGAN + minutes * MINUTE, (BEGAN + day * DAY).date()
-    expected = next(moment for moment in every_moment(due_on, plan) if moment > after)
-    assert next_reminder(due_on, after=after, plan=plan) == expected
+    moments, plan = every_moment(due_on, **asked), Plan.by_days(**asked)
+    expected = next(moment for moment in moments if moment > after)
+    assert next_moment(end_of(due_on), after=after, plan=plan) == expected
+    now = after + later * MINUTE
+    about: dict[str, Any] = {"due_at": end_of(due_on), "now": now, "plan": plan}
+    assert is_to_be_said(**about, said_at=after) == any(after < moment <= now for moment in moments)
+    assert is_to_be_said(**about, said_at=None) == any(moment <= now for moment in moments)
 
 
 def test_a_window_is_reminded_of_when_so_much_of_it_is_left() -> None:
@@ -67,9 +85,9 @@ def test_a_window_is_reminded_of_when_so_much_of_it_is_left() -> None:
 
 def test_it_is_overdue_when_its_day_has_ended_in_utc() -> None:
     day, midnight = dt.date(2026, 9, 3), dt.datetime(2026, 9, 4, tzinfo=dt.UTC)
-    assert reminder_kind(day, midnight - MINUTE) == "due_soon"
+    assert kind_of_reminder(end_of(day), midnight - MINUTE) == "due_soon"
     tokyo = dt.timezone(9 * HOUR)
-    assert reminder_kind(day, midnight.astimezone(tokyo)) == "overdue"
+    assert kind_of_reminder(end_of(day), midnight.astimezone(tokyo)) == "overdue"
 
 
 @dataclass
@@ -149,7 +167,7 @@ class Quarter:
         for one in self.known.values():
             if one.finished or one.due_on is None:
                 continue
-            if any(one.since < moment <= now for moment in every_moment(one.due_on, SHIPPED)):
+            if any(one.since < moment <= now for moment in every_moment(one.due_on, **SHIPPED)):
                 hidden = one.secret and one.owner not in self.may_see
                 reachable = one.owner and one.owner not in self.gone and not hidden
                 to = f"account:{one.owner}" if reachable else "technical_team"
@@ -196,3 +214,27 @@ def test_over_a_quarter_every_reminder_is_said_once_and_to_the_right_person(
     assert told == {"account:ida", "account:lena", "account:rosa", "technical_team"}
     finished = ActionItem.objects.exclude(state__in=UNFINISHED)
     assert finished.exists() and not finished.filter(remind_at__isnull=False).exists()
+
+
+@pytest.mark.django_db
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_the_database_finds_exactly_what_the_plan_says(data: st.DataObject) -> None:
+    moments = st.integers(-40 * 24, 40 * 24).map(lambda hours: BEGAN + hours * HOUR)
+    plan = Plan((data.draw(st.integers(1, 72)) * HOUR,), data.draw(st.integers(1, 9 * 24)) * HOUR)
+    now = data.draw(moments)
+    rows = []
+    for number in range(25):
+        due_at = data.draw(moments)
+        soon, late = (data.draw(st.none() | moments) for _ in range(2))
+        reminded_at = soon if soon is None or soon <= min(now, due_at) else None
+        overdue_at = late if late is None or due_at <= late <= now else None
+        rows.append(
+            Document(key=f"x{number}", name="x", owner="technical_team", due_at=due_at, reminded_at=reminded_at, overdue_at=overdue_at)
+        )  # fmt: skip
+    with transaction.atomic():
+        made = Document.objects.bulk_create(rows)
+        found = set(to_be_said(Document.objects.all(), plan=plan, now=now).values_list("key", flat=True))
+        expected = {row.key for row in made if note_as_said(row, plan=plan, now=now)}
+        transaction.set_rollback(True)
+    assert found == expected

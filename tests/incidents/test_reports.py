@@ -17,7 +17,7 @@ from core import events
 from core.actors import SYSTEM, Actor, ActorKind
 from core.clock import utcnow
 from core.errors import Invalid, NotAllowed, NotFound
-from core.models import Event
+from core.models import Event, User
 from core.outbox import deliver_pending
 from incidents.models import (
     Incident,
@@ -502,7 +502,7 @@ def test_a_long_timeline_costs_no_more(
         assert len(report_facts(over).timeline) > 300
 
 
-def test_its_owner_is_reminded_once_before_and_once_after(
+def test_its_owner_is_reminded_before_and_every_week_after(
     over: Incident, commander: Actor, now: dt.datetime
 ) -> None:
     due = Report.objects.get().due_at
@@ -515,10 +515,27 @@ def test_its_owner_is_reminded_once_before_and_once_after(
     assert late.data["path"] == f"/incidents/{over.ref}/report/"
     assert is_report_due(late)
     deliver_pending(now=due + HOUR)
-    assert Message.objects.filter(template="reminder").count() == 2
-    publish_report_of(over, now=due + 2 * HOUR)
+    assert Message.objects.filter(event__in=[soon, late], template="reminder").count() == 2
+    assert [reports.remind_of_reports(now=due + days * DAY) for days in (6, 7, 8, 15)] == [0, 1, 0, 1]
+    publish_report_of(over, now=due + 16 * DAY)
     assert not is_report_due(late)
-    assert reports.remind_of_reports(now=due + 9 * DAY) == 0
+    assert reports.remind_of_reports(now=due + 30 * DAY) == 0
+
+
+def test_a_reminder_goes_to_the_owner_or_to_who_leads(
+    over: Incident, commander: Actor, make_actor: MakeActor, now: dt.datetime
+) -> None:
+    make_actor("lena")
+    reports.give_report(incident_id=over.pk, owner="lena", actor=commander, now=now)
+    due = Report.objects.get().due_at
+    assert reports.remind_of_reports(now=due) == 1
+    User.objects.filter(username="lena").update(is_active=False)  # she left
+    assert reports.remind_of_reports(now=due + 7 * DAY) == 1
+    User.objects.filter(username="lena").update(is_active=True)
+    Incident.objects.filter(pk=over.pk).update(restricted=True)  # and here she may not see it any more
+    assert reports.remind_of_reports(now=due + 14 * DAY) == 1
+    told = [event.data["to"] for event in Event.objects.filter(kind="report.overdue").order_by("pk")]
+    assert told == [["account:lena"], ["role_holders"], ["role_holders"]]
 
 
 def test_whoever_may_not_may_not(over: Incident, make_actor: MakeActor, now: dt.datetime) -> None:

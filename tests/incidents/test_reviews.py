@@ -19,9 +19,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from core.actors import Actor, ActorKind
+from core.actors import Actor, ActorKind, actor_for_user
 from core.errors import Invalid, NotAllowed
-from core.models import Event
+from core.models import Event, User
 from incidents import policy
 from incidents.models import Incident, Review, ReviewSchedule
 from incidents.rules.reviews import latest_slot, slots_between
@@ -429,7 +429,31 @@ def test_people_are_reminded_before_and_every_week_after(opened: Review, command
     reviews.hold_review(review_id=opened.pk, attendees=["ida"], actor=commander, now=MONDAY + 20 * DAY)
     assert not is_review_due(late[0])
     look_after_reviews(now=MONDAY + 40 * DAY)
-    assert len([event for event in events_of("review.overdue") if event.data["review"] == opened.pk]) == 3
+    again = [event for event in events_of("review.overdue") if event.data["review"] == opened.pk][3:]
+    assert [event.data["state"] for event in again] == ["held"]  # to be signed off
+
+
+def test_who_may_sign_off_is_reminded_until_it_is(
+    opened: Review, commander: Actor, make_actor: MakeActor
+) -> None:
+    make_actor("rosa", "commander")
+    held_at = opened.due_at + HOUR  # a little late
+    reviews.hold_review(review_id=opened.pk, attendees=["ida"], actor=commander, now=held_at)
+    told = events_of("review.held")[0]
+    assert told.data["to"] == ["account:rosa"]  # not who held it
+    for hours in range(0, 24 * 15, 6):
+        look_after_reviews(now=held_at + hours * HOUR)
+    late = [event for event in events_of("review.overdue") if event.data["review"] == opened.pk]
+    assert [event.data["to"] for event in late] == [["account:rosa"]] * 2
+    assert [event.occurred_at - opened.due_at for event in late] == [7 * DAY + HOUR, 14 * DAY + HOUR]
+    assert "to be signed off" in late[0].summary
+    assert is_review_due(late[0])
+    reviews.sign_off_review(
+        review_id=opened.pk, actor=actor_for_user(User.objects.get(username="rosa")), now=held_at + 15 * DAY
+    )
+    assert not is_review_due(late[0])
+    look_after_reviews(now=held_at + 60 * DAY)
+    assert [e for e in events_of("review.overdue") if e.data["review"] == opened.pk] == late
 
 
 def test_a_kind_that_the_playbook_drops_opens_no_more(

@@ -31,12 +31,6 @@ DAY = dt.timedelta(days=1)
 START = dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC)
 
 
-def said(kind: str) -> list[tuple[dt.datetime, list[str]]]:
-    return [
-        (event.occurred_at, event.data["to"]) for event in Event.objects.filter(kind=kind).order_by("seq")
-    ]
-
-
 # --- training ------------------------------------------------------------------------------------
 
 
@@ -79,16 +73,64 @@ def test_a_viewer_records_nothing(make_actor: MakeActor) -> None:
         record_training(course="procedures", people=["vic"], actor=make_actor("vic", "viewer"), now=START)
 
 
-def test_the_person_is_reminded_before_it_lapses_and_when_it_has(commander: Actor) -> None:
-    record_training(course="procedures", people=["ida"], actor=commander, now=START)
-    for day in range(130):
+def of_records(kind: str) -> list[tuple[dt.datetime, list[str]]]:
+    rows = Event.objects.filter(kind=kind, data__has_key="record").order_by("seq")
+    return [(event.occurred_at, event.data["to"]) for event in rows]
+
+
+def test_the_person_is_reminded_before_it_lapses_and_every_week_after(
+    commander: Actor, make_user: Any
+) -> None:
+    make_user("gone", "responder")
+    record_training(course="procedures", people=["ida", "gone"], actor=commander, now=START)
+    User.objects.get(username="gone").groups.clear()  # of whom nothing is asked any more
+    for day in range(110):
         remind_of_training(now=START + day * DAY)
     due = START + 92 * DAY
-    assert said("training.due") == [(due - 14 * DAY, ["account:ida"])]
-    assert said("training.overdue") == [(due, ["account:ida"])]
-    told = Event.objects.get(kind="training.overdue")
+    assert of_records("training.due") == [(due - 14 * DAY, ["account:ida"])]
+    assert of_records("training.overdue") == [(due + 7 * n * DAY, ["account:ida"]) for n in range(3)]
+    told = Event.objects.filter(kind="training.overdue", data__has_key="record").latest("seq")
     assert is_training_due(told)
     record_training(course="procedures", people=["ida"], actor=commander, now=due + 40 * DAY)
+    assert not is_training_due(told)
+
+
+def test_whoever_has_never_done_what_is_asked_is_reminded_of_it(
+    commander: Actor, make_user: Any, make_actor: MakeActor
+) -> None:
+    make_actor("vic", "viewer")  # of whom the playbook asks nothing
+    for day in range(20):
+        remind_of_training(now=START + day * DAY)
+    make_user("otto", "responder")
+    record_training(course="rollback_drill", people=["ida"], actor=commander, now=START + 20 * DAY)
+    for hours in range(20 * 24, 62 * 24, 12):
+        remind_of_training(now=START + hours * DAY / 24)
+    both = ["emergency_response", "procedures"]
+    three = [*both, "rollback_drill"]
+    asked = [
+        (event.kind, event.occurred_at, event.data["to"], event.data["courses"])
+        for event in Event.objects.filter(kind__startswith="training.", data__has_key="courses").order_by(
+            "seq"
+        )
+    ]
+    due, ida, otto = START + 30 * DAY, ["person:ida"], ["person:otto"]
+    assert [one for one in asked if one[2] == ida] == [
+        ("training.due", due - 14 * DAY, ida, three),
+        *(("training.overdue", due + 7 * n * DAY, ida, both) for n in range(5)),
+    ]
+    assert [one for one in asked if one[2] == otto] == [
+        ("training.due", due + 6 * DAY, otto, both),
+        *(("training.overdue", due + (20 + 7 * n) * DAY, otto, both) for n in range(2)),
+    ]
+    assert len(asked) == 9
+    told = Event.objects.filter(data__person="otto").latest("seq")
+    assert told.summary == (
+        f"Training that otto has not done yet was due {due + 20 * DAY:%Y-%m-%d}: Emergency response, New procedures"
+    )
+    assert is_training_due(told)
+    record_training(course="procedures", people=["otto"], actor=commander, now=START + 62 * DAY)
+    assert is_training_due(told)  # one of the two is left
+    record_training(course="emergency_response", people=["otto"], actor=commander, now=START + 62 * DAY)
     assert not is_training_due(told)
 
 
