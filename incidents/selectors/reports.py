@@ -302,8 +302,8 @@ def is_report_waiting(event: Event) -> bool:
     if report is None or report.state == ReportState.PUBLISHED:
         return False
     if event.kind == "report.given":
-        return report.owner is not None and report.owner.get_username() == event.data["owner"]
-    return report.state == event.data["state"]
+        return report.owner is not None and report.owner.get_username() == str(event.data["owner"])
+    return report.state == str(event.data["state"])
 
 
 def report_of(_actor: Actor, incident: Incident) -> dict[str, Any] | None:

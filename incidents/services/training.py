@@ -181,7 +181,7 @@ def _remind_first(user_id: int, now: dt.datetime) -> bool:
         text = (
             f"Training that {who} has not done yet {'was' if late else 'is'} due {due_at:%Y-%m-%d}: {names}"
         )
-        about = {
+        about: dict[str, Any] = {
             "person": who,
             "courses": [row.course for row in together],
             "due_at": events.rfc3339(due_at),

@@ -106,7 +106,9 @@ def test_what_is_overdue_and_training_wait_for_their_owner(
     record_training(
         course="rollback_drill", people=["lena"], actor=commander, now=now, done_at=now - 100 * DAY
     )
-    AwaitedTraining.objects.create(user_id=lena.user_id, course="emergency_response", due_at=now + DAY)
+    AwaitedTraining.objects.create(
+        user=User.objects.get(username="lena"), course="emergency_response", due_at=now + DAY
+    )
     assert waits(lena, now) == {
         "item": ("1 action item overdue", f"/action-items/{item.pk}/"),
         "task": ("2 tasks overdue", f"/incidents/{incident.ref}/"),
