@@ -222,10 +222,10 @@ def test_action_items_and_the_rollback_stand_on_its_page(
 
 def test_a_guess_is_shown_as_one(ida: Client, over: Incident) -> None:
     html = page(ida, over, "?panel=sections")
-    assert "Proposed: Shop" in html and "to be confirmed or rewritten" in html
+    assert "Proposed: Shop" in html and "Proposed: to be rewritten" in html
     at = address(over, "sections/functionality_affected/")
     assert ida.post(at, opened(ida, at) | {"text": "Paying"}).status_code == 302
-    assert "to be confirmed or rewritten" not in page(ida, over, "?panel=sections")
+    assert "Proposed: to be rewritten" not in page(ida, over, "?panel=sections")
     assert "4 of 12 filled" in page(ida, over)
 
 
@@ -398,7 +398,7 @@ def test_its_panels_come_one_by_one(ida: Client, over: Incident) -> None:
         answer = ida.get(address(over, f"?panel={key}"))
         assert f'id="panel-{key}"' in answer.content.decode(), key
     # A second id hides the first: an open page would ask for a panel that is not there, and get none at all.
-    assert not re.search(r'<[^>]* id="[^"]*"[^>]* id="', page(ida, over))
+    assert not re.search(r'<[^>]*\sid="[^"]*"[^>]*\sid="', page(ida, over))
     assert 'id="panel-text"' in ida.get(address(over, "read/?panel=text")).content.decode()
 
 
