@@ -115,13 +115,13 @@ def why_not_published(
     state: str,
     missing: Collection[Gap],
     second_person: bool,
-    writers: Collection[int],
+    not_these: Collection[int],
     publisher: int | None,
     is_person: bool,
 ) -> str:
     """Why somebody may not publish a report, or empty. A program never does: it vouches for nothing.
 
-    `writers` are the accounts that wrote in this revision or handed it in.
+    `not_these` are the accounts that are no `second_person`.
     """
     if not is_person:
         return "A person publishes a report."
@@ -131,6 +131,16 @@ def why_not_published(
         return f"Still to be written: {', '.join(str(gap.section.label) for gap in missing)}."
     if second_person and state != "in_review":
         return "Ask for its review first: at this severity a second person publishes it."
-    if second_person and publisher in writers:
-        return "Another person than who wrote it or handed it in publishes it at this severity."
+    if second_person and publisher in not_these:
+        return "Another person than who wrote all of it or handed it in publishes it at this severity."
     return ""
+
+
+def no_second_person(*, writers: Collection[int], submitted_by: int | None) -> frozenset[int]:
+    """The accounts that are not the second person of a revision: who handed it in, and who alone wrote it.
+
+    One of several who wrote is: they read the others' words, and who handed it in read theirs. Else a team
+    in which everybody wrote a section could publish nothing.
+    """
+    alone = writers if len(writers) == 1 else ()
+    return frozenset(alone) | (frozenset() if submitted_by is None else {submitted_by})

@@ -8,7 +8,7 @@ from core.models import User
 from incidents import policy
 from incidents.models import Incident, Report, Responder, Review, RoleGrant
 from incidents.selectors.people import who_may_see
-from incidents.selectors.reports import writers_of
+from incidents.selectors.reports import no_second_person_of
 from incidents.states import Role
 
 LEAD = ("role_holders",)  # who leads the incident; while nobody does, the primary contacts
@@ -32,11 +32,11 @@ def addressed_to(
 def who_may_publish(incident: Incident, report: Report) -> list[str]:
     """Whom a report that was handed in waits for: of the people of its incident those who hold a role, else
     the others, else accounts that may be its commander; never who handed it in, nor, where a second person
-    publishes, who wrote it (five queries at most, besides what a restricted incident asks).
+    publishes, who wrote it alone (five queries at most, besides what a restricted incident asks).
     """
     not_they = {report.submitted_by_user_id}
     if incident.severity in policy.reports().second_person:
-        not_they |= writers_of(report)
+        not_they |= no_second_person_of(report)
     there = Responder.objects.filter(incident=incident, until__isnull=True).select_related("user")
     people = [row for row in there if row.user_id not in not_they]
     leading = {row.user_id: row.user for row in people if row.role}

@@ -32,6 +32,7 @@ from incidents.rules.reports import (
     column,
     entries,
     gaps,
+    no_second_person,
     parts_said,
     why_not_published,
 )
@@ -108,19 +109,20 @@ def why_not_publish(
         state=report.state,
         missing=gaps_of(incident, report) if missing is None else missing,
         second_person=incident.severity in asked.second_person,
-        writers=writers_of(report),
+        not_these=no_second_person_of(report),
         publisher=actor.user_id,
         is_person=actor.kind is ActorKind.USER,
     )
 
 
-def writers_of(report: Report) -> set[int]:
-    """The accounts that wrote in this revision, a section or a row, or handed it in (two queries)."""
-    written: set[int | None] = {report.submitted_by_user_id}
+def no_second_person_of(report: Report) -> frozenset[int]:
+    """The accounts that wrote this revision alone, a section or a row, or handed it in (two queries)."""
+    written: set[int | None] = set()
     for changes in (ReportChange.objects, ReportRowChange.objects):
         rows = changes.filter(report=report, revision=report.revision).order_by()
         written.update(rows.values_list("changed_by_account", flat=True).distinct())
-    return {account for account in written if account is not None}
+    writers = {account for account in written if account is not None}
+    return no_second_person(writers=writers, submitted_by=report.submitted_by_user_id)
 
 
 def texts_of(report: Report | None) -> dict[str, str]:
