@@ -471,7 +471,8 @@ class Reports(Section):
     )
     second_person: tuple[Severity, ...] = Field(
         default=(),
-        description="Of which severities another person publishes it than who wrote all of it or handed it in.",
+        description="Of which severities another person publishes it than who wrote all of it or handed"
+        " it in.",
     )
     may_be_skipped: tuple[Severity, ...] = Field(
         default=(), description="Which incidents may be closed without a published report, with a reason."
