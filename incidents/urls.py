@@ -22,6 +22,7 @@ app_name = "incidents"
 urlpatterns = [
     path("", pages.now, name="now"),
     path("search/services/", pages.offered_services, name="offered_services"),
+    path("search/people/", pages.offered_people, name="offered_people"),
     path("search/texts/", searching.texts, name="texts"),
     path("services/", pages.services, name="services"),
     path("services/<slug:slug>/", pages.service, name="service"),

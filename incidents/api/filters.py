@@ -180,6 +180,12 @@ class TrainingFilters(Filters):
     LOOKUPS = {"course": "course", "user": "user__username", "current": "current"}
 
 
+class MatrixFilters(Filters):
+    """Which page of people."""
+
+    page = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
+
+
 class EvidenceFilters(Filters):
     """`withdrawn=false`: only what can be seen still."""
 

@@ -12,12 +12,15 @@ from core.api.serializers import StrictSerializer
 from core.clock import utcnow
 from incidents.models import Document, Review, TrainingRecord
 from incidents.selectors.documents import STATES, document_state
+from incidents.selectors.training import STATES as TRAINING_STATE_LABELS
+from incidents.selectors.training import Matrix, Page
 from incidents.services.documents import NOTE_LENGTH
 from incidents.services.reviews import MOST_ATTENDEES, TEXT_LENGTH
 from incidents.services.training import MOST_PEOPLE
-from incidents.states import DocumentOutcome, ReviewState
+from incidents.states import Cadence, DocumentOutcome, ReviewState
 
 DOCUMENT_STATES = tuple(STATES.items())
+TRAINING_STATES = tuple(TRAINING_STATE_LABELS.items())
 
 
 class AgendaLineSerializer(serializers.Serializer[Any]):
@@ -143,6 +146,84 @@ class ReviewDocumentSerializer(StrictSerializer):
 
     outcome = Choice(choices=DocumentOutcome.choices)
     note = Text(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+
+
+class UpcomingReviewSerializer(serializers.Serializer[Any]):
+    """The next review of a kind by the calendar; `period` is the one it will have."""
+
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    purpose = serializers.CharField()
+    cadence = serializers.ChoiceField(choices=Cadence.choices)
+    period = serializers.CharField()
+    opens_at = serializers.DateTimeField()
+    asked = serializers.ListField(child=serializers.CharField())
+
+
+class UpcomingReviewsSerializer(serializers.Serializer[Any]):
+    """The soonest first."""
+
+    results = UpcomingReviewSerializer(many=True)
+
+
+class CourseSerializer(serializers.Serializer[Any]):
+    """A course of the playbook. Without `roles` and `levels` it is for everybody."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    covers = serializers.ListField(child=serializers.CharField())
+    roles = serializers.ListField(child=serializers.CharField())
+    levels = serializers.ListField(child=serializers.CharField())
+    valid_for_seconds = serializers.IntegerField()
+    counts = serializers.ListField(child=serializers.CharField())
+
+
+class TrainingCellSerializer(serializers.Serializer[Any]):
+    """How a person stands with a course: `extra` is not asked of them."""
+
+    course = serializers.CharField()
+    state = serializers.ChoiceField(choices=TRAINING_STATES)
+    done_at = serializers.DateTimeField(allow_null=True)
+    due_at = serializers.DateTimeField(allow_null=True)
+
+
+class TrainingRowSerializer(serializers.Serializer[Any]):
+    """A person, with a cell for each course."""
+
+    user = serializers.CharField()
+    courses = TrainingCellSerializer(many=True)
+
+
+class TrainingMatrixSerializer(serializers.Serializer[Any]):
+    """A page of those who may read, who has something to do first; `counts`: of everybody, how many cells are
+    in each state.
+    """
+
+    courses = CourseSerializer(many=True)
+    people = TrainingRowSerializer(many=True)
+    counts = serializers.DictField(child=serializers.IntegerField())
+    has_more = serializers.BooleanField()
+
+
+def matrix_json(matrix: Matrix, page: Page) -> dict[str, Any]:
+    """What TrainingMatrixSerializer takes."""
+    return {
+        "courses": [
+            {
+                "key": key,
+                "name": course.name,
+                "covers": course.covers,
+                "roles": [role.value for role in course.roles],
+                "levels": course.levels,
+                "valid_for_seconds": int(course.valid_for),
+                "counts": course.counts,
+            }
+            for key, course in matrix.courses
+        ],
+        "people": [{"user": row.name, "courses": row.cells} for row in page.rows],
+        "counts": {state: matrix.count(state) for state in TRAINING_STATE_LABELS},
+        "has_more": page.has_more,
+    }
 
 
 class TrainingRecordSerializer(serializers.ModelSerializer[TrainingRecord]):

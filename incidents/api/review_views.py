@@ -8,12 +8,13 @@ from rest_framework.response import Response
 
 from core.api.serializers import EmptySerializer
 from core.api.views import ApiViewSet, command
+from core.clock import utcnow
 from incidents.api import review_serializers as shapes
-from incidents.api.filters import DocumentFilters, ReviewFilters, TrainingFilters
+from incidents.api.filters import DocumentFilters, MatrixFilters, ReviewFilters, TrainingFilters
 from incidents.models import Document, Review, TrainingRecord
 from incidents.selectors.documents import get_document, list_documents
-from incidents.selectors.reviews import agenda_for, get_review, list_reviews
-from incidents.selectors.training import training_records
+from incidents.selectors.reviews import agenda_for, get_review, list_reviews, upcoming_reviews
+from incidents.selectors.training import training_matrix, training_records
 from incidents.services import documents, reviews, training
 
 
@@ -73,6 +74,19 @@ class ReviewViewSet(ApiViewSet):
         return self.show(review, shapes.ReviewWithAgendaSerializer, status=status, moves=True)
 
 
+class UpcomingReviewViewSet(ApiViewSet):
+    """The next reviews by the calendar."""
+
+    queryset = Review.objects.none()
+    serializer_class = shapes.UpcomingReviewSerializer
+    scopes = {"GET": "read"}
+
+    def list(self, request: Request) -> Response:
+        """The next review of each kind, the soonest first."""
+        found = upcoming_reviews(now=utcnow())
+        return self.whole(shapes.UpcomingReviewSerializer(found, many=True).data)
+
+
 class DocumentViewSet(ApiViewSet):
     """Documents that are looked over now and then."""
 
@@ -118,3 +132,19 @@ class TrainingViewSet(ApiViewSet):
         """Record that these people did a course together; answers their records."""
         made = training.record_training(**self.body(shapes.RecordTrainingSerializer), **self.by())
         return Response(shapes.TrainingRecordSerializer(made, many=True).data, status=201)
+
+
+class TrainingMatrixViewSet(ApiViewSet):
+    """People against courses."""
+
+    queryset = TrainingRecord.objects.none()
+    scopes = {"GET": "read"}
+    filters = MatrixFilters
+    filtered = ("retrieve",)
+
+    @extend_schema(responses=shapes.TrainingMatrixSerializer, operation_id="training_matrix")
+    def retrieve(self, request: Request) -> Response:
+        """How everybody stands with every course; `page` counts pages of 100 people from 1."""
+        matrix = training_matrix(now=utcnow())
+        page = matrix.page(self.parameters()["page"])
+        return Response(shapes.TrainingMatrixSerializer(shapes.matrix_json(matrix, page)).data)

@@ -17,7 +17,7 @@ from core.models import Event
 from incidents import policy
 from incidents.models import Incident, Review
 from incidents.rules.reviews import next_slot
-from incidents.states import ReviewState, audience_label
+from incidents.states import Cadence, ReviewState, audience_label
 from incidents.values import duration_text
 
 
@@ -25,12 +25,21 @@ from incidents.values import duration_text
 class Upcoming:
     """The next review of a kind by the calendar."""
 
+    kind: str
     name: str
     purpose: str
-    cadence: str
+    cadence: Cadence
     period: str
     opens_at: dt.datetime
-    asked: str
+    asked: tuple[str, ...]
+
+    @property
+    def cadence_label(self) -> str:
+        return str(self.cadence.label)
+
+    @property
+    def asked_label(self) -> str:
+        return ", ".join(map(audience_label, self.asked))
 
 
 @dataclass(frozen=True)
@@ -139,10 +148,10 @@ def list_reviews() -> QuerySet[Review]:
 def upcoming_reviews(*, now: dt.datetime) -> tuple[Upcoming, ...]:
     """The next one of each kind, the soonest first (no query)."""
     found = []
-    for kind in policy.reviews().reviews.values():
+    for key, kind in policy.reviews().reviews.items():
         slot = next_slot(policy.review_calendar(kind), now)
-        asked = ", ".join(map(audience_label, kind.asked))
-        found.append(Upcoming(kind.name, kind.purpose, kind.cadence.label, slot.period, slot.opens_at, asked))
+        about = (key, kind.name, kind.purpose, kind.cadence)
+        found.append(Upcoming(*about, slot.period, slot.opens_at, tuple(kind.asked)))
     return tuple(sorted(found, key=lambda one: one.opens_at))
 
 

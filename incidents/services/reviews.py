@@ -203,8 +203,12 @@ def hold_review(
     decisions: str = UNCHANGED,
     notes: Mapping[str, str] = UNCHANGED,
 ) -> Review:
-    """It was held: by whom (accounts' names), and what was decided. Raises ReviewNotOpen, Invalid."""
+    """It was held: by whom (accounts' names), and what was decided. Raises ReviewNotOpen, Invalid, NotAllowed
+    for a token.
+    """
     require(actor, "respond")
+    if not actor.is_person:
+        raise NotAllowed("Only a person says that a review was held, never a token.")
     review = lock_review(review_id)
     _must_be(review, ReviewState.OPEN)
     if not attendees:

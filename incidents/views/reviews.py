@@ -18,7 +18,6 @@ from incidents.models import Document, Review
 from incidents.selectors import documents as document_selectors
 from incidents.selectors import reviews as selectors
 from incidents.selectors.actions import why_not_allowed
-from incidents.selectors.training import people_to_train
 from incidents.services import documents as document_commands
 from incidents.services import reviews as commands
 
@@ -113,7 +112,7 @@ class WriteReview(ReviewCommand):
     submit_label = "Save"
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"review": self.review, "people": people_to_train()}
+        return {"review": self.review}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         with self.unchanged():

@@ -145,7 +145,10 @@ def finish_drill(
     )
     _end_incident(drill, f"The drill is over: {why}", actor=actor, now=now)
     said = f"Drill over ({why})" if not (card and card["passed"]) else f"Drill passed ({why})"
-    _record(drill, "drill.finished", said, actor, now, passed=bool(card and card["passed"]))
+    names = sorted(drill.participants.values_list("username", flat=True))  # courses count it for them
+    _record(
+        drill, "drill.finished", said, actor, now, passed=bool(card and card["passed"]), participants=names
+    )
     return drill
 
 
