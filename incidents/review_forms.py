@@ -82,6 +82,17 @@ class OpenReviewForm(forms.Form):
     )
 
 
+class RetrospectiveForm(forms.Form):
+    """Until when the retrospective of an incident is held."""
+
+    due_at = forms.DateTimeField(
+        required=False,
+        label="To be held until (UTC)",
+        help_text="Empty means a week after the resolution.",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+    )
+
+
 class DocumentForm(forms.Form):
     """What looking a document over came to."""
 

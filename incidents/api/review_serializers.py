@@ -53,8 +53,11 @@ class AgendaSectionSerializer(serializers.Serializer[Any]):
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
-    """A review without its agenda. `kind` and `period` are empty where it was opened by hand."""
+    """A review without its agenda. `kind` and `period` are empty where it was opened by hand; `incident` is the
+    one whose retrospective it is, else null.
+    """
 
+    incident = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=ReviewState.choices)
     overdue = serializers.SerializerMethodField()
     asked = serializers.ListField(child=serializers.CharField())
@@ -64,10 +67,13 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
     class Meta:
         model = Review
         fields: tuple[str, ...] = (
-            "id", "kind", "period", "name", "state", "begins_at", "ends_at", "opened_at", "opened_by",
+            "id", "kind", "period", "name", "incident", "state", "begins_at", "ends_at", "opened_at", "opened_by",
             "due_at", "overdue", "asked", "attendees", "notes", "decisions", "held_at", "held_by",
             "signed_off_at", "signed_off_by",
         )  # fmt: skip
+
+    def get_incident(self, review: Review) -> str | None:
+        return review.incident.ref if review.incident else None
 
     def get_overdue(self, review: Review) -> bool:
         return review.state == ReviewState.OPEN and review.due_at <= utcnow()
@@ -94,6 +100,12 @@ class OpenReviewSerializer(StrictSerializer):
     ends_at = Moment()
     due_at = Moment()
     sections = serializers.ListField(child=Line(max_length=60), required=False, max_length=60)
+
+
+class OpenRetrospectiveSerializer(StrictSerializer):
+    """Until when it is to be held; a week after the resolution without."""
+
+    due_at = Moment(required=False)
 
 
 class Notes(serializers.DictField):

@@ -13,6 +13,7 @@ from incidents.api import review_serializers as shapes
 from incidents.api.filters import DocumentFilters, MatrixFilters, ReviewFilters, TrainingFilters
 from incidents.models import Document, Review, TrainingRecord
 from incidents.selectors.documents import get_document, list_documents
+from incidents.selectors.records import get_incident
 from incidents.selectors.reviews import agenda_for, get_review, list_reviews, upcoming_reviews
 from incidents.selectors.training import training_matrix, training_records
 from incidents.services import documents, reviews, training
@@ -32,7 +33,7 @@ class ReviewViewSet(ApiViewSet):
     @extend_schema(responses=shapes.ReviewSerializer(many=True))
     def list(self, request: Request) -> Response:
         """Reviews, newest first, without their agenda."""
-        return self.page(list_reviews().prefetch_related("attendees"), shapes.ReviewSerializer)
+        return self.page(list_reviews(self.actor).prefetch_related("attendees"), shapes.ReviewSerializer)
 
     @extend_schema(request=shapes.OpenReviewSerializer, responses={201: shapes.ReviewWithAgendaSerializer})
     def create(self, request: Request) -> Response:
@@ -48,7 +49,7 @@ class ReviewViewSet(ApiViewSet):
     def partial_update(self, request: Request, pk: int) -> Response:
         """Write it up, until it is signed off."""
         body = self.body(shapes.EditReviewSerializer)
-        with self.unchanged(get_review(pk)):
+        with self.unchanged(get_review(self.actor, pk)):
             reviews.edit_review(review_id=pk, **body, **self.by())
         return self._shown(pk)
 
@@ -56,7 +57,7 @@ class ReviewViewSet(ApiViewSet):
     def hold(self, request: Request, pk: int) -> Response:
         """It was held."""
         body = self.body(shapes.HoldReviewSerializer)
-        with self.unchanged(get_review(pk)):
+        with self.unchanged(get_review(self.actor, pk)):
             reviews.hold_review(review_id=pk, **body, **self.by())
         return self._shown(pk)
 
@@ -64,14 +65,33 @@ class ReviewViewSet(ApiViewSet):
     def sign_off(self, request: Request, pk: int) -> Response:
         """It is complete, says another person than who held it; never a token."""
         self.body(EmptySerializer)
-        with self.unchanged(get_review(pk)):
+        with self.unchanged(get_review(self.actor, pk)):
             reviews.sign_off_review(review_id=pk, **self.by())
         return self._shown(pk)
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
-        review = get_review(pk)
+        review = get_review(self.actor, pk)
         review.agenda = agenda_for(self.actor, review)
         return self.show(review, shapes.ReviewWithAgendaSerializer, status=status, moves=True)
+
+
+class RetrospectiveViewSet(ApiViewSet):
+    """The retrospective of one incident."""
+
+    queryset = Review.objects.none()
+    scopes = {"POST": "write"}
+
+    @extend_schema(
+        request=shapes.OpenRetrospectiveSerializer, responses={201: shapes.ReviewWithAgendaSerializer}
+    )
+    def create(self, request: Request, ref: str) -> Response:
+        """Open it, once the incident is over; its agenda is filled from the report. 409 where there is one."""
+        body = self.body(shapes.OpenRetrospectiveSerializer)
+        incident = get_incident(ref, self.actor)
+        made = reviews.open_retrospective(incident_id=incident.pk, **body, **self.by())
+        review = get_review(self.actor, made.pk)
+        review.agenda = agenda_for(self.actor, review)
+        return Response(shapes.ReviewWithAgendaSerializer(review).data, status=201)
 
 
 class UpcomingReviewViewSet(ApiViewSet):

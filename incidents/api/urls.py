@@ -69,6 +69,11 @@ urlpatterns = [
         name="incident-role",
     ),
     path(
+        "incidents/<str:ref>/retrospective/",
+        on_reviews.RetrospectiveViewSet.as_view({"post": "create"}),
+        name="retrospective",
+    ),
+    path(
         "incidents/<str:ref>/similar/",
         on_documents.SimilarViewSet.as_view({"get": "retrieve"}),
         name="incident-similar",

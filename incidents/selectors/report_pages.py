@@ -16,7 +16,7 @@ from core.errors import NotFound
 from core.models import Event
 from incidents import policy
 from incidents.documents.html import as_html
-from incidents.models import Incident, PublishedReport, Report, ReportChange, ReportRow, ReportText
+from incidents.models import Incident, PublishedReport, Report, ReportChange, ReportRow, ReportText, Review
 from incidents.rules.markdown import block, listed
 from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, entries, gaps
 from incidents.selectors.actions import Action, why_not_allowed
@@ -33,6 +33,7 @@ from incidents.selectors.reports import (
     why_not_publish,
     written_everywhere,
 )
+from incidents.selectors.retrospective import retrospective_of
 from incidents.states import OPEN_STATUSES, IncidentStatus, ReportSection, ReportState, Severity
 
 LENGTH = 50  # of a page of reports
@@ -146,6 +147,7 @@ class ReportView:
     missing: tuple[str, ...]
     why_not: str
     actions: tuple[Action, ...]
+    retrospective_url: str | None
     chapters: tuple[Chapter, ...]
     rows: tuple[RowView, ...]
     more_rows: int
@@ -322,6 +324,7 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
     said = {key: row.text for key, row in texts.items() if row.text.strip()}
     missing = gaps(said, required)
     why_not = _why_not_edit(actor, report)
+    retrospective = retrospective_of(incident)
     lines = [line for line in report_lines(incident, stored) if line.included] if report is not None else []
     return ReportView(
         ref=incident.ref,
@@ -349,7 +352,14 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         total=len(ReportSection),
         missing=tuple(str(gap.section.label) for gap in missing),
         why_not=why_not,
-        actions=_actions(actor, incident, report, why_missing=tuple(str(g.section.label) for g in missing)),
+        actions=_actions(
+            actor,
+            incident,
+            report,
+            why_missing=tuple(str(g.section.label) for g in missing),
+            retrospective=retrospective,
+        ),
+        retrospective_url=reverse("incidents:review", args=[retrospective.pk]) if retrospective else None,
         chapters=tuple(
             Chapter(
                 title,
@@ -431,7 +441,12 @@ def _revisions(incident: Incident, stored: Report | None) -> tuple[Revision, ...
 
 
 def _actions(
-    actor: Actor, incident: Incident, report: Report | None, *, why_missing: tuple[str, ...]
+    actor: Actor,
+    incident: Incident,
+    report: Report | None,
+    *,
+    why_missing: tuple[str, ...],
+    retrospective: Review | None,
 ) -> tuple[Action, ...]:
     """The buttons that its state has; one that cannot be used says why."""
     if report is None:
@@ -457,6 +472,9 @@ def _actions(
     else:
         found.append(action("revise", "Revise…", "pencil-square"))
     found.append(action("give", "Give to…", "user-plus"))
+    if retrospective is None and not incident.is_open and not incident.drill:
+        url = reverse("incidents:retrospective", args=[incident.ref])
+        found.append(Action("retrospective", "Retrospective…", "users", url, enabled=not level, why_not=level))
     return tuple(found)
 
 

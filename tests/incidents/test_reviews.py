@@ -188,7 +188,7 @@ def test_every_section_of_the_wiring_can_be_filled(
         name="Everything", begins_at=now - DAY, ends_at=now, due_at=now + DAY, actor=commander, now=now
     )
     sections = {section["key"]: section for section in Review.objects.get(pk=made.pk).agenda}
-    assert len(sections) == 12
+    assert len(sections) == 14
     assert sections["procedures"]["lines"][0]["detail"] == "never used and never rehearsed"
     assert sections["channels"]["lines"][0]["detail"] == "never tested"
     assert [line["text"] for line in sections["training"]["lines"]] == [
