@@ -40,9 +40,7 @@ class PeopleField(forms.Field):
 
     def __init__(self, *, most: int, named: Collection[str] = (), **options: Any) -> None:
         self.most, self.named = most, frozenset(named)
-        super().__init__(
-            widget=PeopleWidget(attrs={"autocomplete": "off", "spellcheck": "false"}), **options
-        )
+        super().__init__(widget=PeopleWidget(attrs={"autocomplete": "off", "spellcheck": "false"}), **options)
 
     def clean(self, value: Any) -> list[str]:
         """Raises ValidationError that says which is unknown, with names that are like it."""

@@ -27,9 +27,8 @@ _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def contacts_of(period: ReviewPeriod) -> AgendaSection:
-    """Whom nobody would find: roles, titles and outside parties without a contact; then contacts without a way
-    to reach them, and those that nobody has changed or looked over for long. Names, never numbers (three
-    queries).
+    """Roles, titles and outside parties without a contact; then contacts without a way to reach them, and
+    those that nobody has changed or looked over for long. Names, never numbers (three queries).
 
     A review of the document that is the page of contacts looked over all of them, changed or not.
     """

@@ -53,8 +53,8 @@ class AgendaSectionSerializer(serializers.Serializer[Any]):
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
-    """A review without its agenda. `kind` and `period` are empty where it was opened by hand; `incident` is the
-    one whose retrospective it is, else null.
+    """A review without its agenda. `kind` and `period` are empty where it was opened by hand; `incident` is
+    the one whose retrospective it is, else null.
     """
 
     incident = serializers.SerializerMethodField()
@@ -67,9 +67,9 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
     class Meta:
         model = Review
         fields: tuple[str, ...] = (
-            "id", "kind", "period", "name", "incident", "state", "begins_at", "ends_at", "opened_at", "opened_by",
-            "due_at", "overdue", "asked", "attendees", "notes", "decisions", "held_at", "held_by",
-            "signed_off_at", "signed_off_by",
+            "id", "kind", "period", "name", "incident", "state", "begins_at", "ends_at", "opened_at",
+            "opened_by", "due_at", "overdue", "asked", "attendees", "notes", "decisions", "held_at",
+            "held_by", "signed_off_at", "signed_off_by",
         )  # fmt: skip
 
     def get_incident(self, review: Review) -> str | None:

@@ -85,7 +85,7 @@ class RetrospectiveViewSet(ApiViewSet):
         request=shapes.OpenRetrospectiveSerializer, responses={201: shapes.ReviewWithAgendaSerializer}
     )
     def create(self, request: Request, ref: str) -> Response:
-        """Open it, once the incident is over; its agenda is filled from the report. 409 where there is one."""
+        """Open it, once the incident is over; its agenda is filled from the report. 409: there is one."""
         body = self.body(shapes.OpenRetrospectiveSerializer)
         incident = get_incident(ref, self.actor)
         made = reviews.open_retrospective(incident_id=incident.pk, **body, **self.by())

@@ -98,9 +98,7 @@ class ActionItem(models.Model):
             ),
             models.Index(fields=["state", "due_on"], name="action_items_by_due"),
             models.Index(fields=["owner", "id"], name="action_items_by_owner"),
-            models.Index(
-                fields=["review"], condition=Q(review__isnull=False), name="action_items_by_review"
-            ),
+            models.Index(fields=["review"], condition=Q(review__isnull=False), name="action_items_by_review"),
         ]
 
     def __str__(self) -> str:

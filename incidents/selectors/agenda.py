@@ -138,8 +138,8 @@ def lapsed_training(period: ReviewPeriod) -> AgendaSection:
 
 
 def due_documents(period: ReviewPeriod) -> AgendaSection:
-    """Documents whose review is overdue, which say something else since, or which nobody ever looked over (one
-    query).
+    """Documents whose review is overdue, which say something else since, or which nobody ever looked over
+    (one query).
     """
     found = [
         (row, document_state(row, period.opened_at)) for row in list_documents().order_by("due_at", "pk")

@@ -474,7 +474,9 @@ def _actions(
     found.append(action("give", "Give to…", "user-plus"))
     if retrospective is None and not incident.is_open and not incident.drill:
         url = reverse("incidents:retrospective", args=[incident.ref])
-        found.append(Action("retrospective", "Retrospective…", "users", url, enabled=not level, why_not=level))
+        found.append(
+            Action("retrospective", "Retrospective…", "users", url, enabled=not level, why_not=level)
+        )
     return tuple(found)
 
 

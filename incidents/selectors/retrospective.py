@@ -85,8 +85,6 @@ def _undone(incident: Incident, now: dt.datetime) -> Iterator[AgendaLine]:
         yield _line(incident, row.name, detail=row.phase_name, tone="warning")
 
 
-def _line(
-    incident: Incident, text: str, *, detail: str = "", url: str = "", tone: str = ""
-) -> AgendaLine:
+def _line(incident: Incident, text: str, *, detail: str = "", url: str = "", tone: str = "") -> AgendaLine:
     where = url or reverse("incidents:incident", args=[incident.ref])
     return AgendaLine(Truncator(text).chars(LENGTH), detail, where, incident.ref, tone)

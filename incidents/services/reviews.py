@@ -171,8 +171,8 @@ def open_retrospective(
 ) -> Review:
     """Open the retrospective of an incident that is over, its agenda filled from the report.
 
-    Who may see the incident may see it, and its roles' holders are asked to it. Without `due_at` it is due when
-    the policy's week for the post-incident review ends. Raises Conflict, Invalid.
+    Who may see the incident may see it, and its roles' holders are asked to it. Without `due_at` it is due
+    when the policy's week for the post-incident review ends. Raises Conflict, Invalid.
     """
     require(actor, "respond")
     incident = lock_incident(incident_id, actor)

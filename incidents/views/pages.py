@@ -31,8 +31,8 @@ from incidents.selectors.cards import (
 )
 from incidents.selectors.finding import offer_services
 from incidents.selectors.incident_page import IncidentView, RoleSlot, get_incident
-from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.people import choose_people
+from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
 from incidents.selectors.timeline import LENGTH, EventLine, list_events

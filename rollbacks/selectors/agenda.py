@@ -124,10 +124,12 @@ def _around(rows: QuerySet[Any], at: str, period: ReviewPeriod) -> QuerySet[Any]
 
 
 def _again(rows: QuerySet[Any], at: str, period: ReviewPeriod) -> QuerySet[Any]:
-    """Each group of `rows` that the period has twice or more: its `times`, and `earlier` in the time before."""
+    """Each group that the period has twice or more: its `times`, and `earlier`, how often the time before."""
     times = Count("pk", filter=Q(**{f"{at}__gte": period.begins_at}))
     earlier = Count("pk", filter=Q(**{f"{at}__lt": period.begins_at}))
-    return rows.annotate(times=times, earlier=earlier).filter(times__gte=2).order_by("-times")[:MOST_LINES]
+    groups = rows.annotate(times=times, earlier=earlier).filter(times__gte=2)
+    found: QuerySet[Any] = groups.order_by("-times")[:MOST_LINES]
+    return found
 
 
 def _earlier(row: dict[str, Any]) -> str:
@@ -145,7 +147,7 @@ def _behind(figure: str, period: ReviewPeriod, **narrowed: str) -> str:
 
 
 def drills_of(period: ReviewPeriod) -> AgendaSection:
-    """Drills of the period and how they went, then services that nobody has rehearsed for long (two queries)."""
+    """Drills of the period and how they went, then services not rehearsed for long (two queries)."""
     rows = Drill.objects.filter(
         state__in=(DrillState.FINISHED, DrillState.CANCELLED),
         starts_at__gte=period.begins_at,

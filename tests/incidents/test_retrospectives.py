@@ -149,9 +149,7 @@ def test_what_was_decided_is_tracked(commander: Actor, make_actor: MakeActor, no
     retrospective = open_retrospective(incident_id=incident.pk, **by)
     item = create_action_item(title="Add the alarm", review_id=retrospective.pk, owner="ida", **by)
     assert (item.incident, item.review) == (incident, retrospective)  # in the report as well
-    weekly = reviews.open_review(
-        name="Look back", begins_at=now - DAY, ends_at=now, due_at=now + DAY, **by
-    )
+    weekly = reviews.open_review(name="Look back", begins_at=now - DAY, ends_at=now, due_at=now + DAY, **by)
     of_none = create_action_item(title="Buy a phone", review_id=weekly.pk, **by)
     assert (of_none.incident, of_none.review) == (None, weekly)
     both = create_action_item(title="Both", review_id=weekly.pk, incident_id=incident.pk, **by)
@@ -202,7 +200,9 @@ def test_the_api_opens_it_and_lists_what_came_of_it(commander: Actor, now: dt.da
     pk = made.json()["id"]
     again = api.post(f"/api/v1/incidents/{incident.ref}/retrospective/", {})
     assert (again.status_code, again.json()["state"]) == (409, "open")
-    assert [row["id"] for row in api.get(f"/api/v1/reviews/?incident={incident.ref}").json()["results"]] == [pk]
+    assert [row["id"] for row in api.get(f"/api/v1/reviews/?incident={incident.ref}").json()["results"]] == [
+        pk
+    ]
     item = api.post("/api/v1/action-items/", {"title": "Add the alarm", "review": pk}).json()
     assert (item["review"], item["incident"]) == (pk, incident.ref)
     listed = api.get(f"/api/v1/action-items/?review={pk}").json()["results"]
