@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
+from comms.models import Message
 from core.actors import Actor
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.models import Event, User
@@ -71,6 +72,10 @@ def test_its_agenda_is_what_the_report_says(commander: Actor, now: dt.datetime) 
     [told] = Event.objects.filter(kind="review.opened")
     assert (told.stream_id, told.data["to"]) == (incident.stream_id, ["role_holders"])
     assert is_review_due(told)
+    deliver_pending(now=now)
+    [message] = Message.objects.filter(event=told)
+    assert (message.incident, message.audiences) == (incident, ["role_holders"])
+    assert f"Retrospective of {incident.ref}" in message.subject + message.body
 
 
 def test_there_is_one_and_only_of_what_is_over(commander: Actor, now: dt.datetime) -> None:
