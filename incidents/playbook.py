@@ -565,6 +565,11 @@ class KeptDocument(Section):
     owner: Audience = Field(description="Who looks it over, and is reminded.")
     every: PositiveSeconds = Field(description="How long after one review the next one is due.")
     url: Line | None = Field(default=None, description="Where it is: a web address, or a path of Firebreak.")
+    covers: Literal["playbook"] | None = Field(
+        default=None,
+        description="`playbook`: it is what the playbook makes happen. Then it has changed when any file of"
+        " the playbook has.",
+    )
 
     @field_validator("url")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -12,8 +12,10 @@ from core.forms import Line, Text
 from incidents import policy
 from incidents.forms import text_area
 from incidents.models import Review
+from incidents.people_field import PeopleField
 from incidents.services.documents import NOTE_LENGTH
-from incidents.services.reviews import TEXT_LENGTH
+from incidents.services.reviews import MOST_ATTENDEES, TEXT_LENGTH
+from incidents.services.training import MOST_PEOPLE
 from incidents.states import DocumentOutcome
 
 NOTE = "note-"  # before the key of a section
@@ -22,7 +24,7 @@ NOTE = "note-"  # before the key of a section
 class WriteReviewForm(CarefulForm):
     """What was said about each section, what was decided and who took part."""
 
-    def __init__(self, *args: Any, review: Review, people: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, review: Review, **kwargs: Any) -> None:
         self.review = review
         self.sections = [(section["key"], section["title"]) for section in review.agenda]
         present = [user.get_username() for user in review.attendees.all()]
@@ -38,12 +40,8 @@ class WriteReviewForm(CarefulForm):
         self.fields["decisions"] = Text(
             required=False, max_length=TEXT_LENGTH, label="Decisions", widget=text_area(4)
         )
-        offered = list(dict.fromkeys([*people, *present]))
-        self.fields["attendees"] = forms.MultipleChoiceField(
-            required=False,
-            label="Who took part?",
-            choices=[(name, name) for name in offered],
-            widget=forms.CheckboxSelectMultiple,
+        self.fields["attendees"] = PeopleField(
+            required=False, label="Who took part?", most=MOST_ATTENDEES, named=present
         )
 
     def who_changed(self, name: str) -> str:
@@ -84,6 +82,17 @@ class OpenReviewForm(forms.Form):
     )
 
 
+class RetrospectiveForm(forms.Form):
+    """Until when the retrospective of an incident is held."""
+
+    due_at = forms.DateTimeField(
+        required=False,
+        label="To be held until (UTC)",
+        help_text="Empty means a week after the resolution.",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+    )
+
+
 class DocumentForm(forms.Form):
     """What looking a document over came to."""
 
@@ -109,11 +118,10 @@ class TrainingForm(forms.Form):
         help_text="Empty means now.",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
     )
-    people = forms.MultipleChoiceField(label="Who took part?", widget=forms.CheckboxSelectMultiple)
+    people = PeopleField(label="Who took part?", most=MOST_PEOPLE)
     note = Line(required=False, max_length=300, label="Note", widget=forms.TextInput())
 
-    def __init__(self, *args: Any, people: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         courses = [(key, course.name) for key, course in policy.training().courses.items()]
         self.fields["course"].choices = courses  # type: ignore[attr-defined]  # of a ChoiceField
-        self.fields["people"].choices = [(name, name) for name in people]  # type: ignore[attr-defined]

@@ -19,10 +19,8 @@ OFFERED = 50  # without the search, for browsers without scripts
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
-class ServicesWidget(forms.TextInput):
-    """Short names with commas between; `static/firebreak/services_field.js` makes chips of them."""
-
-    template_name = "incidents/parts/services_field.html"
+class NamesWidget(forms.TextInput):
+    """Names with commas or blanks between; `static/firebreak/names_field.js` makes chips of them."""
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> list[str]:
         sent = data.getlist(name) if hasattr(data, "getlist") else data.get(name, ())
@@ -31,6 +29,12 @@ class ServicesWidget(forms.TextInput):
 
     def format_value(self, value: Any) -> str:
         return ", ".join(value) if isinstance(value, list | tuple) else str(value or "")
+
+
+class ServicesWidget(NamesWidget):
+    """Short names of services."""
+
+    template_name = "incidents/parts/services_field.html"
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)

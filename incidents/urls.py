@@ -22,6 +22,7 @@ app_name = "incidents"
 urlpatterns = [
     path("", pages.now, name="now"),
     path("search/services/", pages.offered_services, name="offered_services"),
+    path("search/people/", pages.offered_people, name="offered_people"),
     path("search/texts/", searching.texts, name="texts"),
     path("services/", pages.services, name="services"),
     path("services/<slug:slug>/", pages.service, name="service"),
@@ -44,6 +45,11 @@ urlpatterns = [
         name="review_document",
     ),
     path("reviews/<int:pk>/", reviews.review, name="review"),
+    path(
+        "reviews/<int:pk>/action-items/new/",
+        action_items.NewActionItemOfReview.as_view(),
+        name="action_item_of_review",
+    ),
     path("reviews/<int:pk>/write/", reviews.WriteReview.as_view(), name="write_review"),
     path("reviews/<int:pk>/hold/", reviews.HoldReview.as_view(), name="hold_review"),
     path("reviews/<int:pk>/sign_off/", reviews.SignOffReview.as_view(), name="sign_off_review"),
@@ -102,6 +108,11 @@ urlpatterns = [
     path("incidents/<slug:ref>/report/publish/", reports.Publish.as_view(), name="report_publish"),
     path("incidents/<slug:ref>/report/revise/", reports.Revise.as_view(), name="report_revise"),
     path("incidents/<slug:ref>/report/give/", reports.Give.as_view(), name="report_give"),
+    path(
+        "incidents/<slug:ref>/retrospective/",
+        reviews.OpenRetrospective.as_view(),
+        name="retrospective",
+    ),
     path("incidents/<slug:ref>/report.md", documents.report_markdown, name="report_markdown"),
     path("incidents/<slug:ref>/report.pdf", documents.report_pdf, name="report_pdf"),
     path("incidents/<slug:ref>/here/", presence.here, name="here"),

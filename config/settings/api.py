@@ -48,6 +48,7 @@ SPECTACULAR_SETTINGS = {
         "ReviewStateEnum": "incidents.states.ReviewState",
         "DocumentOutcomeEnum": "incidents.states.DocumentOutcome",
         "DocumentStateEnum": "incidents.api.review_serializers.DOCUMENT_STATES",
+        "TrainingStateEnum": "incidents.api.review_serializers.TRAINING_STATES",
         "WebhookStateEnum": "comms.api.webhook_serializers.STATES",
         "DrillStateEnum": "rollbacks.states.DrillState",
         "DrillActionEnum": "rollbacks.states.DrillAction",

@@ -184,6 +184,8 @@ REVIEW_SECTIONS: tuple[tuple[str, str], ...] = (
     ("training", "incidents.selectors.agenda.lapsed_training"),
     ("documents", "incidents.selectors.agenda.due_documents"),
     ("rollbacks", "rollbacks.selectors.agenda.rollbacks_of"),
+    ("patterns", "rollbacks.selectors.agenda.patterns_of"),
+    ("drills", "rollbacks.selectors.agenda.drills_of"),
     ("procedures", "rollbacks.selectors.agenda.procedures_of"),
     ("contacts", "comms.selectors.agenda.contacts_of"),
     ("channels", "comms.selectors.agenda.channels_of"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from rest_framework import serializers
 
-from core.api.fields import Choice, Day, Line, Text
+from core.api.fields import Choice, Day, Line, Text, WholeNumber
 from core.api.serializers import StrictSerializer
 from core.clock import utcnow
 from incidents.models import ActionItem
@@ -15,9 +15,12 @@ from incidents.states import UNFINISHED, ActionItemKind, ActionItemState
 
 
 class ActionItemSerializer(serializers.ModelSerializer[ActionItem]):
-    """One action item; `incident` is null where it belongs to none, `overdue`: its day has ended in UTC."""
+    """One action item; `incident` is null where it belongs to none, `review` where it comes from none;
+    `overdue`: its day has ended in UTC.
+    """
 
     incident = serializers.SerializerMethodField()
+    review = serializers.IntegerField(source="review_id", allow_null=True)
     kind = serializers.ChoiceField(choices=ActionItemKind.choices)
     owner = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=ActionItemState.choices)
@@ -28,7 +31,7 @@ class ActionItemSerializer(serializers.ModelSerializer[ActionItem]):
     class Meta:
         model = ActionItem
         fields = (
-            "id", "incident", "kind", "title", "description", "owner", "due_on", "state", "overdue",
+            "id", "incident", "review", "kind", "title", "description", "owner", "due_on", "state", "overdue",
             "created_at", "created_by", "finished_at", "finished_by", "finished_note", "url",
         )  # fmt: skip
 
@@ -49,10 +52,13 @@ class ActionItemSerializer(serializers.ModelSerializer[ActionItem]):
 
 
 class CreateActionItemSerializer(StrictSerializer):
-    """What is to be done, of which incident (null is of none), by whom and until which day."""
+    """What is to be done, of which incident or from which review (null is of none), by whom and until which
+    day.
+    """
 
     title = Line(max_length=200)
     incident = Line(max_length=24, required=False, allow_null=True)
+    review = WholeNumber(min_value=1, max_value=2**63 - 1, required=False, allow_null=True)
     kind = Choice(choices=ActionItemKind.choices, required=False)
     description = Text(max_length=TEXT_LENGTH, required=False, allow_blank=True)
     owner = Line(max_length=150, required=False, allow_null=True)

@@ -40,8 +40,12 @@ class ActionItemViewSet(ApiViewSet):
         body = self.body(shapes.CreateActionItemSerializer)
         ref = body.pop("incident", None)
         incident = get_incident(ref, self.actor) if ref else None
+        review = body.pop("review", None)
         item = action_items.create_action_item(
-            incident_id=incident.pk if incident else None, **body, **self.by()
+            incident_id=incident.pk if incident else None,
+            review_id=review,
+            **body,
+            **self.by(),
         )
         return self._shown(item.pk, status=201)
 

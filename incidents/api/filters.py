@@ -125,9 +125,10 @@ class ActionItemFilters(Filters):
     kind = serializers.ChoiceField(choices=ActionItemKind.choices, required=False)
     incident = serializers.CharField(max_length=24, required=False)
     service = serializers.CharField(max_length=60, required=False)
+    review = serializers.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
     drill = serializers.ChoiceField(choices=tuple(DRILLS), default="false")
 
-    LOOKUPS = {"state": "state", "kind": "kind", "incident": "incident__ref"}
+    LOOKUPS = {"state": "state", "kind": "kind", "incident": "incident__ref", "review": "review"}
 
     def apply(self, rows: QuerySet[Any], asked: dict[str, Any]) -> QuerySet[Any]:
         rows = super().apply(rows, asked)
@@ -149,12 +150,14 @@ class ActionItemFilters(Filters):
 
 
 class ReviewFilters(Filters):
-    """By kind of the playbook, and by state."""
+    """By kind of the playbook, by state, and by the incident whose retrospective it is."""
 
     kind = serializers.CharField(max_length=60, required=False)
     state = serializers.ChoiceField(choices=ReviewState.choices, required=False)
 
-    LOOKUPS = {"kind": "kind", "state": "state"}
+    incident = serializers.CharField(max_length=24, required=False)
+
+    LOOKUPS = {"kind": "kind", "state": "state", "incident": "incident__ref"}
 
 
 class DocumentFilters(Filters):
@@ -178,6 +181,12 @@ class TrainingFilters(Filters):
     current = serializers.BooleanField(required=False)
 
     LOOKUPS = {"course": "course", "user": "user__username", "current": "current"}
+
+
+class MatrixFilters(Filters):
+    """Which page of people."""
+
+    page = serializers.IntegerField(min_value=1, max_value=10_000, default=1)
 
 
 class EvidenceFilters(Filters):

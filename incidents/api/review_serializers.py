@@ -12,12 +12,15 @@ from core.api.serializers import StrictSerializer
 from core.clock import utcnow
 from incidents.models import Document, Review, TrainingRecord
 from incidents.selectors.documents import STATES, document_state
+from incidents.selectors.training import STATES as TRAINING_STATE_LABELS
+from incidents.selectors.training import Matrix, Page
 from incidents.services.documents import NOTE_LENGTH
 from incidents.services.reviews import MOST_ATTENDEES, TEXT_LENGTH
 from incidents.services.training import MOST_PEOPLE
-from incidents.states import DocumentOutcome, ReviewState
+from incidents.states import Cadence, DocumentOutcome, ReviewState
 
 DOCUMENT_STATES = tuple(STATES.items())
+TRAINING_STATES = tuple(TRAINING_STATE_LABELS.items())
 
 
 class AgendaLineSerializer(serializers.Serializer[Any]):
@@ -50,8 +53,11 @@ class AgendaSectionSerializer(serializers.Serializer[Any]):
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
-    """A review without its agenda. `kind` and `period` are empty where it was opened by hand."""
+    """A review without its agenda. `kind` and `period` are empty where it was opened by hand; `incident` is
+    the one whose retrospective it is, else null.
+    """
 
+    incident = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=ReviewState.choices)
     overdue = serializers.SerializerMethodField()
     asked = serializers.ListField(child=serializers.CharField())
@@ -61,10 +67,13 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
     class Meta:
         model = Review
         fields: tuple[str, ...] = (
-            "id", "kind", "period", "name", "state", "begins_at", "ends_at", "opened_at", "opened_by",
-            "due_at", "overdue", "asked", "attendees", "notes", "decisions", "held_at", "held_by",
-            "signed_off_at", "signed_off_by",
+            "id", "kind", "period", "name", "incident", "state", "begins_at", "ends_at", "opened_at",
+            "opened_by", "due_at", "overdue", "asked", "attendees", "notes", "decisions", "held_at",
+            "held_by", "signed_off_at", "signed_off_by",
         )  # fmt: skip
+
+    def get_incident(self, review: Review) -> str | None:
+        return review.incident.ref if review.incident else None
 
     def get_overdue(self, review: Review) -> bool:
         return review.state == ReviewState.OPEN and review.due_at <= utcnow()
@@ -91,6 +100,12 @@ class OpenReviewSerializer(StrictSerializer):
     ends_at = Moment()
     due_at = Moment()
     sections = serializers.ListField(child=Line(max_length=60), required=False, max_length=60)
+
+
+class OpenRetrospectiveSerializer(StrictSerializer):
+    """Until when it is to be held; a week after the resolution without."""
+
+    due_at = Moment(required=False)
 
 
 class Notes(serializers.DictField):
@@ -143,6 +158,84 @@ class ReviewDocumentSerializer(StrictSerializer):
 
     outcome = Choice(choices=DocumentOutcome.choices)
     note = Text(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+
+
+class UpcomingReviewSerializer(serializers.Serializer[Any]):
+    """The next review of a kind by the calendar; `period` is the one it will have."""
+
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    purpose = serializers.CharField()
+    cadence = serializers.ChoiceField(choices=Cadence.choices)
+    period = serializers.CharField()
+    opens_at = serializers.DateTimeField()
+    asked = serializers.ListField(child=serializers.CharField())
+
+
+class UpcomingReviewsSerializer(serializers.Serializer[Any]):
+    """The soonest first."""
+
+    results = UpcomingReviewSerializer(many=True)
+
+
+class CourseSerializer(serializers.Serializer[Any]):
+    """A course of the playbook. Without `roles` and `levels` it is for everybody."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    covers = serializers.ListField(child=serializers.CharField())
+    roles = serializers.ListField(child=serializers.CharField())
+    levels = serializers.ListField(child=serializers.CharField())
+    valid_for_seconds = serializers.IntegerField()
+    counts = serializers.ListField(child=serializers.CharField())
+
+
+class TrainingCellSerializer(serializers.Serializer[Any]):
+    """How a person stands with a course: `extra` is not asked of them."""
+
+    course = serializers.CharField()
+    state = serializers.ChoiceField(choices=TRAINING_STATES)
+    done_at = serializers.DateTimeField(allow_null=True)
+    due_at = serializers.DateTimeField(allow_null=True)
+
+
+class TrainingRowSerializer(serializers.Serializer[Any]):
+    """A person, with a cell for each course."""
+
+    user = serializers.CharField()
+    courses = TrainingCellSerializer(many=True)
+
+
+class TrainingMatrixSerializer(serializers.Serializer[Any]):
+    """A page of those who may read, who has something to do first; `counts`: of everybody, how many cells are
+    in each state.
+    """
+
+    courses = CourseSerializer(many=True)
+    people = TrainingRowSerializer(many=True)
+    counts = serializers.DictField(child=serializers.IntegerField())
+    has_more = serializers.BooleanField()
+
+
+def matrix_json(matrix: Matrix, page: Page) -> dict[str, Any]:
+    """What TrainingMatrixSerializer takes."""
+    return {
+        "courses": [
+            {
+                "key": key,
+                "name": course.name,
+                "covers": course.covers,
+                "roles": [role.value for role in course.roles],
+                "levels": course.levels,
+                "valid_for_seconds": int(course.valid_for),
+                "counts": course.counts,
+            }
+            for key, course in matrix.courses
+        ],
+        "people": [{"user": row.name, "courses": row.cells} for row in page.rows],
+        "counts": {state: matrix.count(state) for state in TRAINING_STATE_LABELS},
+        "has_more": page.has_more,
+    }
 
 
 class TrainingRecordSerializer(serializers.ModelSerializer[TrainingRecord]):

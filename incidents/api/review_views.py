@@ -8,12 +8,14 @@ from rest_framework.response import Response
 
 from core.api.serializers import EmptySerializer
 from core.api.views import ApiViewSet, command
+from core.clock import utcnow
 from incidents.api import review_serializers as shapes
-from incidents.api.filters import DocumentFilters, ReviewFilters, TrainingFilters
+from incidents.api.filters import DocumentFilters, MatrixFilters, ReviewFilters, TrainingFilters
 from incidents.models import Document, Review, TrainingRecord
 from incidents.selectors.documents import get_document, list_documents
-from incidents.selectors.reviews import agenda_for, get_review, list_reviews
-from incidents.selectors.training import training_records
+from incidents.selectors.records import get_incident
+from incidents.selectors.reviews import agenda_for, get_review, list_reviews, upcoming_reviews
+from incidents.selectors.training import training_matrix, training_records
 from incidents.services import documents, reviews, training
 
 
@@ -31,7 +33,7 @@ class ReviewViewSet(ApiViewSet):
     @extend_schema(responses=shapes.ReviewSerializer(many=True))
     def list(self, request: Request) -> Response:
         """Reviews, newest first, without their agenda."""
-        return self.page(list_reviews().prefetch_related("attendees"), shapes.ReviewSerializer)
+        return self.page(list_reviews(self.actor).prefetch_related("attendees"), shapes.ReviewSerializer)
 
     @extend_schema(request=shapes.OpenReviewSerializer, responses={201: shapes.ReviewWithAgendaSerializer})
     def create(self, request: Request) -> Response:
@@ -47,7 +49,7 @@ class ReviewViewSet(ApiViewSet):
     def partial_update(self, request: Request, pk: int) -> Response:
         """Write it up, until it is signed off."""
         body = self.body(shapes.EditReviewSerializer)
-        with self.unchanged(get_review(pk)):
+        with self.unchanged(get_review(self.actor, pk)):
             reviews.edit_review(review_id=pk, **body, **self.by())
         return self._shown(pk)
 
@@ -55,7 +57,7 @@ class ReviewViewSet(ApiViewSet):
     def hold(self, request: Request, pk: int) -> Response:
         """It was held."""
         body = self.body(shapes.HoldReviewSerializer)
-        with self.unchanged(get_review(pk)):
+        with self.unchanged(get_review(self.actor, pk)):
             reviews.hold_review(review_id=pk, **body, **self.by())
         return self._shown(pk)
 
@@ -63,14 +65,46 @@ class ReviewViewSet(ApiViewSet):
     def sign_off(self, request: Request, pk: int) -> Response:
         """It is complete, says another person than who held it; never a token."""
         self.body(EmptySerializer)
-        with self.unchanged(get_review(pk)):
+        with self.unchanged(get_review(self.actor, pk)):
             reviews.sign_off_review(review_id=pk, **self.by())
         return self._shown(pk)
 
     def _shown(self, pk: int, *, status: int = 200) -> Response:
-        review = get_review(pk)
+        review = get_review(self.actor, pk)
         review.agenda = agenda_for(self.actor, review)
         return self.show(review, shapes.ReviewWithAgendaSerializer, status=status, moves=True)
+
+
+class RetrospectiveViewSet(ApiViewSet):
+    """The retrospective of one incident."""
+
+    queryset = Review.objects.none()
+    scopes = {"POST": "write"}
+
+    @extend_schema(
+        request=shapes.OpenRetrospectiveSerializer, responses={201: shapes.ReviewWithAgendaSerializer}
+    )
+    def create(self, request: Request, ref: str) -> Response:
+        """Open it, once the incident is over; its agenda is filled from the report. 409: there is one."""
+        body = self.body(shapes.OpenRetrospectiveSerializer)
+        incident = get_incident(ref, self.actor)
+        made = reviews.open_retrospective(incident_id=incident.pk, **body, **self.by())
+        review = get_review(self.actor, made.pk)
+        review.agenda = agenda_for(self.actor, review)
+        return Response(shapes.ReviewWithAgendaSerializer(review).data, status=201)
+
+
+class UpcomingReviewViewSet(ApiViewSet):
+    """The next reviews by the calendar."""
+
+    queryset = Review.objects.none()
+    serializer_class = shapes.UpcomingReviewSerializer
+    scopes = {"GET": "read"}
+
+    def list(self, request: Request) -> Response:
+        """The next review of each kind, the soonest first."""
+        found = upcoming_reviews(now=utcnow())
+        return self.whole(shapes.UpcomingReviewSerializer(found, many=True).data)
 
 
 class DocumentViewSet(ApiViewSet):
@@ -118,3 +152,19 @@ class TrainingViewSet(ApiViewSet):
         """Record that these people did a course together; answers their records."""
         made = training.record_training(**self.body(shapes.RecordTrainingSerializer), **self.by())
         return Response(shapes.TrainingRecordSerializer(made, many=True).data, status=201)
+
+
+class TrainingMatrixViewSet(ApiViewSet):
+    """People against courses."""
+
+    queryset = TrainingRecord.objects.none()
+    scopes = {"GET": "read"}
+    filters = MatrixFilters
+    filtered = ("retrieve",)
+
+    @extend_schema(responses=shapes.TrainingMatrixSerializer, operation_id="training_matrix")
+    def retrieve(self, request: Request) -> Response:
+        """How everybody stands with every course; `page` counts pages of 100 people from 1."""
+        matrix = training_matrix(now=utcnow())
+        page = matrix.page(self.parameters()["page"])
+        return Response(shapes.TrainingMatrixSerializer(shapes.matrix_json(matrix, page)).data)

@@ -42,6 +42,16 @@ REPORT_VERBS = {
 }  # fmt: skip
 EVIDENCE = "incidents/<str:ref>/evidence/<int:pk>"
 urlpatterns = [
+    path(
+        "reviews/upcoming/",
+        on_reviews.UpcomingReviewViewSet.as_view({"get": "list"}),
+        name="upcoming-reviews",
+    ),
+    path(
+        "training/matrix/",
+        on_reviews.TrainingMatrixViewSet.as_view({"get": "retrieve"}),
+        name="training-matrix",
+    ),
     path("", include(router.urls)),
     path(
         "ingest/alertmanager/",
@@ -57,6 +67,11 @@ urlpatterns = [
         "incidents/<str:ref>/roles/<str:role>/",
         on_incidents.RoleViewSet.as_view({"put": "assign", "delete": "release"}),
         name="incident-role",
+    ),
+    path(
+        "incidents/<str:ref>/retrospective/",
+        on_reviews.RetrospectiveViewSet.as_view({"post": "create"}),
+        name="retrospective",
     ),
     path(
         "incidents/<str:ref>/similar/",

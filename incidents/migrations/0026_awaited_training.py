@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ("incidents", "0024_validate_reports"),
+        ("incidents", "0025_retrospectives"),
     ]
 
     operations = [

@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from core.actors import Actor
 from incidents.models.incidents import Incident
+from incidents.models.reviews import Review
 from incidents.rules.follow_up import is_past
 from incidents.states import UNFINISHED, ActionItemKind, ActionItemState
 
@@ -44,6 +45,14 @@ class ActionItem(models.Model):
     """
 
     incident = models.ForeignKey(Incident, null=True, on_delete=models.CASCADE, related_name="action_items")
+    review = models.ForeignKey(
+        Review,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="action_items",
+        db_index=False,  # the index below has those of one
+        help_text="The review that it comes from, where it was one.",
+    )
     kind = models.CharField(
         max_length=9, choices=ActionItemKind.choices, default=ActionItemKind.ACTION, db_default="action"
     )
@@ -89,6 +98,7 @@ class ActionItem(models.Model):
             ),
             models.Index(fields=["state", "due_on"], name="action_items_by_due"),
             models.Index(fields=["owner", "id"], name="action_items_by_owner"),
+            models.Index(fields=["review"], condition=Q(review__isnull=False), name="action_items_by_review"),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from core.actors import Actor
+from incidents.models.incidents import Incident
 from incidents.states import DocumentOutcome, ReviewState
 
 
@@ -25,17 +27,34 @@ class ReviewSchedule(models.Model):
         return f"{self.kind}: {self.next_at}"
 
 
+class ReviewQuerySet(models.QuerySet["Review"]):
+    """Verbs of reading reviews; every selector starts with `visible_to`."""
+
+    def visible_to(self, actor: Actor) -> ReviewQuerySet:
+        """Those of the process, and retrospectives of incidents that the actor may see."""
+        seen = Incident.objects.visible_to(actor).values("pk")
+        return self.filter(Q(incident__isnull=True) | Q(incident__in=seen))
+
+
 class Review(models.Model):
     """One review. `incidents.services.reviews` alone writes it.
 
     `agenda` is what was so when it opened, frozen. It names restricted incidents; who may see them is asked
     when it is read (`incidents.selectors.reviews`). `kind` is a key of the playbook, empty
-    for one opened by hand.
+    for one opened by hand. The retrospective of an incident is seen by who may see that.
     """
 
     kind = models.CharField(max_length=60, blank=True)
     period = models.CharField(max_length=20, blank=True, help_text="Such as 2026-W48, 2026-11, 2026-Q4.")
     name = models.CharField(max_length=120)
+    incident = models.ForeignKey(
+        Incident,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="retrospectives",
+        db_index=False,  # the constraint has one
+        help_text="Whose retrospective it is; null for a review of the process.",
+    )
     state = models.CharField(max_length=10, choices=ReviewState.choices, default=ReviewState.OPEN)
     version = models.PositiveIntegerField(default=1)
     begins_at = models.DateTimeField(help_text="The time it looks at begins.")
@@ -58,11 +77,18 @@ class Review(models.Model):
     reminded_at = models.DateTimeField(null=True)
     overdue_at = models.DateTimeField(null=True, help_text="When it was said last that it is overdue.")
 
+    objects = ReviewQuerySet.as_manager()
+
     class Meta:
         ordering: ClassVar = ["-pk"]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["kind", "period"], condition=~Q(kind=""), name="one_review_per_kind_and_period"
+            ),
+            models.UniqueConstraint(
+                fields=["incident"],
+                condition=Q(incident__isnull=False),
+                name="one_retrospective_per_incident",
             ),
             models.CheckConstraint(condition=Q(state__in=ReviewState.values), name="review_state_is_known"),
             models.CheckConstraint(

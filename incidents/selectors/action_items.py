@@ -14,7 +14,7 @@ from core.access import may
 from core.actors import Actor
 from core.errors import NotFound
 from core.models import Event
-from incidents.models import ActionItem, Incident
+from incidents.models import ActionItem, Incident, Review
 from incidents.models.action_items import ActionItemQuerySet
 from incidents.rules.report import ActionRow
 from incidents.selectors.actions import why_not_allowed
@@ -23,6 +23,7 @@ from incidents.states import UNFINISHED, ActionItemKind, ActionItemState, Incide
 
 LENGTH = 50  # of a page
 OF_INCIDENT = 50  # that an incident's page shows
+OF_REVIEW = 100
 UNFINISHED_STATE = "unfinished"
 _TONES = {
     ActionItemState.OPEN: "neutral",
@@ -51,6 +52,8 @@ class ActionItemLine:
     incident_ref: str | None
     incident_title: str
     incident_url: str | None
+    review_name: str
+    review_url: str | None
     created_at: dt.datetime
     created_by: str
     finished_at: dt.datetime | None
@@ -115,7 +118,7 @@ def action_item_url(pk: int) -> str:
 
 def list_action_items(actor: Actor) -> ActionItemQuerySet:
     """Every action item that the actor may see, with what a line of it needs."""
-    return ActionItem.objects.visible_to(actor).select_related("owner", "incident")
+    return ActionItem.objects.visible_to(actor).select_related("owner", "incident", "review")
 
 
 def get_action_item(actor: Actor, pk: int) -> ActionItem:
@@ -207,7 +210,7 @@ def follow_up_of(actor: Actor, incident: Incident, *, now: dt.datetime, back: st
 
     One query, and on a resolved incident another: whether tasks are left.
     """
-    rows = incident.action_items.select_related("owner")
+    rows = incident.action_items.select_related("owner", "review")
     finished = Case(When(state__in=UNFINISHED, then=Value(0)), default=Value(1))
     found = rows.order_by(finished, F("due_on").asc(nulls_last=True), "pk")[:OF_INCIDENT]
     lines = tuple(show_action_item(actor, row, now=now, incident=incident, back=back) for row in found)
@@ -229,6 +232,14 @@ def follow_up_of(actor: Actor, incident: Incident, *, now: dt.datetime, back: st
 def _add_url(incident: Incident, back: str) -> str:
     address = reverse("incidents:action_item_of", args=[incident.ref])
     return address if back == "incident" else f"{address}?back={back}"
+
+
+def items_of_review(actor: Actor, review: Review, *, now: dt.datetime) -> tuple[ActionItemLine, ...]:
+    """What came of a review: unfinished ones by their day, then the finished ones (one query)."""
+    rows = list_action_items(actor).filter(review=review)
+    finished = Case(When(state__in=UNFINISHED, then=Value(0)), default=Value(1))
+    found = rows.order_by(finished, F("due_on").asc(nulls_last=True), "pk")[:OF_REVIEW]
+    return tuple(show_action_item(actor, row, now=now, back="review") for row in found)
 
 
 def show_action_item(
@@ -264,6 +275,8 @@ def show_action_item(
         incident_ref=about.ref if about else None,
         incident_title=about.title if about else "",
         incident_url=incident_url(about.ref) if about else None,
+        review_name=str(row.review) if row.review else "",
+        review_url=reverse("incidents:review", args=[row.review_id]) if row.review_id else None,
         created_at=row.created_at,
         created_by=row.created_by,
         finished_at=row.finished_at,

@@ -136,7 +136,9 @@ def lapsed_training(period: ReviewPeriod) -> AgendaSection:
 
 
 def due_documents(period: ReviewPeriod) -> AgendaSection:
-    """Documents whose review is overdue, or which say something else since (one query)."""
+    """Documents whose review is overdue, which say something else since, or which nobody ever looked over
+    (one query).
+    """
     found = [
         (row, document_state(row, period.opened_at)) for row in list_documents().order_by("due_at", "pk")
     ]
@@ -145,10 +147,10 @@ def due_documents(period: ReviewPeriod) -> AgendaSection:
             text=row.name,
             detail=f"{DOCUMENT_STATES[state].lower()}, {audience_label(row.owner)}",
             url=reverse("incidents:documents"),
-            tone="warning",
+            tone="" if state == "never" else "warning",
         )
         for row, state in found
-        if state in ("overdue", "changed")
+        if state != "current"
     ]
     return AgendaSection("Documents to look over", tuple(lines[:MOST_LINES]), count=len(lines))
 

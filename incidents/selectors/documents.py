@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
@@ -24,12 +24,15 @@ from incidents.states import DocumentOutcome, audience_label
 
 @dataclass(frozen=True)
 class Wanted:
-    """A document as the playbook names it now. `every` is in seconds; `digest` is empty where unknown."""
+    """A document as the playbook names it now. `every`, and `first`, how long nobody need have looked at it,
+    are in seconds; `digest` is empty where unknown.
+    """
 
     key: str
     name: str
     owner: str
     every: float
+    first: float
     digest: str = ""
     url: str = ""
 
@@ -52,6 +55,8 @@ class DocumentLine:
     review_url: str
 
 
+FIRST_LOOK = 7 * 86_400.0  # s: whether a document says what the team does, nobody knows until it was read
+
 STATES = {
     "overdue": "Overdue",
     "changed": "Changed since",
@@ -63,8 +68,17 @@ STATES = {
 def wanted_documents() -> tuple[Wanted, ...]:
     """Every document of the playbook: those named, and each procedure and checklist by itself."""
     asked = policy.reviews()
+    whole = get_playbook().digest
     named = [
-        Wanted(f"document:{key}", one.name, one.owner, one.every, url=one.url or "")
+        Wanted(
+            f"document:{key}",
+            one.name,
+            one.owner,
+            one.every,
+            min(one.every, FIRST_LOOK),
+            whole if one.covers else "",
+            one.url or "",
+        )
         for key, one in asked.documents.items()
     ]
     upkeep = {"procedures": asked.procedures, "checklists": asked.checklists}
@@ -75,6 +89,7 @@ def wanted_documents() -> tuple[Wanted, ...]:
             text.name,
             upkeep[text.kind].owner,
             upkeep[text.kind].every,
+            upkeep[text.kind].every,  # the shipped ones come in dozens, and were read by who wrote them
             text.digest,
             text.url,
         )
@@ -103,6 +118,12 @@ def document_lines(*, now: dt.datetime) -> tuple[DocumentLine, ...]:
     """Every document, what needs somebody first (one query)."""
     lines = [_line(row, now) for row in list_documents().order_by("name", "pk")]
     return tuple(sorted(lines, key=lambda line: (list(STATES).index(line.state), line.name)))
+
+
+def last_reviewed(url: str) -> dt.datetime | None:
+    """When a document at this address was looked over last (one query)."""
+    found: dt.datetime | None = list_documents().filter(url=url).aggregate(at=Max("reviewed_at"))["at"]
+    return found
 
 
 def document_state(row: Document, now: dt.datetime) -> str:

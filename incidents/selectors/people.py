@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+
 from core.access import may
-from core.actors import actor_for_user
+from core.actors import Level, actor_for_user
 from core.models import User
 from core.once import once
 from incidents.models import Incident, Responder
 from incidents.states import Role
+
+LONGEST_NAME = 150  # of an account
 
 
 @once
@@ -46,3 +51,37 @@ def _may_see(user: User, incident: Incident) -> bool:
 def get_holder(incident: Incident, role: Role) -> Responder | None:
     """Who holds the role now (one query)."""
     return incident.responders.select_related("user").filter(role=role, until__isnull=True).first()
+
+
+def choose_people(words: str, limit: int) -> list[User]:
+    """Accounts that may read whose names have these words, those that begin so first; without words by name
+    (two queries at most).
+    """
+    rows = _readers().order_by("username")
+    begun = words.strip()
+    if not begun:
+        return list(rows[:limit])
+    found = list(rows.filter(username__istartswith=begun)[:limit])
+    if len(found) < limit:
+        others = rows.exclude(pk__in=[user.pk for user in found])
+        for word in begun.split():
+            others = others.filter(
+                Q(username__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word)
+            )
+        found += list(others[: limit - len(found)])
+    return found
+
+
+def known_people(names: Iterable[str]) -> Mapping[str, str]:
+    """Of these names the accounts that are there, by their names in small letters (one query)."""
+    asked = [name.lower() for name in names if name.isprintable() and len(name) <= LONGEST_NAME]
+    if not asked:
+        return {}
+    rows = User.objects.filter(is_active=True).annotate(small=Lower("username")).filter(small__in=asked)
+    return {name.lower(): name for name in rows.values_list("username", flat=True)}
+
+
+def _readers() -> QuerySet[User]:
+    levels = [level.label for level in Level if level >= Level.VIEWER]
+    able = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name__in=levels).values("pk"))
+    return User.objects.filter(able, is_active=True).prefetch_related("groups")

@@ -24,6 +24,7 @@ from incidents.models import (
     ReportRow,
     ReportRowChange,
     ReportText,
+    Review,
 )
 from incidents.models.reports import ReportQuerySet
 from incidents.rules.markdown import block, listed
@@ -44,6 +45,7 @@ from incidents.selectors.reports import (
     why_not_publish,
     written_everywhere,
 )
+from incidents.selectors.retrospective import retrospective_of
 from incidents.states import (
     OPEN_STATUSES,
     TEMPLATE_SECTIONS,
@@ -182,6 +184,7 @@ class ReportView:
     missing: tuple[Missing, ...]
     why_not: str
     actions: tuple[Action, ...]
+    retrospective_url: str | None
     chapters: tuple[Chapter, ...]
     rows: tuple[RowView, ...]
     more_rows: int
@@ -369,6 +372,7 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
     required = required_of(incident)
     missing = gaps(written, required)
     why_not = _why_not_edit(actor, report)
+    retrospective = retrospective_of(incident)
     lines = [line for line in report_lines(incident, report) if line.included] if report is not None else []
 
     def section(key: ReportSection) -> SectionView:
@@ -402,7 +406,8 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         total=len(TEMPLATE_SECTIONS),
         missing=_missing(incident, missing, editable=not why_not),
         why_not=why_not,
-        actions=_actions(actor, incident, report, missing=missing),
+        actions=_actions(actor, incident, report, missing=missing, retrospective=retrospective),
+        retrospective_url=reverse("incidents:review", args=[retrospective.pk]) if retrospective else None,
         chapters=tuple(Chapter(title, tuple(map(section, sections))) for title, sections in _CHAPTERS),
         rows=tuple(_row(incident, line, not why_not) for line in lines[:SHOWN_ROWS]),
         more_rows=max(len(lines) - SHOWN_ROWS, 0),
@@ -505,7 +510,12 @@ def revision_of(incident: Incident, row: PublishedReport) -> Revision:
 
 
 def _actions(
-    actor: Actor, incident: Incident, report: Report | None, *, missing: Sequence[Gap]
+    actor: Actor,
+    incident: Incident,
+    report: Report | None,
+    *,
+    missing: Sequence[Gap],
+    retrospective: Review | None,
 ) -> tuple[Action, ...]:
     """The buttons that its state has; one that cannot be used says why."""
     if report is None:
@@ -531,6 +541,11 @@ def _actions(
     else:
         found.append(action("revise", "Revise…", "pencil-square"))
     found.append(action("give", "Give to…", "user-plus"))
+    if retrospective is None and not incident.is_open and not incident.drill:
+        url = reverse("incidents:retrospective", args=[incident.ref])
+        found.append(
+            Action("retrospective", "Retrospective…", "users", url, enabled=not level, why_not=level)
+        )
     return tuple(found)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import QuerySet
 from django.urls import reverse
 
 from core.actors import Actor
@@ -15,9 +14,11 @@ from core.errors import NotFound
 from core.events import rfc3339
 from core.models import Event
 from incidents import policy
+from incidents.facts import AgendaFigure, AgendaLine, AgendaSection
 from incidents.models import Incident, Review
+from incidents.models.reviews import ReviewQuerySet
 from incidents.rules.reviews import next_slot
-from incidents.states import ReviewState, audience_label
+from incidents.states import Cadence, ReviewState, audience_label
 from incidents.values import duration_text
 
 
@@ -25,12 +26,21 @@ from incidents.values import duration_text
 class Upcoming:
     """The next review of a kind by the calendar."""
 
+    kind: str
     name: str
     purpose: str
-    cadence: str
+    cadence: Cadence
     period: str
     opens_at: dt.datetime
-    asked: str
+    asked: tuple[str, ...]
+
+    @property
+    def cadence_label(self) -> str:
+        return str(self.cadence.label)
+
+    @property
+    def asked_label(self) -> str:
+        return ", ".join(map(audience_label, self.asked))
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,26 @@ class Bar:
     before: str
     value_width: int
     before_width: int
+
+
+@dataclass(frozen=True)
+class Section(AgendaSection):
+    """A section of a stored agenda; notes name it by its key."""
+
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """A section as its page shows it; `more` is how many lines there were besides."""
+
+    key: str
+    title: str
+    count: int
+    lines: tuple[AgendaLine, ...]
+    bars: tuple[Bar, ...]
+    note: str
+    more: int
 
 
 @dataclass(frozen=True)
@@ -80,10 +110,10 @@ MOST_OPEN = 100
 _TONES = {"open": "info", "held": "warning", "signed_off": "ok", "missed": "neutral", "overdue": "overdue"}
 
 
-def reviews_page(*, now: dt.datetime, before: str) -> ReviewsPage:
+def reviews_page(actor: Actor, *, now: dt.datetime, before: str) -> ReviewsPage:
     """Two queries. `before` is the number of a review, or empty for the newest."""
-    todo = list_reviews().filter(state__in=[ReviewState.OPEN, ReviewState.HELD])
-    rest = list_reviews().filter(state__in=[ReviewState.SIGNED_OFF, ReviewState.MISSED])
+    todo = list_reviews(actor).filter(state__in=[ReviewState.OPEN, ReviewState.HELD])
+    rest = list_reviews(actor).filter(state__in=[ReviewState.SIGNED_OFF, ReviewState.MISSED])
     is_older = before.isascii() and before.isdecimal() and len(before) < 19
     if is_older:
         rest = rest.filter(pk__lt=int(before))
@@ -118,80 +148,93 @@ def review_line(row: Review, now: dt.datetime) -> ReviewLine:
     )
 
 
-def sections_for(actor: Actor, review: Review) -> list[dict[str, Any]]:
+def sections_for(actor: Actor, review: Review) -> tuple[SectionView, ...]:
     """The agenda as its page shows it: with figures drawn and what was said (one query at most)."""
-    return [
-        {
-            **section,
-            "bars": bars(section["figures"]),
-            "note": review.notes.get(section["key"], ""),
-            "more": section["count"] - len(section["lines"]),
-        }
+    return tuple(
+        SectionView(
+            section.key,
+            section.title,
+            section.count,
+            section.lines,
+            bars(section.figures),
+            str(review.notes.get(section.key, "")),
+            section.count - len(section.lines),
+        )
         for section in agenda_for(actor, review)
-    ]
+    )
 
 
-def list_reviews() -> QuerySet[Review]:
-    """Newest first, without their agenda."""
-    return Review.objects.defer("agenda")
+def list_reviews(actor: Actor) -> ReviewQuerySet:
+    """Those that the actor may see, newest first, without their agenda."""
+    return Review.objects.visible_to(actor).defer("agenda").select_related("incident")
 
 
 def upcoming_reviews(*, now: dt.datetime) -> tuple[Upcoming, ...]:
     """The next one of each kind, the soonest first (no query)."""
     found = []
-    for kind in policy.reviews().reviews.values():
+    for key, kind in policy.reviews().reviews.items():
         slot = next_slot(policy.review_calendar(kind), now)
-        asked = ", ".join(map(audience_label, kind.asked))
-        found.append(Upcoming(kind.name, kind.purpose, kind.cadence.label, slot.period, slot.opens_at, asked))
+        about = (key, kind.name, kind.purpose, kind.cadence)
+        found.append(Upcoming(*about, slot.period, slot.opens_at, tuple(kind.asked)))
     return tuple(sorted(found, key=lambda one: one.opens_at))
 
 
-def get_review(review_id: int) -> Review:
-    """With its attendees (two queries). Raises NotFound."""
-    found = Review.objects.filter(pk=review_id).prefetch_related("attendees").first()
+def get_review(actor: Actor, review_id: int) -> Review:
+    """With its attendees (two queries). Raises NotFound, also where the actor may not see it."""
+    rows = Review.objects.visible_to(actor).select_related("incident").prefetch_related("attendees")
+    found = rows.filter(pk=review_id).first()
     if found is None:
         raise NotFound("There is no such review.")
     return found
 
 
-def agenda_for(actor: Actor, review: Review) -> list[dict[str, Any]]:
+def agenda_for(actor: Actor, review: Review) -> tuple[Section, ...]:
     """The agenda as the actor may read it: a line of an incident that they may not see says its code name and
     nothing else (one query where the agenda tells of incidents).
     """
-    named = {line["incident"] for section in review.agenda for line in section["lines"]} - {""}
+    sections = read_agenda(review.agenda)
+    named = {line.incident for section in sections for line in section.lines} - {""}
     if not named:
-        return list(review.agenda)
+        return sections
     rows = Incident.objects.filter(ref__in=named)
     seen = set(rows.visible_to(actor).values_list("ref", flat=True))
-    return [
-        {**section, "lines": [_told(line, seen) for line in section["lines"]]} for section in review.agenda
-    ]
+    return tuple(
+        replace(section, lines=tuple(_told(line, seen) for line in section.lines)) for section in sections
+    )
 
 
-def _told(line: Mapping[str, Any], seen: set[str]) -> dict[str, Any]:
-    if not line["incident"] or line["incident"] in seen:
-        return dict(line)
-    return {
-        "text": Incident(ref=line["incident"]).code_name,
-        "detail": "restricted",
-        "url": "",
-        "incident": "",
-        "tone": "",
-    }
+def read_agenda(stored: Iterable[Mapping[str, Any]]) -> tuple[Section, ...]:
+    """What `incidents.services.reviews.store_agenda` wrote."""
+    return tuple(
+        Section(
+            title=one["title"],
+            lines=tuple(AgendaLine(**line) for line in one["lines"]),
+            figures=tuple(AgendaFigure(**figure) for figure in one["figures"]),
+            count=one["count"],
+            key=one["key"],
+        )
+        for one in stored
+    )
 
 
-def bars(figures: Iterable[Mapping[str, Any]]) -> tuple[Bar, ...]:
+def _told(line: AgendaLine, seen: set[str]) -> AgendaLine:
+    if not line.incident or line.incident in seen:
+        return line
+    return AgendaLine(Incident(ref=line.incident).code_name, detail="restricted")
+
+
+def bars(figures: Iterable[AgendaFigure]) -> tuple[Bar, ...]:
     """Each figure beside that of the period before, drawn to the larger of the two."""
     return tuple(_bar(figure) for figure in figures)
 
 
-def _bar(figure: Mapping[str, Any]) -> Bar:
-    value, before = figure["value"], figure["before"]
-    top = 1 if figure["unit"] == "ratio" else max(value or 0, before or 0) or 1
+def _bar(figure: AgendaFigure) -> Bar:
+    value, before = figure.value, figure.before
+    top = 1 if figure.unit == "ratio" else max(value or 0, before or 0) or 1
     return Bar(
-        name=figure["name"],
-        value=figure_text(value, figure["unit"]),
-        before=figure_text(before, figure["unit"]),
+        name=figure.name,
+        value=figure_text(value, figure.unit),
+        before=figure_text(before, figure.unit),
         value_width=round(100 * (value or 0) / top),
         before_width=round(100 * (before or 0) / top),
     )

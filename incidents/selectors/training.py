@@ -21,7 +21,7 @@ STATES = {
     "valid": "Valid",
     "extra": "Not asked for",
 }
-MOST_PEOPLE = 1_000
+PAGE = 100  # people
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Some of the people of a matrix."""
+
+    rows: tuple[Row, ...]
+    number: int
+    has_more: bool
+
+
+@dataclass(frozen=True)
 class Matrix:
     """People against courses; `courses` are (key, course) in the order of the cells."""
 
@@ -53,13 +62,18 @@ class Matrix:
     def count(self, state: str) -> int:
         return sum(cell.state == state for row in self.rows for cell in row.cells)
 
+    def page(self, number: int) -> Page:
+        """The people of a page, counted from 1; none on one that is too far."""
+        first = (number - 1) * PAGE
+        return Page(self.rows[first : first + PAGE], number, len(self.rows) > first + PAGE)
+
 
 def training_matrix(*, now: dt.datetime) -> Matrix:
-    """Every account that may read, by name, those with something lapsed first (four queries)."""
+    """Every account that may read, by name, those with something lapsed first, then those who never did
+    something (four queries).
+    """
     asked = policy.training()
-    users = list(
-        User.objects.filter(is_active=True).prefetch_related("groups").order_by("username")[:MOST_PEOPLE]
-    )
+    users = User.objects.filter(is_active=True).prefetch_related("groups").order_by("username")
     grants: dict[int, set[str]] = {}
     for user_id, role in RoleGrant.objects.values_list("user_id", "role"):
         grants.setdefault(user_id, set()).add(role)
@@ -78,7 +92,7 @@ def training_matrix(*, now: dt.datetime) -> Matrix:
         for user in users
         if user.level >= Level.VIEWER
     ]
-    rows.sort(key=lambda row: (not any(cell.state == "lapsed" for cell in row.cells), row.name))
+    rows.sort(key=lambda row: (min(_URGENT.get(cell.state, 2) for cell in row.cells), row.name))
     return Matrix(tuple(asked.courses.items()), tuple(rows))
 
 
@@ -96,6 +110,9 @@ def asked_of_people() -> set[tuple[int, str]]:
         for key, course in courses
         if _is_for(course, user, grants)
     }
+
+
+_URGENT = {"lapsed": 0, "never": 1}
 
 
 def _is_for(course: Course, user: User, grants: dict[int, set[str]]) -> bool:
@@ -117,12 +134,6 @@ def _cell(key: str, asked: bool, record: TrainingRecord | None, now: dt.datetime
 def training_records() -> QuerySet[TrainingRecord]:
     """Newest first."""
     return TrainingRecord.objects.select_related("user")
-
-
-def people_to_train() -> tuple[str, ...]:
-    """The names of accounts that may read, for a form (two queries)."""
-    rows = User.objects.filter(is_active=True).prefetch_related("groups").order_by("username")[:MOST_PEOPLE]
-    return tuple(user.get_username() for user in rows if user.level >= Level.VIEWER)
 
 
 def is_training_due(event: Event) -> bool:

@@ -15,7 +15,7 @@ from core.actors import SYSTEM, Actor
 from core.errors import Conflict, Invalid, NotFound
 from core.models import Event, User
 from incidents import policy
-from incidents.models import ActionItem, Incident
+from incidents.models import ActionItem, Incident, Review
 from incidents.rules.follow_up import OVERDUE, end_of, kind_of_reminder, next_moment
 from incidents.selectors.action_items import action_item_url
 from incidents.selectors.addressees import addressed_to
@@ -45,6 +45,7 @@ def create_action_item(
     actor: Actor,
     now: dt.datetime,
     incident_id: int | None = None,
+    review_id: int | None = None,
     kind: str = ActionItemKind.ACTION,
     description: str = "",
     owner: str | None = None,
@@ -52,9 +53,15 @@ def create_action_item(
 ) -> ActionItem:
     """Write down what is to be done, of an incident (also of a closed one) or of none.
 
-    `owner` is an account's name. Raises Invalid for an unknown owner and one who may not see the incident.
+    `owner` is an account's name. Of a retrospective it belongs to that one's incident. Raises Invalid for an
+    unknown owner and one who may not see the incident, NotFound.
     """
     require(actor, "respond")
+    review = _review(review_id, actor) if review_id is not None else None
+    if review is not None and review.incident_id is not None:
+        if incident_id not in (None, review.incident_id):
+            raise Invalid({"incident": f"{review} is about another incident."})
+        incident_id = review.incident_id
     incident = lock_incident(incident_id, actor) if incident_id is not None else None
     if incident is not None and incident.action_items.unfinished().count() >= MOST_UNFINISHED:
         raise Conflict(
@@ -64,6 +71,7 @@ def create_action_item(
     day = _day(due_on)
     item = ActionItem.objects.create(
         incident=incident,
+        review=review,
         kind=_kind(kind),
         title=_title(title),
         description=_text("description", description),
@@ -73,8 +81,9 @@ def create_action_item(
         created_by=actor.label[:200],
         remind_at=_remind_at(day, now),
     )
+    of = {"review": item.review_id} if item.review_id is not None else {}
     said = f"Action item: {item.title}{_for_whom(item)}"
-    _record(item, "created", said, actor, now, to=_addressees(item) if item.owner else [])
+    _record(item, "created", said, actor, now, to=_addressees(item) if item.owner else [], **of)
     return item
 
 
@@ -235,6 +244,13 @@ def _finish(item_id: int, state: ActionItemState, note: str, actor: Actor, now: 
     return item
 
 
+def _review(review_id: int, actor: Actor) -> Review:
+    review = Review.objects.visible_to(actor).filter(pk=review_id).first()
+    if review is None:
+        raise NotFound("There is no such review.")
+    return review
+
+
 def _lock(item_id: int, actor: Actor) -> ActionItem:
     """The item, locked after its incident; raises NotFound for one that the actor may not see."""
     item = _locked(item_id) if ActionItem.objects.visible_to(actor).filter(pk=item_id).exists() else None
@@ -332,7 +348,7 @@ def _save(item: ActionItem, *columns: str) -> None:
 
 
 def _record(item: ActionItem, verb: str, summary: str, actor: Actor, now: dt.datetime, **more: Any) -> Event:
-    live.poke("action-items")
+    live.poke("action-items", *([f"review:{item.review_id}"] if item.review_id is not None else []))
     kind = f"action_item.{verb}"
     data = {
         "action_item": item.pk,

@@ -12,7 +12,7 @@ from django.urls import reverse
 from core import events, live
 from core.access import require
 from core.actors import SYSTEM, Actor
-from core.errors import Invalid, NotFound
+from core.errors import Invalid, NotAllowed, NotFound
 from incidents import policy
 from incidents.models import Document
 from incidents.rules.follow_up import OVERDUE
@@ -35,8 +35,12 @@ def look_after_documents(*, now: dt.datetime) -> int:
 def review_document(
     *, document_id: int, outcome: str, actor: Actor, now: dt.datetime, note: str = ""
 ) -> Document:
-    """It was looked over: `unchanged`, or `changed` with a note that says what. Raises NotFound, Invalid."""
+    """It was looked over: `unchanged`, or `changed` with a note that says what. Raises NotFound, Invalid,
+    NotAllowed for a token.
+    """
     require(actor, "respond")
+    if not actor.is_person:
+        raise NotAllowed("Only a person says that a document was looked over, never a token.")
     document = Document.objects.select_for_update(no_key=True).filter(pk=document_id, active=True).first()
     if document is None:
         raise NotFound("There is no such document.")
@@ -76,7 +80,7 @@ def _follow_playbook(now: dt.datetime) -> int:
     for key, one in wanted.items():
         row = there.get(key)
         if row is None:
-            due_at = now + dt.timedelta(seconds=one.every)
+            due_at = now + dt.timedelta(seconds=one.first)
             _row, made = Document.objects.get_or_create(key=key, defaults={**_said(one), "due_at": due_at})
             done += made
         elif any(getattr(row, name) != value for name, value in _said(one).items()):

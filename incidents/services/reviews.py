@@ -19,21 +19,26 @@ from core.actors import SYSTEM, Actor
 from core.errors import Conflict, Invalid, NotAllowed, NotFound
 from core.models import User
 from incidents import policy
-from incidents.facts import ReviewPeriod
+from incidents.facts import AgendaSection, ReviewPeriod
 from incidents.models import Review, ReviewSchedule, RoleGrant
 from incidents.playbook import ReviewKind
 from incidents.rules.follow_up import OVERDUE
 from incidents.rules.reviews import Slot, next_slot, slots_between
 from incidents.selectors.addressees import who_may_sign_off
+from incidents.selectors.retrospective import retrospective_agenda, retrospective_of
+from incidents.services.incidents import lock_incident
 from incidents.services.reminders import keep_as_said, note_as_said, remind
 from incidents.states import ReviewState, Role
-from incidents.timeline import record_on_system
+from incidents.timeline import record_on_incident, record_on_system
 
 TEXT_LENGTH = 20_000
 MOST_ATTENDEES = 200
 MOST_MISSED = 60  # noted one by one; an outage of more than a year of weeks needs no more
 LONGEST = dt.timedelta(days=800)
 WAITING = (ReviewState.OPEN, ReviewState.HELD)  # to be held, to be signed off
+AT_ONCE = 100
+RETROSPECTIVE_WITHIN = dt.timedelta(days=7)  # of the resolution. Source: policy, Long-term Follow-up
+SOONEST = dt.timedelta(days=1)
 UNCHANGED: Any = object()
 
 
@@ -168,10 +173,50 @@ def open_review(
     return review
 
 
+@transaction.atomic
+def open_retrospective(
+    *, incident_id: int, actor: Actor, now: dt.datetime, due_at: dt.datetime | None = None
+) -> Review:
+    """Open the retrospective of an incident that is over, its agenda filled from the report.
+
+    Who may see the incident may see it, and its roles' holders are asked to it. Without `due_at` it is due
+    when the policy's week for the post-incident review ends. Raises Conflict, Invalid.
+    """
+    require(actor, "respond")
+    incident = lock_incident(incident_id, actor)
+    if incident.is_open or incident.resolved_at is None:
+        raise Conflict(f"{incident.ref} is not over: its retrospective comes after.", state=incident.status)
+    if (there := retrospective_of(incident)) is not None:
+        raise Conflict(f"{incident.ref} has its retrospective already.", state=there.state)
+    due = due_at or max(incident.resolved_at + RETROSPECTIVE_WITHIN, now + SOONEST)
+    if not now < due <= now + LONGEST:
+        raise Invalid({"due_at": "Must be in the future."})
+    sections = retrospective_agenda(incident, now=now)
+    review = Review.objects.create(
+        name=f"Retrospective of {incident.ref}",
+        incident=incident,
+        begins_at=incident.started_at,
+        ends_at=max(incident.resolved_at, incident.started_at + dt.timedelta(seconds=1)),
+        opened_at=now,
+        opened_by=actor.label[:200],
+        due_at=due,
+        asked=["role_holders"],
+        agenda=store_agenda(sections),
+    )
+    said = f"{review} opened, to be held until {_when(due)}"
+    _record(review, "review.opened", said, actor, now, missed=[], to=review.asked)
+    return review
+
+
 def fill_agenda(sections: Sequence[str], period: ReviewPeriod) -> list[dict[str, Any]]:
     """What each section has to say of the period, as plain JSON in the order given."""
     functions = dict(settings.REVIEW_SECTIONS)
-    return [{"key": key, **asdict(import_string(functions[key])(period))} for key in dict.fromkeys(sections)]
+    return store_agenda({key: import_string(functions[key])(period) for key in dict.fromkeys(sections)})
+
+
+def store_agenda(sections: Mapping[str, AgendaSection]) -> list[dict[str, Any]]:
+    """As a review keeps it: `incidents.selectors.reviews.read_agenda` reads it."""
+    return [{"key": key, **asdict(section)} for key, section in sections.items()]
 
 
 @transaction.atomic
@@ -189,7 +234,7 @@ def edit_review(
     Nothing new records nothing. Raises ReviewNotOpen, Invalid.
     """
     require(actor, "respond")
-    review = lock_review(review_id)
+    review = lock_review(review_id, actor)
     _must_be(review, ReviewState.OPEN, ReviewState.HELD)
     changed = _write(review, notes, decisions, attendees)
     if changed:
@@ -210,9 +255,13 @@ def hold_review(
     decisions: str = UNCHANGED,
     notes: Mapping[str, str] = UNCHANGED,
 ) -> Review:
-    """It was held: by whom (accounts' names), and what was decided. Raises ReviewNotOpen, Invalid."""
+    """It was held: by whom (accounts' names), and what was decided. Raises ReviewNotOpen, Invalid, NotAllowed
+    for a token.
+    """
     require(actor, "respond")
-    review = lock_review(review_id)
+    if not actor.is_person:
+        raise NotAllowed("Only a person says that a review was held, never a token.")
+    review = lock_review(review_id, actor)
     _must_be(review, ReviewState.OPEN)
     if not attendees:
         raise Invalid({"attendees": "Say who took part."})
@@ -233,7 +282,7 @@ def sign_off_review(*, review_id: int, actor: Actor, now: dt.datetime) -> Review
     NotAllowed.
     """
     require(actor, "respond")
-    review = lock_review(review_id)
+    review = lock_review(review_id, actor)
     _must_be(review, ReviewState.HELD)
     if why := why_not_sign_off(review, actor):
         raise NotAllowed(why)
@@ -260,9 +309,11 @@ def why_not_sign_off(review: Review, actor: Actor) -> str:
     return ""
 
 
-def lock_review(review_id: int) -> Review:
-    """Raises NotFound."""
-    review = Review.objects.select_for_update(no_key=True).filter(pk=review_id).first()
+def lock_review(review_id: int, actor: Actor) -> Review:
+    """The review, locked, if the actor may see it; raises NotFound."""
+    seen = actor.is_machine or Review.objects.visible_to(actor).filter(pk=review_id).exists()
+    rows = Review.objects.select_for_update(of=("self",), no_key=True).select_related("incident")
+    review = rows.filter(pk=review_id).first() if seen else None
     if review is None:
         raise NotFound("There is no such review.")
     return review
@@ -314,7 +365,7 @@ def _accounts(names: Sequence[str]) -> list[User]:
 @transaction.atomic
 def _remind(review_id: int, now: dt.datetime) -> bool:
     """Of a review that is open, who was asked to it; of one that was held, who may sign it off."""
-    review = lock_review(review_id)
+    review = lock_review(review_id, SYSTEM)
     kind = note_as_said(review, plan=policy.review_plan(), now=now) if review.state in WAITING else ""
     if not kind:
         return False
@@ -339,7 +390,10 @@ def _record(review: Review, kind: str, said: str, actor: Actor, now: dt.datetime
         "state": str(review.state),
         "due_at": events.rfc3339(review.due_at),
     }
-    record_on_system(kind, said, actor=actor, now=now, data={**about, **data})
+    if review.incident is not None:
+        record_on_incident(review.incident, kind, said, actor=actor, now=now, data={**about, **data})
+    else:
+        record_on_system(kind, said, actor=actor, now=now, data={**about, **data})
     live.poke("reviews", f"review:{review.pk}")
 
 

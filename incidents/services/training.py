@@ -12,7 +12,7 @@ from django.urls import reverse
 from core import events, live
 from core.access import require
 from core.actors import SYSTEM, Actor
-from core.errors import Invalid
+from core.errors import Invalid, NotAllowed
 from core.models import Event, User
 from incidents import policy
 from incidents.models import AwaitedTraining, TrainingRecord
@@ -37,9 +37,12 @@ def record_training(
 ) -> list[TrainingRecord]:
     """These accounts (names) did a course together; returns their records.
 
-    One event for all of them. Who has a record of that very time keeps it. Raises Invalid naming the field.
+    One event for all of them. Who has a record of that very time keeps it. Raises Invalid naming the field,
+    NotAllowed for a token.
     """
     require(actor, "respond")
+    if not actor.is_person:
+        raise NotAllowed("Only a person says that people were trained, never a token.")
     if course not in policy.training().courses:
         raise Invalid({"course": f"No such course: there are {', '.join(policy.training().courses)}."})
     done = done_at or now

@@ -16,11 +16,12 @@ from core.versions import at_version
 from core.views.commands import CommandView
 from core.views.reading import Live, page_query, reading, render_page
 from incidents import action_item_forms, forms
-from incidents.models import ActionItem, Incident
+from incidents.models import ActionItem, Incident, Review
 from incidents.selectors import action_items as selectors
 from incidents.selectors.actions import why_not_allowed
 from incidents.selectors.cards import incident_url
 from incidents.selectors.reports import report_url
+from incidents.selectors.reviews import get_review
 from incidents.selectors.tasks import owner_choices
 from incidents.services import action_items as commands
 from incidents.states import ActionItemKind, ActionItemState
@@ -163,6 +164,28 @@ class NewActionItemOf(FromReport, IncidentCommand):
         return report_url(self.incident.ref) if self.comes_from_report() else super().back_url()
 
 
+class NewActionItemOfReview(CommandView):
+    """One of the review that the address names."""
+
+    form_class = action_item_forms.ActionItemForm
+    title = "Add an action item"
+    submit_label = "Add"
+    review: Review
+
+    def load(self, **kwargs: Any) -> None:
+        self.review = get_review(self.actor, kwargs["pk"])
+
+    def form_arguments(self) -> dict[str, Any]:
+        return {"owners": owner_choices(self.review.incident)}
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        commands.create_action_item(review_id=self.review.pk, actor=self.actor, now=now, **data)
+        return "The action item is added."
+
+    def back_url(self) -> str:
+        return reverse("incidents:review", args=[self.review.pk])
+
+
 class TakeOverTasks(IncidentCommand):
     title = "Make action items of the open tasks"
     submit_label = "Make them"
@@ -190,7 +213,13 @@ class ItemCommand(FromReport, BackToIncident):
                 return report_url(self.item.incident.ref)
             if self.comes_from_incident():
                 return incident_url(self.item.incident.ref)
+        if self.request.GET.get("back") == "review" and self.item.review_id is not None:
+            return reverse("incidents:review", args=[self.item.review_id])
         return reverse("incidents:action_items")
+
+    def action_url(self) -> str:
+        back = self.request.GET.get("back")
+        return f"{self.request.path}?back=review" if back == "review" else super().action_url()
 
     def address(self, now: dt.datetime) -> dict[str, Any]:
         """Which item, and by whom, as the services take it."""

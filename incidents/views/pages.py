@@ -31,6 +31,7 @@ from incidents.selectors.cards import (
 )
 from incidents.selectors.finding import offer_services
 from incidents.selectors.incident_page import IncidentView, RoleSlot, get_incident
+from incidents.selectors.people import choose_people
 from incidents.selectors.presence import DOING, who_is_here
 from incidents.selectors.services import DEFAULT_RANGE, RANGES, ServicePage, get_service, get_service_page
 from incidents.selectors.tiles import STATES, ServiceTile, count_services, list_tiles, now_tiles
@@ -148,6 +149,21 @@ def offered_services(request: HttpRequest, actor: Actor) -> HttpResponse:
     offers = offer_services(actor, words, OFFERED)
     found = [{"slug": offer.key, "name": offer.label, "detail": offer.detail} for offer in offers]
     return JsonResponse({"services": found})
+
+
+@reading
+def offered_people(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What a field of accounts offers for the words typed into it, as JSON."""
+    words = made_harmless(request.GET.get("q", "")[:LONGEST])
+    found = [
+        {
+            "slug": user.get_username(),
+            "name": user.get_full_name() or user.get_username(),
+            "detail": user.level.label,
+        }
+        for user in choose_people(words, OFFERED)
+    ]
+    return JsonResponse({"people": found})
 
 
 @reading

@@ -17,18 +17,20 @@ from incidents import review_forms
 from incidents.models import Document, Review
 from incidents.selectors import documents as document_selectors
 from incidents.selectors import reviews as selectors
+from incidents.selectors.action_items import items_of_review
 from incidents.selectors.actions import why_not_allowed
-from incidents.selectors.training import people_to_train
+from incidents.selectors.reports import report_url
 from incidents.selectors.waiting import REVIEWS, waits_for
 from incidents.services import documents as document_commands
 from incidents.services import reviews as commands
+from incidents.views.incidents import IncidentCommand
 
 
 @reading
 def reviews(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Reviews that are open, the next ones by the calendar, and those of the past."""
     now = utcnow()
-    page = selectors.reviews_page(now=now, before=page_query(request).get("before", ""))
+    page = selectors.reviews_page(actor, now=now, before=page_query(request).get("before", ""))
     url = reverse("incidents:reviews")
     context = {
         "live": Live(url, "reviews"),
@@ -45,12 +47,13 @@ def reviews(request: HttpRequest, actor: Actor) -> HttpResponse:
 @reading
 def review(request: HttpRequest, actor: Actor, pk: int) -> HttpResponse:
     """One review: its agenda, what was said about it, and what is to be done with it now."""
-    now, found = utcnow(), selectors.get_review(pk)
+    now, found = utcnow(), selectors.get_review(actor, pk)
     context = {
         "live": Live(reverse("incidents:review", args=[pk]), f"review:{pk}"),
         "review": found,
         "line": selectors.review_line(found, now),
         "sections": selectors.sections_for(actor, found),
+        "items": items_of_review(actor, found, now=now),
         "attendees": [user.get_username() for user in found.attendees.all()],
         "why_not": why_not_allowed(actor, "respond"),
         "why_not_sign_off": commands.why_not_sign_off(found, actor) if found.state == "held" else "",
@@ -90,13 +93,35 @@ class OpenReview(CommandView):
         return {"consequences": ["Its agenda is filled with what is so now. Nobody is told: invite them."]}
 
 
+class OpenRetrospective(IncidentCommand):
+    form_class = review_forms.RetrospectiveForm
+    title = "Open the retrospective"
+    submit_label = "Open it"
+    opened: Review
+
+    def run(self, data: dict[str, Any], now: dt.datetime) -> str:
+        self.opened = commands.open_retrospective(
+            incident_id=self.incident.pk, actor=self.actor, now=now, **data
+        )
+        return f"{self.opened} is open."
+
+    def back_url(self) -> str:
+        if hasattr(self, "opened"):
+            return reverse("incidents:review", args=[self.opened.pk])
+        return report_url(self.incident.ref)
+
+    def extra_context(self) -> dict[str, Any]:
+        told = "Its agenda is filled with what the report says now, and stays so."
+        return {"consequences": [told, "Who holds a role on the incident is told."]}
+
+
 class ReviewCommand(CommandView):
     """A command on one review."""
 
     review: Review
 
     def load(self, **kwargs: Any) -> None:
-        self.review = selectors.get_review(kwargs["pk"])
+        self.review = selectors.get_review(self.actor, kwargs["pk"])
 
     def back_url(self) -> str:
         return reverse("incidents:review", args=[self.review.pk])
@@ -115,7 +140,7 @@ class WriteReview(ReviewCommand):
     submit_label = "Save"
 
     def form_arguments(self) -> dict[str, Any]:
-        return {"review": self.review, "people": people_to_train()}
+        return {"review": self.review}
 
     def run(self, data: dict[str, Any], now: dt.datetime) -> str:
         with self.unchanged():

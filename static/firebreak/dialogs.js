@@ -14,7 +14,7 @@ const typed = new Map(); // what stood in a form that was closed unsent, by its 
 
 /* --- what was typed ------------------------------------------------------------------------------- */
 
-const fields = (form) => [...form.elements, ...form.querySelectorAll("services-field")].filter((field) => field.name && !/^(hidden|password|file|submit|button)$/.test(field.type));
+const fields = (form) => [...form.elements, ...form.querySelectorAll("services-field, people-field")].filter((field) => field.name && !/^(hidden|password|file|submit|button)$/.test(field.type));
 const isTick = (field) => field.type === "checkbox" || field.type === "radio";
 const isChanged = (field) =>
   isTick(field) ? field.checked !== field.defaultChecked

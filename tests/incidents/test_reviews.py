@@ -317,7 +317,7 @@ def test_every_section_of_the_wiring_can_be_filled(
         name="Everything", begins_at=now - DAY, ends_at=now, due_at=now + DAY, actor=commander, now=now
     )
     sections = {section["key"]: section for section in Review.objects.get(pk=made.pk).agenda}
-    assert len(sections) == 12
+    assert len(sections) == 14
     assert sections["procedures"]["lines"][0]["detail"] == "never used and never rehearsed"
     assert sections["channels"]["lines"][0]["detail"] == "never tested"
     assert [line["text"] for line in sections["training"]["lines"]] == [
@@ -362,13 +362,15 @@ def test_it_is_held_by_one_and_signed_off_by_another(
     reviews.edit_review(**by, notes={"incidents": "Too many"}, actor=commander)
     with pytest.raises(ReviewNotOpen):
         reviews.sign_off_review(**by, actor=otto)
+    by_token = Actor(ActorKind.TOKEN, "otto (token ci)", otto.level, user_id=otto.user_id)
+    with pytest.raises(NotAllowed, match="Only a person"):
+        reviews.hold_review(**by, attendees=["ida"], actor=by_token)
     held = reviews.hold_review(**by, attendees=["ida", "otto"], decisions="Buy a second one", actor=commander)
     assert (held.state, held.notes, held.version) == ("held", {"incidents": "Too many"}, 3)
     with pytest.raises(NotAllowed, match="Another person"):
         reviews.sign_off_review(**by, actor=commander)
     with pytest.raises(NotAllowed, match="commander"):
         reviews.sign_off_review(**by, actor=make_actor("resi", "responder"))
-    by_token = Actor(ActorKind.TOKEN, "otto (token ci)", otto.level, user_id=otto.user_id)
     with pytest.raises(NotAllowed, match="A person"):
         reviews.sign_off_review(**by, actor=by_token)
     reviews.edit_review(**by, decisions="Buy two", actor=otto)  # the minutes are corrected

@@ -11,19 +11,21 @@ import pytest
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from core import events
-from core.actors import SYSTEM, Actor
+from core.actors import Actor, ActorKind
 from core.errors import Invalid, NotAllowed
 from core.models import Event, User
 from core.outbox import deliver_pending
+from core.playbook import get_playbook, use_playbook
 from incidents import policy
 from incidents.facts import KeptText
-from incidents.models import Document, TrainingRecord
+from incidents.models import Document, Service, TrainingRecord
 from incidents.selectors import documents as document_selectors
 from incidents.selectors.documents import document_lines, is_document_due
 from incidents.selectors.training import is_training_due, training_matrix
 from incidents.services.documents import look_after_documents, review_document
-from incidents.services.training import record_training, remind_of_training
+from incidents.services.training import count_drill, record_training, remind_of_training
+from rollbacks.services.drill_planning import plan_drill
+from rollbacks.services.drill_running import cancel_drill, finish_drill, start_drill
 
 pytestmark = pytest.mark.django_db
 MakeActor = Callable[..., Actor]
@@ -71,6 +73,19 @@ def test_wrong_records_name_their_field(commander: Actor, wrong: dict[str, Any],
 def test_a_viewer_records_nothing(make_actor: MakeActor) -> None:
     with pytest.raises(NotAllowed):
         record_training(course="procedures", people=["vic"], actor=make_actor("vic", "viewer"), now=START)
+
+
+def test_no_token_says_that_somebody_was_trained_or_that_a_document_was_read(commander: Actor) -> None:
+    token = Actor(ActorKind.TOKEN, "ida (token ci)", commander.level, user_id=commander.user_id, token_id="1")
+    with pytest.raises(NotAllowed, match="person"):
+        record_training(course="procedures", people=["ida"], actor=token, now=START)
+    look_after_documents(now=START)
+    with pytest.raises(NotAllowed, match="person"):
+        review_document(
+            document_id=Document.objects.latest("pk").pk, outcome="unchanged", actor=token, now=START
+        )
+    assert not TrainingRecord.objects.exists()
+    assert not Document.objects.filter(reviewed_at__isnull=False).exists()
 
 
 def of_records(kind: str) -> list[tuple[dt.datetime, list[str]]]:
@@ -151,16 +166,37 @@ def test_the_matrix_says_how_everybody_stands(
     assert states(START + 400 * DAY)["vic"] == ["extra", "extra", "extra"]  # not asked of a viewer
 
 
-def test_a_finished_drill_counts_for_who_took_part(commander: Actor) -> None:
-    about = {"drill": "DR-1", "participants": ["ida", "gone"]}
-    events.record(
-        events.system_stream().pk, kind="drill.finished", actor=SYSTEM, summary="Over", now=START, data=about
+def test_a_drill_that_was_held_counts_for_who_took_part(
+    commander: Actor, make_actor: MakeActor, shop: Service
+) -> None:
+    make_actor("otto")
+    make_actor("left")
+    by: dict[str, Any] = {"actor": commander, "now": START}
+    drill = plan_drill(
+        service="shop", scenario="bad_release", starts_at=START, participants=["ida", "left", "otto"], **by
     )
+    start_drill(drill_id=drill.pk, **by)
+    User.objects.filter(username="left").update(is_active=False)
     deliver_pending(now=START)
-    record = TrainingRecord.objects.get()
-    assert (record.course, record.user.get_username(), record.done_at, record.source) == (
-        "rollback_drill", "ida", START, "DR-1",
-    )  # fmt: skip
+    assert not TrainingRecord.objects.exists()  # planned and begun is not taken part
+    end = START + dt.timedelta(hours=1)
+    finish_drill(drill_id=drill.pk, actor=commander, now=end)
+    deliver_pending(now=end)
+    records = TrainingRecord.objects.order_by("user__username")
+    assert [(r.course, r.user.get_username(), r.done_at, r.source, r.current) for r in records] == [
+        ("rollback_drill", name, end, str(drill.pk), True) for name in ("ida", "otto")
+    ]
+    count_drill(event=Event.objects.get(kind="drill.finished"), now=end)  # delivered twice
+    assert TrainingRecord.objects.count() == 2
+
+
+def test_a_drill_that_was_broken_off_counts_for_nobody(commander: Actor, shop: Service) -> None:
+    by: dict[str, Any] = {"actor": commander, "now": START}
+    drill = plan_drill(service="shop", scenario="bad_release", starts_at=START, participants=["ida"], **by)
+    start_drill(drill_id=drill.pk, **by)
+    cancel_drill(drill_id=drill.pk, reason="Something real", **by)
+    deliver_pending(now=START)
+    assert not TrainingRecord.objects.exists()
 
 
 def test_the_database_holds_one_current_record(commander: Actor) -> None:
@@ -233,6 +269,19 @@ def test_owners_are_reminded_before_and_every_week_after(texts: list[KeptText], 
     assert is_document_due(late[0])
     review_document(document_id=row.pk, outcome="unchanged", actor=commander, now=START + 110 * DAY)
     assert not is_document_due(late[0])
+
+
+def test_the_policy_itself_is_read_soon_and_changes_with_the_playbook(commander: Actor) -> None:
+    look_after_documents(now=START)
+    row = Document.objects.get(key="document:policy")
+    assert (row.due_at, row.digest) == (START + 7 * DAY, get_playbook().digest)  # not in a year
+    review_document(document_id=row.pk, outcome="unchanged", actor=commander, now=START + DAY)
+    row.refresh_from_db()
+    assert row.due_at == START + 366 * DAY
+    with use_playbook(dataclasses.replace(get_playbook(), digest="0" * 64)):
+        look_after_documents(now=START + 2 * DAY)
+        [line] = [one for one in document_lines(now=START + 2 * DAY) if one.key == row.key]
+    assert line.state == "changed"
 
 
 def test_the_playbook_names_courses_and_documents_that_can_be() -> None:

@@ -1,5 +1,5 @@
-/* A text field of services becomes one with chips and a list that searches as one types.
-   Without this module, or with the server gone, their short names are written with commas between. */
+/* A text field of services, or of people, becomes one with chips and a list that searches as one types.
+   Without this module, or with the server gone, their names are written with commas between. */
 
 const one = (selector, within) => within.querySelector(selector);
 const all = (selector, within) => [...within.querySelectorAll(selector)];
@@ -11,14 +11,14 @@ const made = (name, properties = {}, attributes = {}) => {
 const PAUSE = 120; // ms
 const PATIENCE = 8000;
 
-class ServicesField extends HTMLElement {
+class NamesField extends HTMLElement {
   connectedCallback() {
     if (this.input) return;
     const input = (this.input = one("input", this));
     this.name = input.name;
     this.required = input.required;
-    this.chips = made("ul", { className: "chips" }, { "aria-label": "Chosen services" });
-    this.list = made("ul", { id: `${input.id}_list`, className: "offers", hidden: true }, { role: "listbox", "aria-label": "Services" });
+    this.chips = made("ul", { className: "chips" }, { "aria-label": `Chosen ${this.words.many}` });
+    this.list = made("ul", { id: `${input.id}_list`, className: "offers", hidden: true }, { role: "listbox", "aria-label": this.words.title });
     this.status = made("span", { className: "visually-hidden" }, { role: "status" });
     one("datalist", this)?.remove();
     input.removeAttribute("list");
@@ -116,7 +116,7 @@ class ServicesField extends HTMLElement {
       this.add(active.dataset.slug); // and on to the next field
     } else if (event.key === "," && words) {
       event.preventDefault();
-      this.add(words.toLowerCase());
+      this.add(this.written(words));
     } else if (event.key === "Escape" && this.open) {
       event.preventDefault(); // the list is closed, the dialog stays
       event.stopPropagation();
@@ -139,23 +139,23 @@ class ServicesField extends HTMLElement {
     const limit = setTimeout(() => { gaveUp = true; mine.abort(); }, PATIENCE);
     try {
       const answer = await fetch(`${this.dataset.url}?q=${encodeURIComponent(words)}`, { signal: mine.signal, redirect: "error" });
-      if (!answer.ok) throw new Error(`services answered ${answer.status}`);
-      const { services } = await answer.json();
+      if (!answer.ok) throw new Error(`${this.words.many} answered ${answer.status}`);
+      const found = (await answer.json())[this.words.many];
       this.gone = false;
-      if (mine === this.request && document.activeElement === this.input) this.show(services, words);
+      if (mine === this.request && document.activeElement === this.input) this.show(found, words);
     } catch (error) {
       if (error.name === "AbortError" && !gaveUp) return;
       this.gone = true;
       this.close();
-      this.status.textContent = "Services cannot be looked up now: write their short names, with commas between.";
+      this.status.textContent = `${this.words.title} cannot be looked up now: write their ${this.words.names}, with commas between.`;
     } finally {
       clearTimeout(limit);
     }
   }
 
-  show(services, words) {
+  show(found, words) {
     const chosen = this.chosen;
-    const offers = services.filter(({ slug }) => !chosen.includes(slug)).map(({ slug, name, detail }, index) => {
+    const offers = found.filter(({ slug }) => !chosen.includes(slug)).map(({ slug, name, detail }, index) => {
       const option = made("li", { id: `${this.list.id}_${index}` }, { role: "option", "aria-selected": "false", "data-slug": slug });
       option.append(made("bdi", { className: "clip", textContent: name }), made("span", { className: "small muted clip push", textContent: `${slug} · ${detail}` }));
       return option;
@@ -166,7 +166,7 @@ class ServicesField extends HTMLElement {
     this.list.hidden = !this.open;
     this.input.setAttribute("aria-expanded", String(this.open));
     this.mark(words ? offers[0] : null);
-    this.status.textContent = offers.length ? `${offers.length} services` : words ? "No service like that" : "";
+    this.status.textContent = offers.length ? `${offers.length} ${this.words.many}` : words ? `No ${this.words.one} like that` : "";
     if (this.eager && words && offers.length) this.add(offers[0].dataset.slug);
     this.eager = false;
   }
@@ -191,4 +191,18 @@ class ServicesField extends HTMLElement {
   }
 }
 
-customElements.define("services-field", ServicesField);
+customElements.define("services-field", class extends NamesField {
+  words = { one: "service", many: "services", title: "Services", names: "short names" };
+
+  written(words) {
+    return words.toLowerCase();
+  }
+});
+
+customElements.define("people-field", class extends NamesField {
+  words = { one: "account", many: "people", title: "People", names: "names" };
+
+  written(words) {
+    return words;
+  }
+});
