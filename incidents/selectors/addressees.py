@@ -51,7 +51,7 @@ def who_may_publish(incident: Incident, report: Report) -> list[str]:
 
 def who_may_sign_off(review: Review) -> list[str]:
     """Whom a review that was held waits for: who may hold a role that its kind names, else commanders; never
-    who held it. Nobody such: those who were asked to it (one query).
+    who held it, nor who may not see its incident. Nobody such: those who were asked to it (one query).
     """
     kind = policy.reviews().reviews.get(review.kind)
     roles = kind.sign_off if kind else ()
@@ -60,7 +60,9 @@ def who_may_sign_off(review: Review) -> list[str]:
         able = User.objects.filter(pk__in=granted, is_active=True)
     else:
         able = User.objects.filter(groups__name__in=_MAY_SIGN_OFF, is_active=True).distinct()
-    return _accounts(able.exclude(pk=review.held_by_user_id or 0)) or list(review.asked)
+    others = list(able.exclude(pk=review.held_by_user_id or 0))
+    told = others if review.incident is None else who_may_see(review.incident, others)
+    return _accounts(told) or list(review.asked)
 
 
 def _accounts(users: Iterable[User]) -> list[str]:

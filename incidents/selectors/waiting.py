@@ -21,12 +21,13 @@ from incidents.models import (
     Incident,
     Report,
     ReportChange,
+    ReportRowChange,
     Review,
     RoleGrant,
     Task,
     TrainingRecord,
 )
-from incidents.states import IncidentStatus, ReportState, ReviewState
+from incidents.states import ReportState, ReviewState
 
 MOST = 500  # counted; nobody reads a larger number otherwise
 # By kind: one of them, several of them, the page of one (of what the row names), that of several.
@@ -85,12 +86,9 @@ def _wait(kind: str, names: list[str], actor: Actor) -> Wait:
 def _rows(actor: Actor, user_id: int, now: dt.datetime) -> list[tuple[str, QuerySet[Any], Any]]:
     """Of each kind its rows, and what names one of them in its address, as text."""
     seen = Incident.objects.visible_to(actor).filter(drill=False)
-    over = Report.objects.filter(incident__in=seen.filter(status=IncidentStatus.RESOLVED))
-    written = ReportChange.objects.filter(
-        report=OuterRef("pk"), revision=OuterRef("revision"), changed_by_account=user_id
-    )
+    over = Report.objects.awaited().filter(incident__in=seen)
     by_another = Q(incident__severity__in=policy.reports().second_person) & (
-        Q(submitted_by_user=user_id) | Exists(written)
+        Q(submitted_by_user=user_id) | _wrote_alone(user_id)
     )
     items = ActionItem.objects.visible_to(actor).overdue(now).filter(owner=user_id)
     tasks = Task.objects.open().filter(incident__in=seen, owner=user_id, due_at__lte=now)
@@ -107,6 +105,16 @@ def _rows(actor: Actor, user_id: int, now: dt.datetime) -> list[tuple[str, Query
     ]
 
 
+def _wrote_alone(user_id: int) -> Q:
+    """As `incidents.rules.reports.no_second_person` judges it."""
+    mine, others = Q(pk__in=[]), Q(pk__in=[])
+    for changes in (ReportChange.objects, ReportRowChange.objects):
+        written = changes.filter(report=OuterRef("pk"), revision=OuterRef("revision"))
+        mine |= Q(Exists(written.filter(changed_by_account=user_id)))
+        others |= Q(Exists(written.exclude(changed_by_account=user_id).exclude(changed_by_account=None)))
+    return mine & ~others
+
+
 def _to_sign_off(actor: Actor, user_id: int) -> QuerySet[Review]:
     """As `incidents.services.reviews.why_not_sign_off` judges one."""
     kinds = policy.reviews().reviews
@@ -117,7 +125,7 @@ def _to_sign_off(actor: Actor, user_id: int) -> QuerySet[Review]:
             able |= Q(kind=key) & Q(Exists(granted))
     if actor.level >= Level.COMMANDER:
         able |= ~Q(kind__in=[key for key, kind in kinds.items() if kind.sign_off])
-    return Review.objects.filter(able, state=ReviewState.HELD).exclude(held_by_user=user_id)
+    return Review.objects.visible_to(actor).filter(able, state=ReviewState.HELD).exclude(held_by_user=user_id)
 
 
 def _records(actor: Actor, user_id: int) -> QuerySet[TrainingRecord]:
