@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,10 @@ from core.clock import utcnow
 from core.models import User
 from incidents.facts import Reading
 from incidents.models import Incident, RoleGrant
+from incidents.services.action_items import create_action_item
 from incidents.services.incidents import (
     acknowledge_incident,
+    close_incident,
     declare_incident,
     post_update,
     resolve_incident,
@@ -27,9 +30,11 @@ from incidents.services.measuring import observe
 from incidents.services.monitors import create_monitor
 from incidents.services.notes import add_note
 from incidents.services.people import assign_role
-from incidents.services.reports import edit_report
+from incidents.services.reports import draft_missing_reports, edit_report
+from incidents.services.reviews import open_review
 from incidents.services.services import create_service, record_release
 from incidents.services.tasks import create_task
+from incidents.services.training import record_training
 from incidents.states import INCIDENT_ROLES, SampleOutcome
 
 SERVICES = (
@@ -41,7 +46,8 @@ SERVICES = (
     ("warehouse", "Warehouse", 2, "", 0.0009, 240.0),
 )
 PEOPLE = ("ida", "tomas", "cleo")
-HOUR, MINUTE = dt.timedelta(hours=1), dt.timedelta(minutes=1)
+DAY, HOUR, MINUTE = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(minutes=1)
+PAST = (11, 10, 10, 9, 8, 8, 8, 7, 6, 6, 5, 4, 4, 3, 3, 2, 1, 1)  # months ago
 
 
 def build() -> None:
@@ -64,6 +70,8 @@ def build() -> None:
         ida, now - 7 * HOUR, "Sign-in by SSO fails for some customers", "P1", "accounts", 40 * MINUTE
     )
     _report(ida, told, now - 2 * HOUR)
+    _afterwards(ida, told, now - 2 * HOUR)
+    _past(ida, now)
     _open(ida, now)
 
 
@@ -108,6 +116,7 @@ def _solved(
 
 def _report(ida: Actor, incident: Incident, now: dt.datetime) -> None:
     """Half written: what was drafted, and what two people added."""
+    draft_missing_reports(now=now)
     act: dict[str, Any] = {"incident_id": incident.pk, "actor": ida, "now": now}
     edit_report(**act, texts={
         "impact": "Customers of two tenants could not sign in by SSO",
@@ -116,6 +125,40 @@ def _report(ida: Actor, incident: Incident, now: dt.datetime) -> None:
         "users_affected": "About 340 people",
         "went_well": "The page reached Tomas in under two minutes\nNobody tried a rollback that could not help",
     })  # fmt: skip
+
+
+def _afterwards(ida: Actor, incident: Incident, now: dt.datetime) -> None:
+    """What is to be done, who has practised what, and a review to be held."""
+    for title, kind, owner, days in (
+        ("Ask for the certificate's end in the daily check", "immediate", "tomas", -1),
+        ("Renew certificates past the new proxy", "long_term", "ida", 12),
+        ("Write down whom to call at the provider", "action", "cleo", 3),
+    ):
+        day = (now + days * DAY).date()
+        create_action_item(
+            incident_id=incident.pk, actor=ida, now=now, title=title, kind=kind, owner=owner, due_on=day
+        )
+    record_training(course="procedures", people=["ida", "tomas"], actor=ida, now=now, done_at=now - 20 * DAY)
+    record_training(course="emergency_response", people=["ida"], actor=ida, now=now, done_at=now - 400 * DAY)
+    open_review(
+        name="Review of the last seven days", begins_at=now - 7 * DAY, ends_at=now, due_at=now + 2 * DAY, actor=ida,
+        now=now,
+    )  # fmt: skip
+
+
+def _past(ida: Actor, now: dt.datetime) -> None:
+    """A year of small things, for the figures: each was answered and solved in its own time."""
+    for number, (months, slug) in enumerate(zip(PAST, itertools.cycle(one[0] for one in SERVICES))):
+        at = now - months * 30.4 * DAY - number * HOUR
+        act: dict[str, Any] = {"actor": ida}
+        incident = declare_incident(
+            **act, now=at, title=f"{slug.capitalize()} is slow for some", severity="P3", services=[slug]
+        )
+        act["incident_id"] = incident.pk
+        acknowledge_incident(**act, now=at + (3 + number * 7 % 19) * MINUTE)
+        solved = at + (25 + number * 37 % 160) * MINUTE
+        resolve_incident(**act, resolution="A cache was filled anew.", now=solved)
+        close_incident(**act, reason="Nobody was kept from anything", now=solved + HOUR)
 
 
 def _open(ida: Actor, now: dt.datetime) -> None:

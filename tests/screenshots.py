@@ -31,6 +31,8 @@ SHOWN = {
     "system-light": "system",
     "service-dark": "service",
     "status-light": "status",
+    "insights-light": "insights",
+    "report-light": "report",
 }
 
 
@@ -100,6 +102,7 @@ def _calm(firebreak: Firebreak) -> dict[str, str]:
         "insights": "/insights/",
         "drills": "/drills/",
         "reviews": "/reviews/",
+        "review": f"/reviews/{firebreak.all('/reviews/')[0]['id']}/",
         "documents": "/reviews/documents/",
         "training": "/training/",
         "silences": "/silences/",
