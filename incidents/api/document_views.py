@@ -19,7 +19,7 @@ from incidents.models import Incident
 from incidents.selectors.export import export_incident
 from incidents.selectors.records import get_incident
 from incidents.selectors.report_files import markdown_of, pdf_of, pdf_of_revision
-from incidents.selectors.report_pages import get_revision
+from incidents.selectors.report_history import get_revision
 from incidents.selectors.similar import similar_incidents
 
 

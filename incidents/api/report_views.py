@@ -16,8 +16,8 @@ from incidents.api import report_serializers as shapes
 from incidents.api.filters import ReportFilters
 from incidents.models import Incident, Report
 from incidents.selectors.records import get_incident
-from incidents.selectors.report_pages import get_report, reports_of
-from incidents.selectors.reports import report_lines, texts_and_versions, written_everywhere
+from incidents.selectors.report_list import reports_of
+from incidents.selectors.reports import get_report, report_lines, texts_and_versions, written_everywhere
 from incidents.services import reports
 
 

@@ -25,7 +25,7 @@ from incidents.selectors.evidence import EvidenceBoard, evidence_board
 from incidents.selectors.metrics import MetricLine, metric_lines
 from incidents.selectors.people import people_on
 from incidents.selectors.readers import Reader, list_readers
-from incidents.selectors.report_pages import ReportCard, report_line
+from incidents.selectors.report_list import ReportCard, report_line
 from incidents.selectors.tasks import TaskBoard, task_board
 from incidents.states import (
     INCIDENT_ROLES,

@@ -1,13 +1,11 @@
-"""Reports as their pages show them: all of them, one being written, and how a section came about."""
+"""A report as the page where it is written shows it."""
 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
@@ -18,26 +16,26 @@ from incidents import policy
 from incidents.documents.html import as_html
 from incidents.models import (
     Incident,
-    PublishedReport,
     Report,
-    ReportChange,
     ReportRow,
-    ReportRowChange,
     ReportText,
     Review,
 )
-from incidents.models.reports import ReportQuerySet
 from incidents.rules.markdown import block, listed
 from incidents.rules.report import RollbackPart
 from incidents.rules.reports import CHOSEN_KINDS, LISTS, PROMPTS, PROPOSALS, Gap, entries, gaps
 from incidents.selectors.action_items import FollowUp, follow_up_of
 from incidents.selectors.actions import Action, why_not_allowed
 from incidents.selectors.cards import incident_url
+from incidents.selectors.report_history import Revision, revisions_of
 from incidents.selectors.reports import (
     ReportLine,
+    event_of,
     gaps_of,
     line_of,
+    read_url,
     report_lines,
+    report_of_incident,
     report_url,
     required_of,
     rollback_parts,
@@ -47,58 +45,14 @@ from incidents.selectors.reports import (
 )
 from incidents.selectors.retrospective import retrospective_of
 from incidents.states import (
-    OPEN_STATUSES,
     TEMPLATE_SECTIONS,
     FollowUpPart,
     ReportSection,
     ReportState,
-    Severity,
 )
 
-LENGTH = 50  # of a page of reports
 SHOWN_ROWS = 100  # of the timeline on the report's own page
 SHOWN_EVENTS = 100  # of a page of events to choose from
-SHOWN_CHANGES = 50  # of a section's history
-STATES: Mapping[str, str] = {
-    "": "To be published",
-    "in_review": "In review",
-    "published": "Published",
-    "skipped": "Closed without one",
-}
-
-
-@dataclass(frozen=True)
-class ReportCard:
-    """A report in the list; `filled` of `total` sections say something, `lacks` required parts do not."""
-
-    ref: str
-    url: str
-    read_url: str
-    title: str
-    severity: str
-    severity_name: str
-    restricted: bool
-    state: str
-    state_label: str
-    revision: int
-    owner: str | None
-    mine: bool
-    drafted_at: dt.datetime
-    due_at: dt.datetime
-    overdue: bool
-    published_at: dt.datetime | None
-    published_by: str
-    filled: int
-    total: int
-    lacks: int
-
-
-@dataclass(frozen=True)
-class ReportList:
-    """A page of reports; `after` names the last one where there are more."""
-
-    cards: tuple[ReportCard, ...]
-    after: str
 
 
 @dataclass(frozen=True)
@@ -134,19 +88,6 @@ class Chapter:
 
     title: str
     sections: tuple[SectionView, ...]
-
-
-@dataclass(frozen=True)
-class Revision:
-    """What was published once."""
-
-    number: int
-    url: str
-    markdown_url: str
-    pdf_url: str
-    published_at: dt.datetime
-    published_by: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -229,25 +170,6 @@ class EventChoice:
     edit_url: str | None
 
 
-@dataclass(frozen=True)
-class DiffLine:
-    """A line of a difference: `mark` is "+", "-" or empty."""
-
-    mark: str
-    text: str
-
-
-@dataclass(frozen=True)
-class ChangeView:
-    """A section as somebody wrote it, and what that changed."""
-
-    version: int
-    revision: int
-    changed_at: dt.datetime
-    changed_by: str
-    lines: tuple[DiffLine, ...]
-
-
 _CHAPTERS: tuple[tuple[str, tuple[ReportSection, ...]], ...] = (
     ("Incident Summary", (ReportSection.IMPACT,)),
     ("Root Cause Analysis", (ReportSection.PRIMARY_CAUSE, ReportSection.CONTRIBUTING_FACTORS)),
@@ -262,106 +184,6 @@ _CHAPTERS: tuple[tuple[str, tuple[ReportSection, ...]], ...] = (
     ),
     ("Lessons Learned", (ReportSection.WENT_WELL, ReportSection.COULD_BE_IMPROVED)),
 )
-
-
-def reports_of(actor: Actor) -> ReportQuerySet:
-    """The reports that the actor may see, of incidents that are over; drills have a scorecard instead."""
-    visible = Incident.objects.visible_to(actor).exclude(status__in=OPEN_STATUSES)
-    return Report.objects.filter(incident__in=visible, incident__drill=False).select_related(
-        "incident", "owner"
-    )
-
-
-def list_reports(
-    actor: Actor, *, now: dt.datetime, state: str = "", severity: str = "", owner: str = "", after: str = ""
-) -> ReportList:
-    """A page of reports (three queries): what is to be published by when it is due, else the newest first.
-
-    `state` is one of STATES, `owner` an account's name; what is no value of theirs narrows nothing.
-    """
-    rows = _of_state(reports_of(actor), state)
-    if severity in Severity.values:
-        rows = rows.filter(incident__severity=severity)
-    if owner:
-        rows = rows.filter(owner__username=owner)
-    due_first = state in ("", "in_review")
-    rows = rows.order_by("due_at", "pk") if due_first else rows.order_by("-pk")
-    if after.isdecimal() and len(after) < 16:
-        last = Report.objects.filter(pk=int(after)).first()
-        if last is not None:
-            later = Q(due_at__gt=last.due_at) | Q(due_at=last.due_at, pk__gt=last.pk)
-            rows = rows.filter(later if due_first else Q(pk__lt=last.pk))
-    found = list(rows[: LENGTH + 1])
-    shown, more = found[:LENGTH], len(found) > LENGTH
-    written = written_everywhere(shown)
-    cards = tuple(_card(actor, row, written[row.pk], now) for row in shown)
-    return ReportList(cards=cards, after=str(shown[-1].pk) if more else "")
-
-
-def count_due(actor: Actor) -> int:
-    """How many reports are still to be published."""
-    return _of_state(reports_of(actor), "").count()
-
-
-def list_owners(actor: Actor) -> list[str]:
-    """Whose reports are still to be published."""
-    names = _of_state(reports_of(actor), "").filter(owner__isnull=False)
-    return list(names.order_by("owner__username").values_list("owner__username", flat=True).distinct())
-
-
-def _of_state(rows: ReportQuerySet, state: str) -> ReportQuerySet:
-    match state:
-        case "published":
-            return rows.filter(state=ReportState.PUBLISHED)
-        case "skipped":
-            return rows.skipped()
-        case "in_review":
-            return rows.awaited().filter(state=ReportState.IN_REVIEW)
-    return rows.awaited()
-
-
-def _card(actor: Actor | None, report: Report, written: set[str], now: dt.datetime) -> ReportCard:
-    incident = report.incident
-    return ReportCard(
-        ref=incident.ref,
-        url=report_url(incident.ref),
-        read_url=read_url(incident.ref),
-        title=incident.title,
-        severity=incident.severity,
-        severity_name=policy.severity_level(incident.severity).name,
-        restricted=incident.restricted,
-        state=report.state,
-        state_label=str(ReportState(report.state).label),
-        revision=report.revision,
-        owner=report.owner.get_username() if report.owner else None,
-        mine=actor is not None and report.owner_id is not None and report.owner_id == actor.user_id,
-        drafted_at=report.drafted_at,
-        due_at=report.due_at,
-        overdue=report.is_overdue(now),
-        published_at=report.published_at,
-        published_by=report.published_by,
-        filled=len(written.intersection(TEMPLATE_SECTIONS)),
-        total=len(TEMPLATE_SECTIONS),
-        lacks=len(set(required_of(incident)) - written),
-    )
-
-
-def read_url(ref: str) -> str:
-    """Where its readers read it."""
-    return reverse("incidents:report_read", args=[ref])
-
-
-def report_of_incident(incident: Incident) -> Report | None:
-    """Its report, which begins with the resolution."""
-    return Report.objects.filter(incident=incident).select_related("owner").first()
-
-
-def get_report(incident: Incident) -> Report:
-    """Raises NotFound with the reason why there is none."""
-    report = report_of_incident(incident)
-    if report is None:
-        raise NotFound(why_no_report(incident))
-    return report
 
 
 def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> ReportView:
@@ -417,7 +239,7 @@ def view_report(actor: Actor, incident: Incident, *, now: dt.datetime) -> Report
         lacks_action_items=any(gap.section == FollowUpPart.ACTION_ITEMS for gap in missing),
         lacks_prevention=any(gap.section == FollowUpPart.PREVENTION for gap in missing),
         no_prevention=None if prevented else section(ReportSection.NO_PREVENTION),
-        revisions=_revisions(incident, report),
+        revisions=revisions_of(incident, report),
     )
 
 
@@ -488,27 +310,6 @@ def _row(incident: Incident, line: ReportLine, editable: bool) -> RowView:
     return RowView(line, _row_url(incident, line.seq, editable), history)
 
 
-def _revisions(incident: Incident, report: Report | None) -> tuple[Revision, ...]:
-    if report is None:
-        return ()
-    rows = report.published.defer("markdown").order_by("-revision")
-    return tuple(revision_of(incident, row) for row in rows)
-
-
-def revision_of(incident: Incident, row: PublishedReport) -> Revision:
-    """A published revision with where it is read and saved."""
-    there = [incident.ref, row.revision]
-    return Revision(
-        number=row.revision,
-        url=reverse("incidents:report_revision", args=there),
-        markdown_url=reverse("incidents:report_revision_markdown", args=there),
-        pdf_url=reverse("incidents:report_revision_pdf", args=there),
-        published_at=row.published_at,
-        published_by=row.published_by,
-        sha256=row.sha256,
-    )
-
-
 def _actions(
     actor: Actor,
     incident: Incident,
@@ -561,16 +362,9 @@ def get_section(incident: Incident, key: str) -> SectionText:
 
 def get_row(incident: Incident, seq: int) -> ReportLine:
     """How an event stands in the report's timeline; raises NotFound."""
-    event = _event(incident, seq)
+    event = event_of(incident, seq)
     wish = ReportRow.objects.filter(report__incident=incident, event=event).first()
     return line_of(event, wish)
-
-
-def _event(incident: Incident, seq: int) -> Event:
-    event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
-    if event is None:
-        raise NotFound("No such event on the timeline.")
-    return event
 
 
 def list_choices(actor: Actor, incident: Incident, *, after: str = "") -> tuple[tuple[EventChoice, ...], str]:
@@ -602,76 +396,3 @@ def list_choices(actor: Actor, incident: Incident, *, after: str = "") -> tuple[
         for event in shown
     )
     return choices, str(shown[-1].seq) if len(found) > SHOWN_EVENTS else ""
-
-
-def section_history(incident: Incident, section: ReportSection) -> tuple[ChangeView, ...]:
-    """How a section came about, the newest first, each with what it changed (one query); of the last
-    SHOWN_CHANGES.
-    """
-    rows = ReportChange.objects.filter(report__incident=incident, section=section).order_by("-version")
-    return _changes([(row, row.text) for row in rows[: SHOWN_CHANGES + 1]])
-
-
-def row_history(incident: Incident, seq: int) -> tuple[ChangeView, ...]:
-    """How a row of the timeline came to say what it says, as `section_history` (two queries).
-
-    The first one shows what it changed of how the event stood there by itself.
-    """
-    event = _event(incident, seq)
-    rows = ReportRowChange.objects.filter(report__incident=incident, event=event).order_by("-version")
-    begun = line_of(event, None)
-
-    first = _row_text(begun.included, begun.event, begun.action, begun.owner)
-    said = [
-        (row, _row_text(row.included, row.event_text, row.action_text, row.owner or event.actor))
-        for row in rows[: SHOWN_CHANGES + 1]
-    ]
-    return _changes(said, first=first)
-
-
-def _row_text(included: bool, event: str, action: str, owner: str) -> str:
-    cells = (("Event", event), ("Action taken", action), ("Owner", owner))
-    return "\n".join(f"{name}: {text}" for name, text in cells if text) if included else "Left out"
-
-
-def _changes(
-    newest_first: Sequence[tuple[ReportChange | ReportRowChange, str]], *, first: str = ""
-) -> tuple[ChangeView, ...]:
-    views = []
-    for place, (row, text) in enumerate(newest_first[:SHOWN_CHANGES]):
-        before = newest_first[place + 1][1] if place + 1 < len(newest_first) else first
-        lines = difference(before, text)
-        views.append(ChangeView(row.version, row.revision, row.changed_at, row.changed_by, lines))
-    return tuple(views)
-
-
-def difference(before: str, after: str) -> tuple[DiffLine, ...]:
-    """The lines of two texts: taken away, put in, and two around each for orientation."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
-    shown: list[DiffLine] = []
-    for line in list(lines)[2:]:  # the first two name files
-        if line.startswith("@@"):
-            if shown:
-                shown.append(DiffLine("", "…"))
-            continue
-        shown.append(DiffLine(line[0].strip(), line[1:]))
-    return tuple(shown)
-
-
-def get_revision(incident: Incident, number: int) -> PublishedReport:
-    """What was published as that revision; raises NotFound."""
-    row = PublishedReport.objects.filter(report__incident=incident, revision=number).first()
-    if row is None:
-        raise NotFound("No such revision was published.")
-    return row
-
-
-def report_line(incident: Incident, *, now: dt.datetime) -> ReportCard | None:
-    """Its report in one line, for the incident's own page (three queries); None while there is none."""
-    if incident.status in OPEN_STATUSES or incident.drill:
-        return None
-    report = report_of_incident(incident)
-    if report is None:
-        return None
-    report.incident = incident
-    return _card(None, report, written_everywhere([report])[report.pk], now)

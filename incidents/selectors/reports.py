@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import reverse
 
 from core.actors import Actor, ActorKind
+from core.errors import NotFound
 from core.events import rfc3339
 from core.models import Event
 from incidents import policy
@@ -338,3 +339,28 @@ def written_everywhere(reports: Sequence[Report]) -> dict[int, set[str]]:
     for incident, kind in items.order_by().values_list("incident", "kind").distinct():
         kinds[incident].add(kind)
     return {report.pk: parts_said(sections[report.pk], kinds[report.incident_id]) for report in reports}
+
+
+def read_url(ref: str) -> str:
+    """Where its readers read it."""
+    return reverse("incidents:report_read", args=[ref])
+
+
+def report_of_incident(incident: Incident) -> Report | None:
+    """Its report, which begins with the resolution."""
+    return Report.objects.filter(incident=incident).select_related("owner").first()
+
+
+def get_report(incident: Incident) -> Report:
+    """Raises NotFound with the reason why there is none."""
+    report = report_of_incident(incident)
+    if report is None:
+        raise NotFound(why_no_report(incident))
+    return report
+
+
+def event_of(incident: Incident, seq: int) -> Event:
+    event = Event.objects.filter(stream_id=incident.stream_id, seq=seq).first()
+    if event is None:
+        raise NotFound("No such event on the timeline.")
+    return event

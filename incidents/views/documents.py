@@ -17,7 +17,7 @@ from incidents.models import Incident
 from incidents.selectors.export import export_incident
 from incidents.selectors.incident_page import get_incident
 from incidents.selectors.report_files import markdown_of, pdf_of, pdf_of_revision
-from incidents.selectors.report_pages import get_revision
+from incidents.selectors.report_history import get_revision
 
 MARKDOWN = "text/markdown; charset=utf-8"
 PDF = "application/pdf"

@@ -21,23 +21,17 @@ from incidents.documents.html import as_html
 from incidents.report_forms import GiveForm, RowForm, SectionForm, row_of
 from incidents.selectors.incident_page import get_incident
 from incidents.selectors.report_files import html_of, markdown_of
+from incidents.selectors.report_history import get_revision, revision_of, row_history, section_history
+from incidents.selectors.report_list import STATES, list_owners, list_reports
 from incidents.selectors.report_pages import (
-    STATES,
     SectionText,
-    get_revision,
     get_row,
     get_section,
     list_choices,
-    list_owners,
-    list_reports,
     missing_of,
-    report_of_incident,
-    revision_of,
-    row_history,
-    section_history,
     view_report,
 )
-from incidents.selectors.reports import ReportLine, report_url, required_of
+from incidents.selectors.reports import ReportLine, report_of_incident, report_url, required_of
 from incidents.selectors.tasks import owner_choices
 from incidents.selectors.waiting import REPORTS, waits_for
 from incidents.services import reports as commands
