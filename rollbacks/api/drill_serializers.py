@@ -101,8 +101,10 @@ class DrillSerializer(serializers.ModelSerializer[Drill]):
     def get_severity(self, drill: Drill) -> str:
         return str(drill.plan["severity"])
 
-    def get_procedure(self, drill: Drill) -> str:
-        """What is rehearsed."""
+    def get_procedure(self, drill: Drill) -> str | None:
+        """What is rehearsed; null until it is over where the scenario names it: that would say too much."""
+        if drill.plan["procedure"] and not drill.is_told:
+            return None
         return str(drill.plan["procedure"] or drill.service.procedure)
 
     def get_url(self, drill: Drill) -> str:

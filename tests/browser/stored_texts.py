@@ -60,6 +60,7 @@ NEVER = {
     "incidents.document.digest": "a digest",
     "incidents.document.reviewed_digest": "a digest",
     "incidents.trainingrecord.course": "a key of the playbook",
+    "incidents.awaitedtraining.course": "a key of the playbook",
     "rollbacks.rollback.ref": "made by Firebreak",
     "rollbacks.rollback.procedure": "a key of the playbook",
     "rollbacks.rollback.queue": "a key of the playbook",

@@ -151,12 +151,11 @@ def test_drills_of_the_period_and_who_was_not_rehearsed(
     gone = plan_drill(**planned)
     cancel_drill(drill_id=gone.pk, reason="INC-2026-01-01-0001 is open", **by)
     plan_drill(**planned)  # to come
-    name = failed.name
     section = filled("drills", period)
     assert [(line.text, line.detail, line.tone) for line in section.lines] == [
-        (f"{name} on Shop", "not passed", "warning"),
-        (f"{name} on Shop", "passed", ""),
-        (f"{name} on Shop", "cancelled", "warning"),
+        ("A bad release on Shop", "not passed", "warning"),
+        ("A bad release on Shop", "passed", ""),
+        (f"{gone.name} on Shop", "cancelled", "warning"),
         ("Shop", "not rehearsed for longer than the playbook allows", "warning"),
     ]
     assert section.count == 4

@@ -97,8 +97,8 @@ def test_the_second_person_hears_that_a_report_was_handed_in(
     assert is_true("report.returned")
     reports.edit_report(texts={"impact": "More"}, actor=_as("otto"), **by)
     reports.submit_report(actor=commander, **by)
-    assert told("report.submitted", now) == {"lena"}
-    over.responders.filter(user__username="lena").update(until=now)
+    assert told("report.submitted", now) == {"lena", "otto"}  # of two who wrote, each read the other's words
+    over.responders.filter(user__username__in=("lena", "otto")).update(until=now)
     reports.return_report(reason="Say more", actor=_as("rosa"), **by)
     reports.submit_report(actor=commander, **by)
     assert told("report.submitted", now) == {"rosa"}  # nobody of its people is left: who may command
