@@ -101,7 +101,7 @@ def due_training() -> DueWork:
     """Training that has lapsed or was never done in time, and of which nobody has said so yet."""
     return DueWork(
         """
-        SELECT t.due_at FROM incidents_trainingrecord t
+        SELECT greatest(t.due_at, t.recorded_at) FROM incidents_trainingrecord t
           JOIN core_user u ON u.id = t.user_id AND u.is_active
          WHERE t.current AND t.overdue_at IS NULL AND t.due_at <= statement_timestamp()
            AND t.course = ANY(%s)
