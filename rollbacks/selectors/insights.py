@@ -73,8 +73,9 @@ def get_insights(actor: Actor, scope: Scope, *, now: dt.datetime) -> Insights:
     wide = replace(scope, start=start_before(scope))
     incidents = incidents_in(Incident.objects.visible_to(actor), wide)
     rollbacks = rollbacks_in(Rollback.objects.visible_to(actor), wide)
+    months = list(months_between(scope.start, scope.end))
     with _room_to_sort():
-        measured = list(_measured(incidents, rollbacks, scope.start, now))
+        measured = list(_measured(incidents, rollbacks, scope.start, months, now))
     total, before = Figures(), Figures()
     found: dict[dt.datetime, Figures] = {}
     for current, month, figures in measured:
@@ -84,11 +85,9 @@ def get_insights(actor: Actor, scope: Scope, *, now: dt.datetime) -> Insights:
             total = figures
         else:
             before = figures
-    monthly = tuple(
-        Month(month, found.get(month, Figures())) for month in months_between(scope.start, scope.end)
-    )
-    months = months_covered(scope.start, scope.end)
-    return Insights(scope, months, months_covered(wide.start, scope.start), total, before, monthly)
+    monthly = tuple(Month(month, found.get(month, Figures())) for month in months)
+    covered = months_covered(scope.start, scope.end)
+    return Insights(scope, covered, months_covered(wide.start, scope.start), total, before, monthly)
 
 
 def group_insights(actor: Actor, scope: Scope, by: str, *, now: dt.datetime) -> tuple[Group, ...]:
@@ -218,19 +217,22 @@ SELECT current, slice, GROUPING(slice) = 1 AS whole, count(*) AS rollbacks,
           FROM ({rows}) chosen) fact
  GROUP BY {groups}
 """
-_MONTH: LiteralString = "date_trunc('month', {at} AT TIME ZONE 'UTC')"
 
 
 def _measured(
-    incidents: IncidentQuerySet, rollbacks: RollbackQuerySet, start: dt.datetime, now: dt.datetime
+    incidents: IncidentQuerySet,
+    rollbacks: RollbackQuerySet,
+    start: dt.datetime,
+    months: list[dt.datetime],
+    now: dt.datetime,
 ) -> Iterator[tuple[bool, dt.datetime | None, Figures]]:
     """(of the span itself?, month or None for all of it, figures)."""
     merged: dict[tuple[bool, dt.datetime | None], dict[str, Any]] = {}
-    for current, slice_, whole, values in (
-        *_by_month(_INCIDENTS, _incident_facts(incidents, now), "declared_at", start),
-        *_by_month(_ROLLBACKS, _rollback_facts(rollbacks), "requested_at", start),
+    for current, number, whole, values in (
+        *_by_month(_INCIDENTS, _incident_facts(incidents, now), "declared_at", start, months),
+        *_by_month(_ROLLBACKS, _rollback_facts(rollbacks), "requested_at", start, months),
     ):
-        month = None if whole else slice_.replace(tzinfo=dt.UTC)
+        month = None if whole else months[number - 1]
         # The month in which the span begins has a part before it.
         if month is None or current:
             merged.setdefault((current, month), {}).update(values)
@@ -241,7 +243,7 @@ def _measured(
 def _total(
     incidents: IncidentQuerySet, rollbacks: RollbackQuerySet, start: dt.datetime, now: dt.datetime
 ) -> Figures:
-    measured = _measured(incidents, rollbacks, start, now)
+    measured = _measured(incidents, rollbacks, start, [start], now)
     return next((figures for current, month, figures in measured if current and month is None), Figures())
 
 
@@ -307,11 +309,15 @@ def _room_to_sort() -> Iterator[None]:
 
 
 def _by_month(
-    query: LiteralString, rows: QuerySet[Any, Any], at: str, start: dt.datetime
+    query: LiteralString, rows: QuerySet[Any, Any], at: str, start: dt.datetime, months: list[dt.datetime]
 ) -> Iterator[tuple[bool, Any, bool, dict[str, Any]]]:
-    """(of the span itself?, month of the column `at`, whether it is the sum of all, what was counted)."""
-    pieces = {"current": f"{at} >= %s", "slice": _MONTH.format(at=at)}
-    for row in _asked(query, pieces, "GROUPING SETS ((current, slice), (current))", rows, [start]):
+    """(of the span itself?, number of its month, from 1, whether it is the sum of all, what was counted).
+
+    Numbers are sorted sooner than times, and found without a calendar.
+    """
+    pieces = {"current": f"{at} >= %s", "slice": f"width_bucket({at}, %s::timestamptz[])"}
+    groups = "GROUPING SETS ((current, slice), (current))"
+    for row in _asked(query, pieces, groups, rows, [start, months]):
         yield row.pop("current"), row.pop("slice"), row.pop("whole"), row
 
 

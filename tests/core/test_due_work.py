@@ -86,7 +86,8 @@ def _resolved() -> Incident:
 
 def _training(at: dt.datetime) -> TrainingRecord:
     course = next(iter(policy.training().courses))
-    record: TrainingRecord = make(TrainingRecord, course=course, done_at=at - dt.timedelta(days=9), due_at=at)
+    done = at - dt.timedelta(days=9)
+    record: TrainingRecord = make(TrainingRecord, course=course, done_at=done, recorded_at=done, due_at=at)
     return record
 
 
@@ -233,3 +234,10 @@ def test_a_search_that_stopped_is_a_warning_and_then_critical(
     assert search_troubles()[0] == 1, "however much waits, no more is looked at"
     keep_documents(now=utcnow())
     assert search_troubles() == (0, [])
+
+
+def test_training_that_is_recorded_when_it_has_lapsed_is_late_from_then_on(db: None) -> None:
+    """Else writing down what was done last year would say that Firebreak itself has been late for a year."""
+    record = _training(PAST)
+    TrainingRecord.objects.filter(pk=record.pk).update(recorded_at=utcnow())
+    assert due_of("training").count == 1 and due_of("training").oldest_seconds < 60
