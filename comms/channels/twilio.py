@@ -158,6 +158,6 @@ def _outcome(answer: Answer) -> Sent:
 def _said(body: bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

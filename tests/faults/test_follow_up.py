@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db.models import F
 
 from core.actors import Actor
@@ -98,6 +99,8 @@ def everything_due(world: World, commander: Actor) -> set[tuple[Any, ...]]:
             ("review.overdue", "firebreak", review.pk),
         }
     people = [User.objects.create(username=f"person{number}") for number in range(2 * EACH)]
+    for user in people:  # of others no training is asked
+        user.groups.add(Group.objects.get(name="responder"))
     for days, kind, some in ((95, "training.overdue", people[:EACH]), (85, "training.due", people[EACH:])):
         then = now - days * DAY
         names = [user.get_username() for user in some]

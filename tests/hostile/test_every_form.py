@@ -17,9 +17,19 @@ from comms.models import WebhookEndpoint
 from core.actors import Actor
 from core.models import ApiToken, Event, Process, User
 from core.views.commands import CommandView
-from incidents.models import ActionItem, Evidence, Incident, MaintenanceWindow, Silence, Task
+from incidents.models import (
+    ActionItem,
+    Document,
+    Evidence,
+    Incident,
+    MaintenanceWindow,
+    Review,
+    Silence,
+    Task,
+)
 from incidents.services.checklists import answer_event
-from rollbacks.models import Rollback
+from rollbacks import policy
+from rollbacks.models import Drill, Rollback
 from rollbacks.services.requests import request_rollback
 from tests.hostile.doors import Doors, row_counts
 
@@ -36,7 +46,10 @@ def rollback(incident: Incident, commander: Actor, now: dt.datetime) -> Rollback
 
 def silent_process(now: dt.datetime) -> Process:
     began = now - dt.timedelta(hours=1)
-    return Process.objects.create(name="checks", host="beta", pid=1, started_at=began, beat_at=began)
+    # Its number is everything else's too, and far from those that are given out.
+    return Process.objects.create(
+        id=1_000_000, name="checks", host="beta", pid=1, started_at=began, beat_at=began
+    )
 
 
 def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
@@ -54,6 +67,21 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
     Task.objects.create(
         id=process.pk, incident=incident, title="x", created_at=process.started_at, created_by="x"
     )
+    day = process.started_at
+    Document.objects.create(id=process.pk, key="x", name="x", owner="management", due_at=day)
+    Review.objects.create(
+        id=process.pk,
+        name="x",
+        begins_at=day - dt.timedelta(days=7),
+        ends_at=day,
+        opened_at=day,
+        opened_by="x",
+        due_at=day,
+    )
+    Drill.objects.create(
+        id=process.pk, service=rollback.service, scenario="bad_release", plan=policy.drill_plan("bad_release"),
+        starts_at=span["ends_at"], planned_by="x", planned_at=day,
+    )  # fmt: skip
     ActionItem.objects.create(id=process.pk, title="x", created_at=process.started_at, created_by="x")
     Evidence.objects.create(
         id=process.pk, incident=incident, name="a.txt", kind="text", content_type="text/plain", size=1, sha256="0" * 64,
@@ -68,6 +96,8 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
         named = {
             "slug:ref": ref,
             "slug:role": "incident_commander",
+            "slug:section": "impact",
+            "int:seq": 1,
             "slug:checklist": "emergency",
             "slug:item": "assess_severity",
             "int:position": 1,
