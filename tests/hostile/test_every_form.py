@@ -13,8 +13,10 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from comms.models import WebhookEndpoint
-from core.actors import Actor
+from comms.models import Component, Delivery, WebhookEndpoint
+from comms.services.components import ensure_components
+from comms.services.external import draft_message
+from core.actors import SYSTEM, Actor
 from core.models import ApiToken, Event, Process, User
 from core.views.commands import CommandView
 from incidents.models import (
@@ -24,6 +26,7 @@ from incidents.models import (
     Incident,
     MaintenanceWindow,
     Review,
+    Service,
     Silence,
     Task,
 )
@@ -87,11 +90,26 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
         id=process.pk, incident=incident, name="a.txt", kind="text", content_type="text/plain", size=1, sha256="0" * 64,
         attached_at=process.started_at, attached_by="x",
     )  # fmt: skip
+    now = rollback.requested_at
+    Service.objects.update(public_name="Shop")
+    ensure_components(now=now)
+    draft = draft_message(incident_id=incident.pk, template="external_update", actor=SYSTEM, now=now)
+    sent = Delivery.objects.create(
+        message=draft,
+        event=draft.event,
+        channel="email",
+        lane="email",
+        recipient="x",
+        created_at=now,
+        due_at=now,
+    )
     for pattern in page_patterns(get_resolver()):
         view = getattr(pattern.callback, "view_class", None)
         if not (isinstance(view, type) and issubclass(view, CommandView)):
             continue
         route = str(pattern.pattern)
+        if route.startswith("channels/connections/"):
+            continue  # no channel of the shipped playbook needs one: tests/comms/test_connections.py
         ref = rollback.ref if route.startswith("rollbacks/") else incident.ref
         named = {
             "slug:ref": ref,
@@ -103,6 +121,10 @@ def command_addresses(incident: Incident, rollback: Rollback) -> Iterator[str]:
             "int:position": 1,
             "int:pk": process.pk,
             "slug:slug": "shop",
+            "slug:key": "incident_response",
+            "slug:public_id": Component.objects.earliest("pk").public_id,
+            "int:message": draft.pk,
+            "int:delivery": sent.pk,
             "path:version": "1.9.0",
         }
         for part, value in named.items():
@@ -122,7 +144,7 @@ def page_patterns(resolver: URLResolver) -> Iterator[URLPattern]:
 def test_no_form_of_a_page_breaks(doors: Doors, rollback: Rollback) -> None:
     tried = 0
     for address in command_addresses(doors.incident, rollback):
-        client = doors.admin if address.startswith("/webhooks/") else doors.page
+        client = doors.admin if address.startswith(("/webhooks/", "/channels/")) else doors.page
         asked = client.get(address, {"service": "shop"})
         assert asked.status_code == 200, address
         form = asked.context["form"]
