@@ -128,14 +128,17 @@ def _record_one(
 
 def remind_of_training(*, now: dt.datetime) -> int:
     """Tell people whose training lapses or has, and those who have never done what is asked of them; again
-    and again until it is done. Of whom nothing is asked any more is left alone. Returns how many were told.
+    and again until it is done. Of whom nothing is asked any more nothing is said. Returns how many were told.
     """
     asked = asked_of_people()
     _follow_people(asked, now)
     plan = policy.training_plan()
     kept = to_be_said(TrainingRecord.objects.filter(current=True), plan=plan, now=now)
-    found = kept.values_list("pk", "user_id", "course")
+    found = list(kept.values_list("pk", "user_id", "course"))
     lapsing = [pk for pk, user, course in found if (user, course) in asked]
+    unasked = [pk for pk, user, course in found if (user, course) not in asked]
+    # Else it would stay due for ever, and Firebreak be called late with what it never says.
+    TrainingRecord.objects.filter(pk__in=unasked, due_at__lte=now).update(overdue_at=now)
     awaited = to_be_said(AwaitedTraining.objects.all(), plan=plan, now=now).values_list("user_id", flat=True)
     told = sum(_remind(pk, now) for pk in lapsing[:AT_ONCE])
     return told + sum(_remind_first(user, now) for user in list(dict.fromkeys(awaited))[:AT_ONCE])

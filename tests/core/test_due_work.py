@@ -38,6 +38,7 @@ from incidents.models import (
 )
 from incidents.selectors import due
 from incidents.services.searching import keep_documents
+from incidents.services.training import remind_of_training
 from rollbacks.models import Drill, Rollback
 from tests.core.test_operation_rules import well
 from tests.due_work import due_of
@@ -241,3 +242,12 @@ def test_training_that_is_recorded_when_it_has_lapsed_is_late_from_then_on(db: N
     record = _training(PAST)
     TrainingRecord.objects.filter(pk=record.pk).update(recorded_at=utcnow())
     assert due_of("training").count == 1 and due_of("training").oldest_seconds < 60
+
+
+def test_training_that_is_asked_of_nobody_any_more_is_no_late_work(db: None) -> None:
+    """Such as of an account that lost its level: nothing is said of it, and nothing waits to be."""
+    _training(PAST)
+    assert due_of("training").count == 1
+    assert remind_of_training(now=utcnow()) == 0
+    assert due_of("training").count == 0
+    assert not Event.objects.filter(kind__startswith="training.").exists()
